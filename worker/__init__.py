@@ -1,0 +1,1 @@
+"""The worker: slots that claim trials, and the runner process that carries them out."""
