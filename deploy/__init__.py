@@ -1,0 +1,1 @@
+"""How labpool's processes are started, watched and stopped on one machine."""
