@@ -1,0 +1,216 @@
+"""The catalog: folders and TOML files that say what can be run.
+
+Reading it never imports an entry's code; that is done by the runner process alone, after it has
+compared the entry's digest with the one that the trial was made from.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from labpool.errors import CatalogError
+from labpool.parameters import Parameter, Size
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adadelta"]
+DataType = Literal["float32", "float64"]
+
+
+class Entry(BaseModel):
+    """What every entry says of itself. ``path`` is its folder, or its TOML file if it has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str
+    path: Path
+    digest: str
+    title: str
+    summary: str
+    slide: str = ""
+
+
+class ModelInput(BaseModel):
+    """What a model takes. ``size`` is (height, width) that labpool resizes image data to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["image", "vector", "any"]
+    size: tuple[int, int] | None = None
+
+
+class TrainingDefaults(BaseModel):
+    """The hyperparameters that a training spec may leave out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    optimizer: Optimizer = "adam"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate_decay: float = Field(default=1.0, gt=0, le=1)
+    batch_size: int = Field(default=32, ge=1)
+    epochs: int = Field(default=10, ge=1)
+
+
+class ModelEntry(Entry):
+    """A network: ``models/<name>/{model.toml, model.py}``."""
+
+    task: Literal["classification"] = "classification"
+    framework: Literal["keras"] = "keras"
+    input: ModelInput
+    parameters: dict[str, Parameter] = {}
+    defaults: TrainingDefaults = TrainingDefaults()
+
+
+class Splits(BaseModel):
+    """How a data set is divided: by one permutation from ``seed``, into these fractions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int
+    validation: float = Field(gt=0, lt=0.5)
+    test: float = Field(gt=0, lt=0.5)
+
+
+class DatasetEntry(Entry):
+    """A data set: ``datasets/<name>.toml`` with ``<name>.py`` beside it."""
+
+    task: Literal["classification"] = "classification"
+    kind: Literal["image", "vector"]
+    shape: tuple[int, ...]
+    classes: int = Field(ge=2)
+    source: str
+    license: str
+    splits: Splits
+    parameters: dict[str, Parameter] = {}
+
+
+class KernelEntry(Entry):
+    """A benchmark: ``kernels/<name>/{kernel.toml, kernel.cu, reference.py}``."""
+
+    entry: str
+    dtypes: list[DataType] = Field(min_length=1)
+    tolerance: dict[DataType, float]
+    sizes: dict[str, Size]
+    launch: dict[str, Size] = {}
+
+
+class BoardEntry(Entry):
+    """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial."""
+
+    kind: Literal["train", "benchmark"]
+    metric: str
+    unit: str = ""
+    direction: Literal["maximize", "minimize"]
+    rule: Literal["best", "last", "all"] = "best"
+    where: dict[str, str | int | float | bool] = {}
+
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything that can be run, by name. Later roots may add names, never replace them."""
+
+    models: Mapping[str, ModelEntry]
+    datasets: Mapping[str, DatasetEntry]
+    kernels: Mapping[str, KernelEntry]
+    boards: Mapping[str, BoardEntry]
+
+    @classmethod
+    def load(cls, roots: Iterable[Path]) -> Self:
+        """Read the catalog folders ``roots``. Raises CatalogError, naming file and key."""
+        roots = tuple(roots)
+        for root in roots:
+            if not root.is_dir():
+                raise CatalogError(f"{root} is not a folder.")
+        return cls(
+            models=_folder(roots, "models", lambda root: root.glob("*/model.toml"), ModelEntry),
+            datasets=_folder(roots, "datasets", lambda root: root.glob("*.toml"), DatasetEntry),
+            kernels=_folder(roots, "kernels", lambda root: root.glob("*/kernel.toml"), KernelEntry),
+            boards=_folder(roots, "boards", lambda root: root.glob("*.toml"), BoardEntry),
+        )
+
+
+def _folder(
+    roots: tuple[Path, ...], kind: str, find: Callable[[Path], Iterable[Path]], form: type[E]
+) -> Mapping[str, E]:
+    found: dict[str, E] = {}
+    for root in roots:
+        for toml in sorted(find(root / kind)):
+            # A folder's entry is the folder; a lone TOML file's entry is the file.
+            path = toml if toml.parent.name == kind else toml.parent
+            name = path.stem if path == toml else path.name
+            if not NAME.fullmatch(name):
+                raise CatalogError(f"{path}: a name is small letters, digits and _, not {name!r}.")
+            if name in found:
+                raise CatalogError(f"{path}: the name is taken by {found[name].path}.")
+            found[name] = _entry(form, name, path, toml)
+    return MappingProxyType(found)
+
+
+def _entry(form: type[E], name: str, path: Path, toml: Path) -> E:
+    try:
+        content = tomllib.loads(toml.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CatalogError(f"{toml}: {error}") from None
+    given = sorted({"name", "path", "digest"} & content.keys())
+    if given:
+        raise CatalogError(f"{toml}: {given[0]}: is found out by labpool; leave it out.")
+    try:
+        entry = form.model_validate(
+            {**content, "name": name, "path": path, "digest": digest_of(path)}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise CatalogError(f"{toml}: {key}: {first['msg']}") from None
+    _refuse_bad_defaults(entry, toml)
+    return entry
+
+
+def _refuse_bad_defaults(entry: Entry, toml: Path) -> None:
+    if not isinstance(entry, ModelEntry | DatasetEntry):
+        return
+    for name, parameter in entry.parameters.items():
+        reason = parameter.refuse(parameter.default)
+        if reason is not None:
+            raise CatalogError(f"{toml}: parameters.{name}.default: {reason}")
+
+
+# Pages, examples and byte code do not change what an entry does.
+_NOT_COUNTED = {".md", ".yaml", ".pyc"}
+
+
+def _counts(path: Path) -> bool:
+    hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+    return not hidden and path.suffix not in _NOT_COUNTED
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of an entry's files: a folder's, or a TOML file's and of the ``.py`` beside it.
+
+    Names and contents count; byte code, hidden files, pages and examples do not.
+    """
+    if path.is_dir():
+        files = sorted(
+            item for item in path.rglob("*") if item.is_file() and _counts(item.relative_to(path))
+        )
+        base = path
+    else:
+        files = [item for item in (path, path.with_suffix(".py")) if item.is_file()]
+        base = path.parent
+    total = sha256()
+    for item in files:
+        total.update(f"{item.relative_to(base).as_posix()}\n".encode())
+        total.update(f"{sha256(item.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,92 @@
+"""From pydantic's list of errors to problems that name the field and the fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from labpool.errors import Problem, pointer
+from labpool.suggest import closest
+
+
+def form_problems(form: type[BaseModel], raw: dict[str, Any], *where: str | int) -> list[Problem]:
+    """Everything that is wrong with ``raw`` as a ``form``, pointers beginning at ``where``."""
+    try:
+        form.model_validate(raw)
+    except ValidationError as error:
+        found = [_problem(form, raw, details, where) for details in error.errors()]
+        # One value may fail several branches of a union; people need to hear of it once.
+        return list({problem.pointer: problem for problem in reversed(found)}.values())[::-1]
+    return []
+
+
+def _problem(
+    form: type[BaseModel], raw: dict[str, Any], details: Any, where: tuple[str | int, ...]
+) -> Problem:
+    path = _path_in(raw, details["loc"], details["type"])
+    if details["type"] == "extra_forbidden":
+        known = _fields_at(form, raw, path[:-1])
+        offer = closest(str(path[-1]), known) or f"Known here: {', '.join(sorted(known))}."
+        return Problem(pointer(*where, *path), "is not known here.", offer)
+    if details["type"] == "missing":
+        return Problem(pointer(*where, *path), "is missing.")
+    if details["type"] == "string_pattern_mismatch":
+        return Problem(pointer(*where, *path), _pattern_message(path))
+    message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    prefix = "" if message == details["msg"] or "type" not in details else "must be "
+    hint: str | None = None
+    if isinstance(details.get("input"), str) and details["type"] in _NUMBER_ERRORS:
+        hint = "Write the number without quotes."
+    return Problem(pointer(*where, *path), f"{prefix}{message.rstrip('.')}.", hint)
+
+
+_NUMBER_ERRORS = {"float_type", "int_type"}
+
+
+def _pattern_message(path: tuple[str | int, ...]) -> str:
+    if "tags" in path:
+        return "must begin with a letter or digit and hold only letters, digits and . _ : -"
+    if path and path[-1] == "name":
+        return "must hold no control characters."
+    return "must be a name from the catalog: small letters, digits and _."
+
+
+def _path_in(raw: Any, location: tuple[str | int, ...], kind: str) -> tuple[str | int, ...]:
+    """Pydantic's location without the names of union branches, which are not in the data."""
+    path: list[str | int] = []
+    value = raw
+    for position, part in enumerate(location):
+        last = position == len(location) - 1
+        if isinstance(value, dict) and isinstance(part, str):
+            if part in value:
+                value = value[part]
+                path.append(part)
+            elif last and kind == "missing":
+                path.append(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+            path.append(part)
+    if kind == "union_tag_invalid" and isinstance(value, dict):
+        path.append("kind" if "kind" in value else "method")
+    if kind == "union_tag_not_found" and isinstance(value, dict):
+        path.append("method" if path and path[-1] == "strategy" else "kind")
+    return tuple(path)
+
+
+def _fields_at(form: type[BaseModel], raw: Any, path: tuple[str | int, ...]) -> list[str]:
+    """The fields that ``form`` has at ``path``, following the branches that ``raw`` takes."""
+    from labpool.spec import FORMS, GridStrategy, RandomStrategy, Range
+
+    value = raw
+    fields: dict[str, Any] = dict(form.model_fields)
+    for part in path:
+        value = value[part]
+        if part == "base":
+            fields = dict(FORMS[value["kind"]].model_fields)
+        elif part == "strategy":
+            branch = RandomStrategy if value.get("method") == "random" else GridStrategy
+            fields = dict(branch.model_fields)
+        elif "space" in path:
+            fields = dict(Range.model_fields)
+    return list(fields)

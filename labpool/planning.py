@@ -1,0 +1,114 @@
+"""From a submission to its trials, every default filled in; or every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from labpool.catalog import Catalog
+from labpool.errors import Problem, SpecError
+from labpool.form import form_problems
+from labpool.resolving import catalog_problems, resolve
+from labpool.spec import FORMS, SPEC, SweepSpec
+from labpool.suggest import closest
+from labpool.sweeping import expand, sweep_problems
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlan:
+    """One trial to be made. ``spec`` says everything; ``varied`` is what its siblings differ in."""
+
+    number: int
+    kind: Literal["train", "benchmark"]
+    spec: Mapping[str, Any]
+    varied: Mapping[str, Any]
+    device: str
+    seed: int
+    code_name: str
+    code_digest: str
+    data_name: str | None
+    data_digest: str | None
+    fuse_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An accepted submission: the spec as it was understood and its trials."""
+
+    kind: Literal["train", "sweep", "benchmark"]
+    name: str | None
+    notes: str
+    tags: tuple[str, ...]
+    spec: Mapping[str, Any]
+    trials: tuple[TrialPlan, ...]
+
+
+def plan(raw: object, catalog: Catalog, max_trials: int = 1000) -> Plan:
+    """Check ``raw`` and lay out its trials. Raises SpecError with every problem there is."""
+    if not isinstance(raw, dict):
+        raise SpecError([Problem("", "must be a table of names and values.")])
+    problems = _problems(raw, catalog, max_trials)
+    if problems:
+        raise SpecError(problems)
+    spec = SPEC.validate_python(raw)
+    if isinstance(spec, SweepSpec):
+        trials, problems = [], []
+        for create in expand(spec):
+            trial_raw = create.raw
+            if found := catalog_problems(trial_raw, catalog):
+                # Each value is good by itself, so what is wrong is their combination.
+                message = f"trial {create.number}: {found[0].pointer} {found[0].message}"
+                problems.append(Problem("/space", message, found[0].suggestion))
+                break
+            trials.append(_trial(create.number, trial_raw, create.values, catalog))
+        if problems:
+            raise SpecError(problems)
+    else:
+        trials = [_trial(0, raw, {}, catalog)]
+    return Plan(
+        kind=spec.kind,
+        name=spec.name,
+        notes=spec.notes,
+        tags=tuple(spec.tags),
+        spec=spec.model_dump(mode="json", exclude_unset=True),
+        trials=tuple(trials),
+    )
+
+
+def _problems(raw: dict[str, Any], catalog: Catalog, max_trials: int) -> list[Problem]:
+    kind = raw.get("kind")
+    if "kind" not in raw:
+        return [Problem("/kind", "is missing.", f"Say one of {', '.join(FORMS)}.")]
+    if not isinstance(kind, str) or kind not in FORMS:
+        hint = closest(kind, FORMS) if isinstance(kind, str) else None
+        return [Problem("/kind", f"must be one of {', '.join(FORMS)}.", hint)]
+    problems = form_problems(FORMS[kind], raw)
+    more = (
+        sweep_problems(raw, catalog, max_trials)
+        if kind == "sweep"
+        else catalog_problems(raw, catalog)
+    )
+    seen = {problem.pointer for problem in problems}
+    return problems + [problem for problem in more if problem.pointer not in seen]
+
+
+def _trial(
+    number: int, raw: Mapping[str, Any], varied: Mapping[str, Any], catalog: Catalog
+) -> TrialPlan:
+    resolved = resolve(dict(raw), catalog)
+    train = resolved["kind"] == "train"
+    code = catalog.models[resolved["model"]] if train else catalog.kernels[resolved["kernel"]]
+    data = catalog.datasets[resolved["dataset"]] if train else None
+    return TrialPlan(
+        number=number,
+        kind="train" if train else "benchmark",
+        spec=resolved,
+        varied=dict(varied),
+        device=resolved["device"],
+        seed=resolved["seed"],
+        code_name=code.name,
+        code_digest=code.digest,
+        data_name=data.name if data else None,
+        data_digest=data.digest if data else None,
+    )

@@ -1,0 +1,103 @@
+"""One runnable spec against the catalog: what the catalog refuses, and what it fills in.
+
+Both work on the raw table. So a spec whose form is wrong in one place is still checked in all the
+others, and people hear everything at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
+from labpool.errors import Problem, pointer
+from labpool.parameters import fill
+from labpool.spec import BenchmarkSpec, TrainSpec
+from labpool.suggest import closest
+
+Where = tuple[str | int, ...]
+
+
+def catalog_problems(raw: Mapping[str, Any], catalog: Catalog, *where: str | int) -> list[Problem]:
+    """What the catalog refuses in a train or benchmark spec, pointers beginning at ``where``."""
+    check = _train_problems if raw.get("kind") == "train" else _benchmark_problems
+    return check(raw, catalog, where)
+
+
+def resolve(raw: dict[str, Any], catalog: Catalog) -> dict[str, Any]:
+    """The spec with every default filled in. ``raw`` must have no problems."""
+    if raw["kind"] == "train":
+        return _resolve_train(TrainSpec.model_validate(raw), catalog)
+    return _resolve_benchmark(BenchmarkSpec.model_validate(raw), catalog)
+
+
+def _train_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) -> list[Problem]:
+    model, problems = _find(catalog.models, raw.get("model"), (*where, "model"), "model")
+    dataset, found = _find(catalog.datasets, raw.get("dataset"), (*where, "dataset"), "data set")
+    problems += found
+    if isinstance(model, ModelEntry):
+        problems += _filled(model, raw, "parameters", where)
+    if isinstance(dataset, DatasetEntry):
+        problems += _filled(dataset, raw, "dataset_parameters", where)
+    if isinstance(model, ModelEntry) and isinstance(dataset, DatasetEntry):
+        if model.input.kind == "image" and dataset.kind != "image":
+            message = f"{dataset.name!r} holds no images, which the model {model.name!r} needs."
+            fitting = [name for name, entry in catalog.datasets.items() if entry.kind == "image"]
+            hint = f"Image data sets: {', '.join(fitting)}."
+            problems.append(Problem(pointer(*where, "dataset"), message, hint))
+    return problems
+
+
+def _benchmark_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) -> list[Problem]:
+    kernel, problems = _find(catalog.kernels, raw.get("kernel"), (*where, "kernel"), "kernel")
+    if isinstance(kernel, KernelEntry):
+        for group, declared in (("sizes", kernel.sizes), ("launch", kernel.launch)):
+            given = raw.get(group, {})
+            problems += fill(
+                dict(declared), given, *where, group, of=f"the kernel {kernel.name!r}"
+            )[1]
+        dtype = raw.get("dtype")
+        if isinstance(dtype, str) and dtype not in kernel.dtypes:
+            message = f"must be one of {', '.join(kernel.dtypes)}."
+            problems.append(Problem(pointer(*where, "dtype"), message))
+    return problems
+
+
+def _find(
+    entries: Mapping[str, Entry], name: Any, path: Where, what: str
+) -> tuple[Entry | None, list[Problem]]:
+    if not isinstance(name, str):
+        return None, []  # missing or of the wrong type, which the form says
+    if name in entries:
+        return entries[name], []
+    hint = closest(name, entries) or f"The catalog has {', '.join(sorted(entries)) or 'none'}."
+    return None, [Problem(pointer(*path), f"is no {what} of the catalog.", hint)]
+
+
+def _filled(
+    entry: ModelEntry | DatasetEntry, raw: Mapping[str, Any], group: str, where: Where
+) -> list[Problem]:
+    declared = dict(entry.parameters)
+    return fill(declared, raw.get(group, {}), *where, group, of=repr(entry.name))[1]
+
+
+def _resolve_train(spec: TrainSpec, catalog: Catalog) -> dict[str, Any]:
+    model, dataset = catalog.models[spec.model], catalog.datasets[spec.dataset]
+    resolved = spec.model_dump(mode="json")
+    for name, default in model.defaults.model_dump().items():
+        if resolved[name] is None:
+            resolved[name] = default
+    resolved["parameters"], _ = fill(dict(model.parameters), spec.parameters, of=model.name)
+    resolved["dataset_parameters"], _ = fill(
+        dict(dataset.parameters), spec.dataset_parameters, of=dataset.name
+    )
+    return resolved
+
+
+def _resolve_benchmark(spec: BenchmarkSpec, catalog: Catalog) -> dict[str, Any]:
+    kernel = catalog.kernels[spec.kernel]
+    resolved = spec.model_dump(mode="json")
+    resolved["dtype"] = spec.dtype or kernel.dtypes[0]
+    resolved["sizes"], _ = fill(dict(kernel.sizes), spec.sizes, of=kernel.name)
+    resolved["launch"], _ = fill(dict(kernel.launch), spec.launch, of=kernel.name)
+    return resolved

@@ -1,0 +1,151 @@
+"""Every setting, read from the environment: ``LABPOOL_`` and the field's name in capitals."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from pydantic import Field
+from pydantic.functional_validators import field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+# A unix socket's path must fit into 108 bytes on Linux, the terminating zero included.
+LONGEST_SOCKET_PATH = 107
+
+
+class Settings(BaseSettings):
+    """How this process is set up. Durations end in ``_s``, sizes in ``_bytes`` or ``_mb``."""
+
+    model_config = SettingsConfigDict(env_prefix="LABPOOL_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(
+        default=Path("~/.labpool"), description="Database, artifacts, logs and the broker's socket."
+    )
+    database_url: str | None = Field(
+        default=None, description="SQLAlchemy URL; SQLite in the data directory when unset."
+    )
+    broker_url: str | None = Field(
+        default=None, description="Redis or Valkey URL; the bundled server when unset."
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the API binds.")
+    port: int = Field(default=8642, ge=0, le=65535, description="Port that the API binds.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Further host names the API answers to, separated by commas."
+    )
+    catalog_path: str = Field(
+        default="", description=f"Further catalog folders, separated by {os.pathsep!r}."
+    )
+    private_results: bool = Field(
+        default=False, description="Hide each member's experiments from other members."
+    )
+
+    lease_ttl_s: float = Field(
+        default=90.0, gt=0, description="A slot silent for longer loses its trial."
+    )
+    beat_s: float = Field(default=10.0, gt=0, description="Time between two heartbeats.")
+    poll_s: float = Field(
+        default=30.0, gt=0, description="An idle slot looks for work this often without a ring."
+    )
+    drain_grace_s: float = Field(
+        default=10.0, ge=0, description="How long a stopping worker waits for its runners."
+    )
+    max_losses: int = Field(
+        default=3, ge=1, description="A trial lost this often with its worker is given up as LOST."
+    )
+
+    slots: int | Literal["auto"] = Field(
+        default="auto", description="Slots of this host: one a GPU, else up to two on the CPU."
+    )
+    threads_per_slot: int | None = Field(
+        default=None,
+        ge=1,
+        description="Threads of a CPU slot; the cores are shared out when unset.",
+    )
+    memory_limit_mb: int | None = Field(
+        default=None, ge=64, description="Most memory a runner's processes may hold together."
+    )
+    trials_per_runner: int = Field(
+        default=25, ge=1, description="A warm runner is replaced after this many trials."
+    )
+    log_limit_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=4096, description="A longer log loses its middle."
+    )
+
+    max_body_bytes: int = Field(
+        default=1024 * 1024, ge=1024, description="Largest request body that is read."
+    )
+    max_trials_per_sweep: int = Field(default=1000, ge=1, description="Largest sweep.")
+    max_queued_per_user: int = Field(
+        default=5000, ge=1, description="Most trials of one user that may wait at once."
+    )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("slots", mode="before")
+    @classmethod
+    def _number_of_slots(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @property
+    def database(self) -> str:
+        """The database's SQLAlchemy URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'labpool.db'}"
+
+    @property
+    def broker(self) -> str:
+        """The broker's kombu URL."""
+        socket = quote(str(self.broker_socket))
+        return self.broker_url or f"redis+socket://{socket}?virtual_host=0"
+
+    @cached_property
+    def broker_socket(self) -> Path:
+        """Where the bundled broker listens: a private unix socket, no port."""
+        inside = self.run_dir / "broker.sock"
+        if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
+            return inside
+        name = sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"labpool-{os.getuid()}-{name}" / "broker.sock"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.data_dir / "run"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        return self.data_dir / "artifacts"
+
+    @property
+    def scratch_dir(self) -> Path:
+        return self.data_dir / "scratch"
+
+    @property
+    def catalog_roots(self) -> tuple[Path, ...]:
+        """The catalog folders: labpool's own first, then the lab's."""
+        more = (Path(part).expanduser() for part in self.catalog_path.split(os.pathsep) if part)
+        return (CHECKOUT / "catalog", *more)
+
+
+def load_settings() -> Settings:
+    """The settings of this process's environment."""
+    return Settings()

@@ -1,0 +1,174 @@
+"""What a person may ask for. A spec is data, never code.
+
+The models here hold a spec's form; what the catalog adds (which models there are, what they may be
+given) is checked by ``labpool.planning``, so that this module needs no catalog.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic_core import PydanticCustomError
+
+from labpool.catalog import DataType, Optimizer
+
+Device = Literal["any", "cpu", "gpu"]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
+Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Scalar = bool | int | float | str | list[int]
+
+DAY_S = 24 * 3600.0
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, regex_engine="python-re"
+    )
+
+
+class _Described(_Form):
+    name: Title | None = Field(default=None, description="What people call it.")
+    notes: Annotated[str, Field(max_length=4000)] = Field(
+        default="", description="Anything worth remembering."
+    )
+    tags: Annotated[list[TagText], Field(max_length=20)] = Field(
+        default=[], description="Words to find it by."
+    )
+
+
+class _Runnable(_Described):
+    device: Device = Field(
+        default="any", description="What it may run on. A gpu spec never falls back to the CPU."
+    )
+    seed: Seed = Field(default=0, description="Seed of everything random.")
+    time_limit_s: Annotated[float, Field(ge=1, le=14 * DAY_S)] = Field(
+        default=3600.0, description="Longest run in seconds."
+    )
+    stall_limit_s: Annotated[float, Field(ge=1, le=DAY_S)] = Field(
+        default=600.0, description="Longest time in seconds without progress."
+    )
+
+
+class TrainSpec(_Runnable):
+    """One training run of a catalog model on a catalog data set."""
+
+    kind: Literal["train"]
+    model: Name = Field(description="A model of the catalog.")
+    parameters: dict[str, Any] = Field(default={}, description="The model's own parameters.")
+    dataset: Name = Field(description="A data set of the catalog.")
+    dataset_parameters: dict[str, Any] = Field(
+        default={}, description="The data set's own parameters."
+    )
+    optimizer: Optimizer | None = Field(
+        default=None, description="How weights are updated; the model's choice when left out."
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        default=None, description="Step size of the optimizer."
+    )
+    learning_rate_decay: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Factor on the learning rate after each epoch; 1 keeps it."
+    )
+    batch_size: Annotated[int, Field(ge=1, le=65536)] | None = Field(
+        default=None, description="Examples a step."
+    )
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description="Passes through the training split."
+    )
+    early_stopping_patience: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description="Stop after this many epochs without a better validation."
+    )
+    checkpoint_every_epochs: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1, description="Epochs between two checkpoints."
+    )
+
+
+class BenchmarkSpec(_Runnable):
+    """One timing of a catalog kernel."""
+
+    kind: Literal["benchmark"]
+    kernel: Name = Field(description="A kernel of the catalog.")
+    sizes: dict[str, Any] = Field(default={}, description="The kernel's sizes.")
+    dtype: DataType | None = Field(
+        default=None, description="Element type; the kernel's first when left out."
+    )
+    launch: dict[str, Any] = Field(default={}, description="The kernel's launch parameters.")
+    samples: Annotated[int, Field(ge=10, le=100_000)] = Field(
+        default=30, description="Least number of timed samples."
+    )
+
+
+class GridStrategy(_Form):
+    """Every combination of the space's values."""
+
+    method: Literal["grid"]
+
+
+class RandomStrategy(_Form):
+    """Values drawn independently for each trial."""
+
+    method: Literal["random"]
+    trials: Annotated[int, Field(ge=1, le=100_000)] = Field(description="How many to draw.")
+    seed: Seed = Field(default=0, description="Seed of the draws.")
+
+
+Strategy = Annotated[GridStrategy | RandomStrategy, Field(discriminator="method")]
+
+
+class Range(_Form):
+    """Values between two numbers. Whole numbers stay whole when both ends are."""
+
+    low: int | float
+    high: int | float
+    scale: Literal["linear", "log"] = "linear"
+    steps: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        default=None, description="How many values a grid takes, both ends included."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high:
+            raise PydanticCustomError("range_order", "low must be less than high.")
+        if self.scale == "log" and self.low <= 0:
+            raise PydanticCustomError("range_log", "a log scale needs low above 0.")
+        return self
+
+
+def _axis_form(value: Any) -> str:
+    return "range" if isinstance(value, dict | Range) else "values"
+
+
+Axis = Annotated[
+    Annotated[list[Scalar], Field(min_length=1, max_length=1000), Tag("values")]
+    | Annotated[Range, Tag("range")],
+    Discriminator(_axis_form),
+]
+Base = Annotated[TrainSpec | BenchmarkSpec, Field(discriminator="kind")]
+
+
+class SweepSpec(_Described):
+    """Many trials from one base: hyperparameters of a training run, or sizes of a benchmark."""
+
+    kind: Literal["sweep"]
+    base: Base = Field(description="The spec that each trial varies.")
+    strategy: Strategy
+    space: Annotated[dict[str, Axis], Field(min_length=1, max_length=16)] = Field(
+        description="Dotted path in the base, such as learning_rate or parameters.units, to values."
+    )
+
+
+Spec = Annotated[TrainSpec | SweepSpec | BenchmarkSpec, Field(discriminator="kind")]
+SPEC: TypeAdapter[TrainSpec | SweepSpec | BenchmarkSpec] = TypeAdapter(Spec)
+FORMS: dict[str, type[TrainSpec | SweepSpec | BenchmarkSpec]] = {
+    "train": TrainSpec,
+    "sweep": SweepSpec,
+    "benchmark": BenchmarkSpec,
+}
+
+
+def spec_schema() -> dict[str, Any]:
+    """The published JSON Schema (draft 2020-12) of a spec."""
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": draft, "title": "labpool spec", **SPEC.json_schema()}

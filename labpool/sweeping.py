@@ -1,0 +1,129 @@
+"""A sweep's space against its base, and the trials it expands to."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from labpool.catalog import Catalog
+from labpool.errors import Problem, pointer
+from labpool.form import form_problems
+from labpool.resolving import catalog_problems
+from labpool.search import STRATEGIES, Create
+from labpool.search.grid import values_of
+from labpool.spec import FORMS, Range, SweepSpec
+from labpool.suggest import closest
+
+# What names a trial rather than changing what it does.
+NOT_VARIED = {"kind", "name", "notes", "tags"}
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """Trial ``number`` of a sweep as a spec of its own."""
+
+    number: int
+    values: Mapping[str, Any]
+    raw: dict[str, Any]
+
+
+def expand(spec: SweepSpec) -> Iterator[Expanded]:
+    """The trials a sweep begins with, in order."""
+    base = spec.base.model_dump(mode="json", exclude_unset=True)
+    for action in STRATEGIES[spec.strategy.method].advance(spec, ()):
+        if isinstance(action, Create):
+            raw = copy.deepcopy(base)
+            for path, value in action.values.items():
+                _put(raw, path, value)
+            yield Expanded(action.number, action.values, raw)
+
+
+def sweep_problems(raw: Mapping[str, Any], catalog: Catalog, max_trials: int) -> list[Problem]:
+    """What is wrong with a sweep beyond its form."""
+    base = raw.get("base")
+    if not isinstance(base, dict) or base.get("kind") not in ("train", "benchmark"):
+        return []  # the form says so
+    problems = catalog_problems(base, catalog, "base")
+    space = raw.get("space")
+    if isinstance(space, dict):
+        for path, axis in space.items():
+            problems += _axis_problems(base, path, axis, catalog)
+    return problems + _size_problems(raw, max_trials)
+
+
+def _size_problems(raw: Mapping[str, Any], max_trials: int) -> list[Problem]:
+    try:
+        spec = SweepSpec.model_validate(raw)
+    except ValidationError:
+        return []  # the form says so
+    search = STRATEGIES[spec.strategy.method]
+    if problems := search.check(spec):
+        return problems
+    count = search.count(spec)
+    if count <= max_trials:
+        return []
+    where = "/space" if spec.strategy.method == "grid" else "/strategy/trials"
+    message = f"comes to {count} trials, where a sweep may have {max_trials}."
+    return [Problem(where, message, "Take fewer values or fewer axes.")]
+
+
+def _axis_problems(
+    base: Mapping[str, Any], path: str, axis: Any, catalog: Catalog
+) -> list[Problem]:
+    form = FORMS[base["kind"]]
+    head, _, rest = path.partition(".")
+    known = set(form.model_fields) - NOT_VARIED
+    nested = {"parameters", "dataset_parameters", "sizes", "launch"} & known
+    if head not in known or bool(rest) != (head in nested) or "." in rest:
+        names = sorted((known - nested) | {f"{group}.NAME" for group in nested})
+        hint = closest(path, known - nested) or f"It can be {', '.join(names)}."
+        return [Problem(pointer("space", path), "is nothing that a trial can vary in.", hint)]
+    if head in nested and not isinstance(base.get(head, {}), dict):
+        return []  # the base's own problem
+    problems = []
+    seen: set[str] = set()
+    for at, value in _values(path, axis):
+        written = json.dumps(value)
+        if written in seen:
+            problems.append(Problem(at, f"{written} stands in the list twice."))
+        seen.add(written)
+        problems += _value_problems(base, path, value, at, catalog)
+    return problems
+
+
+def _values(path: str, axis: Any) -> list[tuple[str, Any]]:
+    """Each value to try on the base, with its pointer in the sweep."""
+    if isinstance(axis, list):
+        return [(pointer("space", path, index), value) for index, value in enumerate(axis)]
+    try:
+        limits = Range.model_validate(axis)
+    except ValidationError:
+        return []  # the form says so
+    ends = [(pointer("space", path, end), getattr(limits, end)) for end in ("low", "high")]
+    whole = isinstance(limits.low, int) and isinstance(limits.high, int)
+    inner = values_of(limits)[1:-1][:1] if limits.steps and not whole else []
+    return ends + [(pointer("space", path), value) for value in inner]
+
+
+def _value_problems(
+    base: Mapping[str, Any], path: str, value: Any, at: str, catalog: Catalog
+) -> list[Problem]:
+    raw = copy.deepcopy(dict(base))
+    _put(raw, path, value)
+    target = pointer(*path.split("."))
+    found = form_problems(FORMS[raw["kind"]], raw) + catalog_problems(raw, catalog)
+    named = [problem for problem in found if f"{problem.pointer}/".startswith(f"{target}/")]
+    return [Problem(at, problem.message, problem.suggestion) for problem in named[:1]]
+
+
+def _put(raw: dict[str, Any], path: str, value: Any) -> None:
+    head, _, rest = path.partition(".")
+    if rest:
+        raw.setdefault(head, {})[rest] = value
+    else:
+        raw[head] = value
