@@ -1,0 +1,56 @@
+# One environment in .venv; every target makes what it needs. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev setup-unlocked demo test check format-check lint types arrows format lock clean
+
+BIN := .venv/bin
+UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header pyproject.toml
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-15s %s\n' "$$name" "$$text"; done
+
+setup: ## Make the environment in .venv from the lock with hashes (PYTHON=… names the Python)
+	@PYTHON="$(PYTHON)" sh deploy/environment.sh server
+
+setup-dev: ## The same with what tests and checks need
+	@PYTHON="$(PYTHON)" sh deploy/environment.sh dev
+
+setup-unlocked: ## Where the lock does not fit: the newest versions that pyproject.toml allows
+	@test -x $(BIN)/python || $(or $(PYTHON),python3) -m venv .venv
+	@$(BIN)/python -m pip install --editable '.[server,dev]'
+
+demo: setup ## Start the service, run real trials over HTTP, print the leaderboard, stop
+	@$(BIN)/python -m deploy.demo
+
+test: setup-dev ## Run all tests
+	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile $(TESTS)
+
+check: format-check lint types arrows ## Check format, lint, types and import arrows
+
+format-check: setup-dev
+	@echo 'Format' && $(BIN)/ruff format --check --quiet . || { echo 'Mend it with: make format'; exit 1; }
+
+lint: setup-dev
+	@echo 'Lint' && $(BIN)/ruff check --quiet .
+
+types: setup-dev
+	@echo 'Types' && $(BIN)/mypy
+
+arrows: setup-dev
+	@echo 'Import arrows' && $(BIN)/lint-imports --no-cache
+
+format: setup-dev ## Format the code and apply safe lint repairs
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+lock: setup-dev ## Write requirements/*.lock anew from pyproject.toml (uv; the index is pip's and uv's own)
+	@$(COMPILE) --extra server --output-file requirements/server.lock
+	@$(COMPILE) --extra server --extra dev --constraint requirements/server.lock \
+		--output-file requirements/dev.lock
+	@grep -c == requirements/*.lock
+
+clean: ## Remove the environment, caches and the demo's data (never ~/.labpool)
+	@rm -rf .venv .venv.unfinished .labpool-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
