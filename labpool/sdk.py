@@ -1,0 +1,151 @@
+"""What a model, a data set and a kernel of the catalog must offer.
+
+Catalog code imports this module and nothing else of labpool. Each entry is a Python module whose
+functions fulfil one of the protocols below; labpool loads it in a runner process only, after its
+digest was checked. Nothing heavy is imported here: the client package carries this file too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+
+from labpool.errors import LabpoolError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
+Sizes: TypeAlias = Mapping[str, int]
+DTypeName: TypeAlias = Literal["float32", "float64"]
+
+
+class Unsuitable(LabpoolError):
+    """These parameters cannot work together."""
+
+    permanent: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What one example looks like when it reaches a model.
+
+    `shape` is (height, width, channels) for an image and (features,) for a vector, without the
+    batch. `classes` is how many labels there are.
+    """
+
+    kind: Literal["image", "vector"]
+    shape: tuple[int, ...]
+    classes: int
+
+    @property
+    def features(self) -> int:
+        """Numbers in one example, laid out flat."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A whole data set, before it is split.
+
+    `x` is float32 of shape [n, height, width, channels] with values in 0..1 for images, and
+    [n, features] for vectors. `y` is int64 of shape [n], each in 0..classes-1.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+    classes: int
+
+
+class Model(Protocol):
+    """`model.py`: a network for classification, written with Keras 3."""
+
+    def build(self, parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
+        """A fresh model that maps [batch, *data.shape] float32 to logits [batch, data.classes].
+
+        Logits: no softmax at the end, labpool's loss adds it. `parameters` holds every parameter
+        of `model.toml`, checked. Raises Unsuitable when they cannot work together.
+        """
+        ...
+
+
+class Dataset(Protocol):
+    """`<name>.py` of a data set."""
+
+    def load(self, parameters: Mapping[str, Any]) -> Examples:
+        """Every example, in an order that depends on nothing but `parameters`.
+
+        labpool splits them afterwards; a data set never does. Raises Unsuitable.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a kernel should have computed, in float64, and how exact that can be asked to be.
+
+    `scale` has the shape of `value`: for each element the sum of the absolute values that were
+    added up for it. An error is judged as a share of it, because a sum that cancels to almost
+    nothing still carries the rounding of its terms.
+    """
+
+    value: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The least work a kernel has to do: bytes moved once each, and floating-point operations."""
+
+    bytes: int
+    operations: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a CUDA kernel is launched.
+
+    `grid` and `block` count blocks and threads; `arguments` names, in the order of the kernel's
+    parameters, an input array, "output", or a size (passed as a 32-bit int).
+    """
+
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    arguments: tuple[str, ...]
+
+
+class Kernel(Protocol):
+    """`reference.py`: what a CUDA kernel is measured against, in plain NumPy."""
+
+    def inputs(self, sizes: Sizes, dtype: DTypeName, seed: int) -> dict[str, NDArray[Any]]:
+        """Fresh C-contiguous input arrays; one seed, one set of values."""
+        ...
+
+    def output_shape(self, sizes: Sizes) -> tuple[int, ...]:
+        """Shape of the one output array."""
+        ...
+
+    def expected(self, inputs: Arrays) -> Expected:
+        """The right answer, worked out in float64 however `inputs` are stored."""
+        ...
+
+    def baseline(self, inputs: Arrays) -> NDArray[Any]:
+        """The honest CPU way in the inputs' own dtype: what `device: cpu` times."""
+        ...
+
+    def cost(self, sizes: Sizes, dtype: DTypeName) -> Cost:
+        """Bytes and operations of one run."""
+        ...
+
+    def launch(self, sizes: Sizes, launch: Mapping[str, int]) -> Launch:
+        """Grid, block and arguments. Raises Unsuitable for a launch the kernel cannot run."""
+        ...
+
+    def edge_sizes(self, launch: Mapping[str, int]) -> Sequence[Sizes]:
+        """Small odd sizes (1, primes, beside a multiple of the block) where kernels go wrong."""
+        ...
