@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from labpool.errors import LabpoolError
 
@@ -27,8 +27,6 @@ DTypeName: TypeAlias = Literal["float32", "float64"]
 
 class Unsuitable(LabpoolError):
     """These parameters cannot work together."""
-
-    permanent: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)

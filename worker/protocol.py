@@ -13,7 +13,7 @@ A run message holds trials that are run one after another (or, later, together);
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -47,8 +47,6 @@ _M = TypeVar("_M")
 
 class ProtocolError(LabpoolError):
     """A line between a slot and its runner breaks the protocol."""
-
-    permanent: ClassVar[bool] = True
 
 
 class _Record(BaseModel):

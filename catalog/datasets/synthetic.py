@@ -36,10 +36,12 @@ def _patterns(
     rows = np.linspace(0.0, 1.0, height)[:, None, None]
     columns = np.linspace(0.0, 1.0, width)[None, :, None]
     patterns = np.zeros((classes, *shape))
-    for pattern in patterns:
-        for _ in range(3):
-            down, across, phase = random.uniform((0, 0, 0), (2, 2, 1), (channels, 3)).T
-            pattern += np.sin(2 * np.pi * (rows * down + columns * across + phase))
-        pattern -= pattern.min()
-        pattern /= max(pattern.max(), 1e-6)
-    return patterns.astype(np.float32)
+    for _ in range(3):
+        # Each [classes, 1, 1, channels]: how often a wave goes down, across, and where it begins.
+        draw = random.uniform((0, 0, 0), (2, 2, 1), (classes, 1, 1, channels, 3))
+        down, across, phase = draw[..., 0], draw[..., 1], draw[..., 2]
+        waves = rows * down + columns * across + phase
+        patterns += np.sin(2 * np.pi * waves)
+    lowest = patterns.min(axis=(1, 2, 3), keepdims=True)
+    highest = patterns.max(axis=(1, 2, 3), keepdims=True)
+    return ((patterns - lowest) / (highest - lowest)).astype(np.float32)

@@ -18,7 +18,7 @@ def build(parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input(data.shape),
-            # The paper pads its 28 x 28 digits to 32 x 32 first; "same" padding is that in one step.
+            # The paper pads its 28 x 28 digits to 32 x 32 first; "same" does both at once.
             keras.layers.Conv2D(6, 5, padding="same", activation=activation, name="c1"),
             pooling(2, name="s2"),
             keras.layers.Conv2D(16, 5, activation=activation, name="c3"),
