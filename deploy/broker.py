@@ -5,22 +5,19 @@ The broker only carries rings ("there may be work"), so it keeps no state worth 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import socket
 import stat
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from deploy.child import Child
 from deploy.errors import BrokerMissing, PartFailed, UnsafeFolder
 
-# sun_path holds 108 bytes on Linux, 104 on macOS, with the closing zero.
-SOCKET_PATH_LIMIT_BYTES = 103
 MEMORY_LIMIT = "128mb"
 SERVER_NAMES = ("valkey-server", "redis-server")
 
@@ -43,17 +40,6 @@ def find_server() -> Path:
     raise BrokerMissing
 
 
-def socket_for(wanted: Path) -> Path:
-    """`wanted`, or a short stand-in under the temporary folder when the path is too long.
-
-    The same `wanted` always gives the same stand-in, so that all processes agree.
-    """
-    if len(os.fsencode(wanted)) <= SOCKET_PATH_LIMIT_BYTES:
-        return wanted
-    digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"labpool-{os.getuid()}-{digest}" / "broker.sock"
-
-
 def private_folder(folder: Path) -> None:
     """Create `folder` with mode 0700, or check that it is ours and nobody else may enter it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,13 +53,13 @@ class Broker(Child):
     """A Valkey (or Redis) server of our own."""
 
     def __init__(self, socket_path: Path, log_path: Path, environment: Mapping[str, str]) -> None:
-        self.socket_path = socket_for(socket_path)
+        self.socket_path = socket_path
         super().__init__("broker", self._arguments(), environment, log_path)
 
     @property
     def url(self) -> str:
         """The URL kombu and Celery understand."""
-        return f"redis+socket://{self.socket_path}?virtual_host=0"
+        return f"redis+socket://{quote(str(self.socket_path))}?virtual_host=0"
 
     def start(self) -> None:
         """Start the server in a folder that only its owner may enter."""

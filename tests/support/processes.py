@@ -29,6 +29,7 @@ from deploy.broker import Broker
 from deploy.child import Child, child_environment
 from deploy.commands import api_command, worker_command
 from deploy.process_table import ProcessId, descendants, is_alive
+from labpool.settings import Settings
 
 READY_TIMEOUT_S = 60.0
 STOP_GRACE_S = 20.0
@@ -128,8 +129,9 @@ class Processes:
 
     def broker(self) -> Broker:
         """A running broker; `.url` goes into LABPOOL_BROKER_URL."""
-        folder = self.folder / f"broker-{len(self.children)}"
-        broker = Broker(folder / "broker.sock", self._log("broker"), self.environment())
+        # Settings know a short path for a socket below a long folder.
+        socket_path = Settings(data_dir=self.folder / f"broker-{len(self.children)}").broker_socket
+        broker = Broker(socket_path, self._log("broker"), self.environment())
         self.children.append(broker)
         broker.start_and_wait()
         return broker
