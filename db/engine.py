@@ -1,0 +1,116 @@
+"""Connections and transactions, the same for SQLite and Postgres."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from db.clock import SQLITE_FUNCTION
+
+T = TypeVar("T")
+
+# Serialisation failure, deadlock, lock not available: the same transaction may pass next time.
+_POSTGRES_TRANSIENT = {"40001", "40P01", "55P03"}
+
+
+class Database:
+    """One database, for one process. Threads may share it; a fork must make its own.
+
+    ``url`` is an SQLAlchemy URL; ``postgresql://`` and ``postgres://`` mean psycopg 3.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.url = parsed
+        self.dialect = parsed.get_backend_name()
+        self.clock_offset_s = 0.0
+        if self.dialect == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        timeout_s = 30
+        arguments: dict[str, Any] = {}
+        if self.dialect == "postgresql":
+            arguments["connect_args"] = {"connect_timeout": 5, "options": "-c timezone=UTC"}
+        self.engine = create_engine(
+            parsed, pool_size=pool_size, max_overflow=16, pool_timeout=timeout_s,
+            pool_pre_ping=self.dialect != "sqlite", **arguments,
+        )  # fmt: skip
+        if self.dialect == "sqlite":
+            self._set_up_sqlite(self.engine)
+        self._read = sessionmaker(self.engine, expire_on_commit=False)
+        writing = self.engine.execution_options(write=True)
+        self._write = sessionmaker(writing, expire_on_commit=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A transaction that writes; committed at the end, rolled back on any exception."""
+        with self._write.begin() as session:
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with self._read() as session:
+            yield session
+
+    def run(self, work: Callable[[Session], T], attempts: int = 8) -> T:
+        """``work`` in a writing transaction, again from the start when another was in the way."""
+        for attempt in range(attempts):
+            try:
+                with self.transaction() as session:
+                    return work(session)
+            except OperationalError as error:
+                if attempt + 1 == attempts or not _transient(error):
+                    raise
+                time.sleep(random.uniform(0.5, 1.5) * 0.01 * 2**attempt)  # noqa: S311 - jitter
+        raise AssertionError("unreachable")
+
+    def ping(self) -> None:
+        """Raises sqlalchemy.exc.OperationalError when the database does not answer."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def _set_up_sqlite(self, engine: Engine) -> None:
+        @event.listens_for(engine, "connect")
+        def _connected(connection: sqlite3.Connection, record: object) -> None:
+            # The driver must not begin transactions by itself: "begin" below does it, and says how.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            # The timeout comes first: switching to WAL takes a lock.
+            cursor.execute("PRAGMA busy_timeout = 30000")
+            cursor.execute("PRAGMA journal_mode = WAL")
+            # What was acknowledged must survive a power cut, not only a crash.
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.close()
+            connection.create_function(
+                SQLITE_FUNCTION, 0, lambda: time.time() + self.clock_offset_s
+            )
+
+        @event.listens_for(engine, "begin")
+        def _begun(connection: Any) -> None:
+            # A deferred transaction that reads and then writes fails at once if another wrote.
+            write = connection.get_execution_options().get("write", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _transient(error: OperationalError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return state in _POSTGRES_TRANSIENT
+    message = str(error.orig)
+    return "database is locked" in message or "database table is locked" in message

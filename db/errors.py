@@ -1,0 +1,43 @@
+"""What the database's rules refuse."""
+
+from __future__ import annotations
+
+from labpool.errors import LabpoolError
+
+
+class FencedOff(LabpoolError):
+    """This trial belongs to somebody else by now; what was done for it must be thrown away."""
+
+
+class IdempotencyConflict(LabpoolError):
+    """This Idempotency-Key was used for another request."""
+
+
+class QueueFull(LabpoolError):
+    """Too many of your trials are waiting."""
+
+    permanent = False
+
+
+class NotPossible(LabpoolError):
+    """That cannot be done in this state."""
+
+
+class NameTaken(LabpoolError):
+    """A user of this name exists."""
+
+
+class SecondHost(LabpoolError):
+    """SQLite serves the workers of one host only; move the pool to Postgres for more."""
+
+
+class ForeignStore(LabpoolError):
+    """This worker's artifact folder is not the one that the pool's results are in."""
+
+
+class DatabaseNewer(LabpoolError):
+    """The database was written by a newer labpool; update this one."""
+
+
+class DatabaseOlder(LabpoolError):
+    """The database is older than this labpool; run `labpool up`, or `python -m deploy.migrate`."""

@@ -1,0 +1,32 @@
+"""Every table."""
+
+from __future__ import annotations
+
+from db.models.base import Base
+from db.models.experiments import Experiment, IdempotencyKey, SweepRung, SweepRungEntry
+from db.models.people import Token, Usage, User
+from db.models.pool import Event, Lease, PoolSetting, Slot, Worker
+from db.models.results import Artifact, Checkpoint, MetricChunk, Result
+from db.models.trials import Attempt, Trial
+
+__all__ = [
+    "Artifact",
+    "Attempt",
+    "Base",
+    "Checkpoint",
+    "Event",
+    "Experiment",
+    "IdempotencyKey",
+    "Lease",
+    "MetricChunk",
+    "PoolSetting",
+    "Result",
+    "Slot",
+    "SweepRung",
+    "SweepRungEntry",
+    "Token",
+    "Trial",
+    "Usage",
+    "User",
+    "Worker",
+]

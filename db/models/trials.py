@@ -1,0 +1,94 @@
+"""Trials and the attempts at them."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.models.base import Base, Digest, Document, Id, Instant, Long, Reference, Short, word
+from db.states import Outcome, TrialState
+
+
+class Trial(Base):
+    """One run of one configuration. ``state``, ``fence`` and ``lease_id`` are written by
+    ``db.transitions`` alone."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        UniqueConstraint("experiment_id", "number"),
+        Index(
+            "ix_trials_queue", "priority", "id",
+            sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
+        ),
+        Index("ix_trials_owner_state", "owner_id", "state"),
+        Index("ix_trials_lease_id", "lease_id"),
+        Index("ix_trials_configuration", "configuration_digest"),
+        CheckConstraint("device IN ('any', 'cpu', 'gpu')", name="device"),
+        CheckConstraint("kind IN ('train', 'benchmark')", name="kind"),
+        # Invariant I3: running means to refer to a lease, and nothing else does.
+        CheckConstraint("(state = 'running') = (lease_id IS NOT NULL)", name="lease"),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    experiment_id: Mapped[int] = mapped_column(Reference, ForeignKey("experiments.id"))
+    number: Mapped[int]
+    owner_id: Mapped[int] = mapped_column(Reference, ForeignKey("users.id"))
+    parent_id: Mapped[int | None] = mapped_column(Reference, ForeignKey("trials.id"))
+    kind: Mapped[Short]
+
+    spec: Mapped[Document]
+    varied: Mapped[Document]
+    device: Mapped[Short]
+    seed: Mapped[int]
+    code_name: Mapped[Short]
+    code_digest: Mapped[Digest]
+    data_name: Mapped[Short | None]
+    data_digest: Mapped[Digest | None]
+    configuration_digest: Mapped[Digest]
+    fuse_key: Mapped[Digest | None]
+
+    state: Mapped[TrialState] = mapped_column(word(TrialState))
+    fence: Mapped[int] = mapped_column(default=0)
+    lease_id: Mapped[int | None] = mapped_column(Reference, ForeignKey("leases.id"))
+    losses: Mapped[int] = mapped_column(default=0)
+    priority: Mapped[int] = mapped_column(default=0)
+    held: Mapped[bool] = mapped_column(default=False)
+    not_before: Mapped[Instant | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    ended_early: Mapped[bool] = mapped_column(default=False)
+
+    queued_at: Mapped[Instant]
+    started_at: Mapped[Instant | None]
+    finished_at: Mapped[Instant | None]
+    reason_kind: Mapped[Short | None]
+    reason: Mapped[Long | None]
+    progress_done: Mapped[float] = mapped_column(default=0.0)
+    progress_total: Mapped[float | None]
+    progress_unit: Mapped[Short | None]
+    progress_at: Mapped[Instant | None]
+
+
+class Attempt(Base):
+    """One claim of a trial, numbered by its fence. Rows are added and closed, never reused."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("trial_id", "fence"),)
+
+    id: Mapped[Id]
+    trial_id: Mapped[int] = mapped_column(Reference, ForeignKey("trials.id"))
+    fence: Mapped[int]
+    lease_id: Mapped[int] = mapped_column(Reference, ForeignKey("leases.id"))
+    worker_id: Mapped[Short] = mapped_column(ForeignKey("workers.id"))
+    slot_id: Mapped[int] = mapped_column(Reference, ForeignKey("slots.id"))
+    started_at: Mapped[Instant]
+    ended_at: Mapped[Instant | None]
+    outcome: Mapped[Outcome | None] = mapped_column(word(Outcome))
+    reason_kind: Mapped[Short | None]
+    reason: Mapped[Long | None]
+    log_tail: Mapped[Long | None]
+    log_key: Mapped[Short | None]
+    log_bytes: Mapped[int | None] = mapped_column(Reference)
+    charged: Mapped[bool] = mapped_column(default=True)
+    slot_seconds: Mapped[float | None]
+    resumed_epoch: Mapped[int | None]
+    environment: Mapped[Document | None]

@@ -1,0 +1,58 @@
+"""The words that rows hold."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TrialState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    PRUNED = "pruned"
+
+
+TERMINAL = frozenset(
+    {
+        TrialState.SUCCEEDED,
+        TrialState.FAILED,
+        TrialState.CANCELLED,
+        TrialState.LOST,
+        TrialState.PRUNED,
+    }
+)
+
+
+class Role(StrEnum):
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+class Purpose(StrEnum):
+    """What a token is good for."""
+
+    API = "api"
+    SIGN_IN = "sign_in"
+    SESSION = "session"
+
+
+class SlotState(StrEnum):
+    READY = "ready"
+    QUARANTINED = "quarantined"
+    GONE = "gone"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    PRUNED = "pruned"
+    RELEASED = "released"
+    LOST = "lost"

@@ -1,0 +1,128 @@
+"""A plan becomes an experiment and its trials, all in one transaction or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import CursorResult, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from db import transitions
+from db.clock import db_now
+from db.errors import IdempotencyConflict, QueueFull
+from db.models import Experiment, IdempotencyKey, Trial, User
+from db.states import TrialState
+from labpool.planning import Plan, TrialPlan
+
+# What two runs of one configuration may differ in.
+_NOT_CONFIGURATION = {
+    "name", "notes", "tags", "seed", "device", "time_limit_s", "stall_limit_s",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a submission came to. ``replayed`` when an earlier request had made it."""
+
+    experiment_id: int
+    trial_ids: tuple[int, ...]
+    replayed: bool
+
+
+def submit(
+    session: Session,
+    owner: User,
+    plan: Plan,
+    key: str | None = None,
+    body_digest: str = "",
+    max_queued: int = 5000,
+) -> Submitted:
+    """Store ``plan`` for ``owner``. ``key`` is the request's Idempotency-Key.
+
+    Raises IdempotencyConflict when the key came with another body, QueueFull past ``max_queued``.
+    """
+    if key is not None:
+        earlier = _replay(session, owner, key, body_digest)
+        if earlier is not None:
+            return earlier
+    _refuse_when_full(session, owner, len(plan.trials), max_queued)
+    now = session.execute(select(db_now())).scalar_one()
+    experiment = Experiment(
+        owner_id=owner.id,
+        kind=plan.kind,
+        name=plan.name,
+        notes=plan.notes,
+        tags=list(plan.tags),
+        spec=dict(plan.spec),
+        created_at=now,
+    )
+    session.add(experiment)
+    session.flush()
+    trials = [_trial(item, experiment.id, owner.id, now) for item in plan.trials]
+    transitions.enqueue(session, trials, actor=f"user {owner.name}")
+    if key is not None:
+        session.get_one(IdempotencyKey, (owner.id, key)).experiment_id = experiment.id
+    return Submitted(experiment.id, tuple(trial.id for trial in trials), replayed=False)
+
+
+def configuration_digest(spec: Mapping[str, Any]) -> str:
+    """The same for two trials that differ in their seed alone, say."""
+    kept = {name: value for name, value in spec.items() if name not in _NOT_CONFIGURATION}
+    return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _trial(plan: TrialPlan, experiment_id: int, owner_id: int, now: float) -> Trial:
+    return Trial(
+        experiment_id=experiment_id,
+        number=plan.number,
+        owner_id=owner_id,
+        kind=plan.kind,
+        spec=dict(plan.spec),
+        varied=dict(plan.varied),
+        device=plan.device,
+        seed=plan.seed,
+        code_name=plan.code_name,
+        code_digest=plan.code_digest,
+        data_name=plan.data_name,
+        data_digest=plan.data_digest,
+        configuration_digest=configuration_digest(plan.spec),
+        fuse_key=plan.fuse_key,
+        queued_at=now,
+    )
+
+
+def _replay(session: Session, owner: User, key: str, body_digest: str) -> Submitted | None:
+    """Take the key; or, when somebody has it, what they made with it."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    taken = session.execute(
+        dialect.insert(IdempotencyKey)
+        .values(user_id=owner.id, key=key, body_sha256=body_digest, created_at=db_now())
+        .on_conflict_do_nothing()
+    )
+    assert isinstance(taken, CursorResult)
+    if taken.rowcount == 1:
+        return None
+    row = session.get_one(IdempotencyKey, (owner.id, key))
+    if row.body_sha256 != body_digest or row.experiment_id is None:
+        raise IdempotencyConflict(f"{key!r} came first with a different body")
+    ids = session.scalars(
+        select(Trial.id)
+        .where(Trial.experiment_id == row.experiment_id, Trial.parent_id.is_(None))
+        .order_by(Trial.number)
+    )
+    return Submitted(row.experiment_id, tuple(ids), replayed=True)
+
+
+def _refuse_when_full(session: Session, owner: User, more: int, limit: int) -> None:
+    waiting = session.scalar(
+        select(func.count())
+        .select_from(Trial)
+        .where(Trial.owner_id == owner.id, Trial.state == TrialState.QUEUED)
+    )
+    if (waiting or 0) + more > limit:
+        raise QueueFull(f"{waiting} wait and {more} more would pass the limit of {limit}")

@@ -1,0 +1,106 @@
+"""Trials whose slot fell silent are taken back. Any idle slot may do it, at any time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db import transitions
+from db.clock import db_now
+from db.errors import FencedOff
+from db.models import Lease, Trial
+from db.states import Outcome, TrialState
+
+# After an outage of the database everybody looks dead; most of them will beat again in a moment.
+_LEAST_PER_PASS = 2
+_SHARE_PER_PASS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the sweeper saw; it acts only if that still holds."""
+
+    trial_id: int
+    fence: int
+    lease_id: int
+
+
+def sweep_expired(session: Session, max_losses: int = 3) -> list[int]:
+    """Transition 7 (and 9, where cancelling was asked for) for leases that are past.
+
+    Returns the trials taken back. A pass takes at most max(2, a quarter of what runs).
+    """
+    taken = []
+    for seen in _expired(session):
+        trial = _still(session, seen)
+        if trial is None:
+            continue
+        try:
+            _take_back(session, trial, max_losses)
+        except FencedOff:  # its owner ended it first
+            continue
+        taken.append(trial.id)
+    return taken
+
+
+def _expired(session: Session) -> list[_Seen]:
+    running = session.scalar(
+        select(func.count()).select_from(Trial).where(Trial.state == TrialState.RUNNING)
+    )
+    limit = max(_LEAST_PER_PASS, int((running or 0) * _SHARE_PER_PASS))
+    statement = (
+        select(Trial.id, Trial.fence, Lease.id)
+        .join(Lease, Lease.id == Trial.lease_id)
+        .where(
+            Trial.state == TrialState.RUNNING,
+            Lease.ended_at.is_(None),
+            Lease.expires_at < db_now(),
+        )
+        .order_by(Lease.expires_at)
+        .limit(limit)
+    )
+    return [_Seen(*row) for row in session.execute(statement)]
+
+
+def _still(session: Session, seen: _Seen) -> Trial | None:
+    """The trial, locked with its lease, if nothing has changed since it was seen."""
+    lease = session.scalars(
+        select(Lease)
+        .where(Lease.id == seen.lease_id, Lease.ended_at.is_(None), Lease.expires_at < db_now())
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if lease is None:
+        return None
+    return session.scalars(
+        select(Trial)
+        .where(
+            Trial.id == seen.trial_id,
+            Trial.fence == seen.fence,
+            Trial.lease_id == seen.lease_id,
+            Trial.state == TrialState.RUNNING,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def _take_back(session: Session, trial: Trial, max_losses: int) -> None:
+    reason = "Its worker fell silent: the lease ran out without a heartbeat."
+    if trial.cancel_requested:
+        transitions.end(
+            session, trial, TrialState.CANCELLED, actor="pool", reason_kind="cancelled",
+            reason=f"Cancelled. {reason}", charged=False,
+        )  # fmt: skip
+    elif trial.losses + 1 >= max_losses:
+        transitions.end(
+            session, trial, TrialState.LOST, actor="pool", reason_kind="lost",
+            reason=f"{reason} That was loss {trial.losses + 1} of {max_losses}; given up.",
+            charged=False, losses=trial.losses + 1,
+        )  # fmt: skip
+    else:
+        transitions.requeue(
+            session, trial, actor="pool", outcome=Outcome.LOST, reason=reason, lost=True
+        )

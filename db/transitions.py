@@ -1,0 +1,268 @@
+"""Every change of a trial's state, fence or lease is written here and nowhere else.
+
+Each is one UPDATE whose WHERE clause holds the guard; it must report one row, else somebody else
+was first and nothing happened. Each appends its event in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import CursorResult, Update, func, select, update
+from sqlalchemy.orm import Session
+
+from db.clock import db_now
+from db.errors import FencedOff
+from db.events import record
+from db.models import Attempt, Lease, Trial
+from db.states import Outcome, TrialState
+from db.usage import charge
+
+_OUTCOMES = {
+    TrialState.SUCCEEDED: Outcome.SUCCEEDED,
+    TrialState.FAILED: Outcome.FAILED,
+    TrialState.CANCELLED: Outcome.CANCELLED,
+    TrialState.PAUSED: Outcome.PAUSED,
+    TrialState.PRUNED: Outcome.PRUNED,
+    TrialState.LOST: Outcome.LOST,
+}
+
+
+def _one(session: Session, statement: Update) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1
+
+
+def enqueue(session: Session, trials: Collection[Trial], actor: str) -> None:
+    """Transition 1: new trials, QUEUED."""
+    for trial in trials:
+        trial.state = TrialState.QUEUED
+        trial.fence = 0
+        session.add(trial)
+    session.flush()
+    for trial in trials:
+        record(session, "queued", trial, actor=actor, to_state=TrialState.QUEUED, fence=0)
+
+
+def start(session: Session, trial: Trial, lease: Lease) -> Attempt | None:
+    """Transition 2: QUEUED to RUNNING under ``lease``; None when the trial is not free any more."""
+    fence = trial.fence + 1
+    guard = (
+        (Trial.id == trial.id)
+        & (Trial.state == TrialState.QUEUED)
+        & (Trial.fence == trial.fence)
+        & Trial.held.is_(False)
+        & (func.coalesce(Trial.not_before, 0.0) <= db_now())
+    )
+    values = {
+        "state": TrialState.RUNNING,
+        "fence": fence,
+        "lease_id": lease.id,
+        "started_at": func.coalesce(Trial.started_at, db_now()),
+        "not_before": None,
+        "reason_kind": None,
+        "reason": None,
+    }
+    if not _one(session, update(Trial).where(guard).values(values)):
+        return None
+    attempt = Attempt(
+        trial_id=trial.id,
+        fence=fence,
+        lease_id=lease.id,
+        worker_id=lease.worker_id,
+        slot_id=lease.slot_id,
+        started_at=lease.created_at,
+        charged=True,
+    )
+    session.add(attempt)
+    session.flush()
+    record(
+        session, "started", trial, actor=f"worker {lease.worker_id}", fence=fence,
+        from_state=TrialState.QUEUED, to_state=TrialState.RUNNING,
+        data={"slot": lease.slot_id, "lease": lease.id},
+    )  # fmt: skip
+    return attempt
+
+
+def own(session: Session, trial_id: int, fence: int) -> Trial:
+    """The trial, if ``fence`` is current and it is RUNNING, locked to the end of the transaction.
+
+    Raises FencedOff otherwise.
+    """
+    statement = (
+        select(Trial)
+        .where(Trial.id == trial_id, Trial.fence == fence, Trial.state == TrialState.RUNNING)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    trial = session.scalars(statement).one_or_none()
+    if trial is None:
+        raise FencedOff(f"trial {trial_id}, fence {fence}")
+    return trial
+
+
+def end(
+    session: Session,
+    trial: Trial,
+    to_state: TrialState,
+    *,
+    actor: str,
+    reason_kind: str | None = None,
+    reason: str | None = None,
+    log_tail: str | None = None,
+    charged: bool = True,
+    **columns: Any,
+) -> None:
+    """Transitions 5 and 9: RUNNING under its fence to an end, or to PAUSED.
+
+    Raises FencedOff when the fence is no longer current.
+    """
+    values = {
+        "state": to_state,
+        "lease_id": None,
+        "reason_kind": reason_kind,
+        "reason": reason,
+        **columns,
+    }
+    if to_state is not TrialState.PAUSED:
+        values["finished_at"] = db_now()
+    _leave(session, trial, values)
+    close_attempt(session, trial, _OUTCOMES[to_state], reason_kind, reason, log_tail, charged)
+    _record_end(session, trial, to_state, trial.fence, actor, reason_kind, reason)
+
+
+def requeue(
+    session: Session,
+    trial: Trial,
+    *,
+    actor: str,
+    outcome: Outcome,
+    reason: str,
+    delay_s: float = 0.0,
+    lost: bool = False,
+) -> None:
+    """Transitions 6 and 7: RUNNING under its fence back to QUEUED, one fence further, uncharged.
+
+    Raises FencedOff when the fence is no longer current.
+    """
+    values = {
+        "state": TrialState.QUEUED,
+        "lease_id": None,
+        "fence": Trial.fence + 1,
+        "losses": Trial.losses + (1 if lost else 0),
+        "not_before": db_now() + delay_s if delay_s > 0 else None,
+        "reason_kind": outcome.value,
+        "reason": reason,
+    }
+    _leave(session, trial, values)
+    close_attempt(session, trial, outcome, outcome.value, reason, None, charged=False)
+    fence = trial.fence + 1
+    _record_end(session, trial, TrialState.QUEUED, fence, actor, outcome.value, reason)
+
+
+def cancel_waiting(session: Session, trial: Trial, *, actor: str) -> bool:
+    """Transition 8: QUEUED or PAUSED to CANCELLED; False when a slot was faster."""
+    waiting = (TrialState.QUEUED, TrialState.PAUSED)
+    statement = (
+        update(Trial)
+        .where(Trial.id == trial.id, Trial.state.in_(waiting), Trial.fence == trial.fence)
+        .values(
+            state=TrialState.CANCELLED, finished_at=db_now(), cancel_requested=True,
+            reason_kind="cancelled", reason=f"Cancelled by {actor} before it ran.",
+        )
+    )  # fmt: skip
+    if not _one(session, statement):
+        return False
+    record(
+        session, "cancelled", trial, actor=actor, fence=trial.fence,
+        from_state=trial.state, to_state=TrialState.CANCELLED,
+    )  # fmt: skip
+    return True
+
+
+def request_cancel(session: Session, trial: Trial, *, actor: str) -> bool:
+    """Transition 8 for a RUNNING trial: raise the flag that its slot's next heartbeat brings."""
+    statement = (
+        update(Trial)
+        .where(
+            Trial.id == trial.id,
+            Trial.state == TrialState.RUNNING,
+            Trial.cancel_requested.is_(False),
+        )
+        .values(cancel_requested=True)
+    )
+    if not _one(session, statement):
+        return False
+    record(session, "cancel_requested", trial, actor=actor, fence=trial.fence)
+    return True
+
+
+def _leave(session: Session, trial: Trial, values: dict[str, Any]) -> None:
+    statement = (
+        update(Trial)
+        .where(
+            Trial.id == trial.id,
+            Trial.fence == trial.fence,
+            Trial.state == TrialState.RUNNING,
+            Trial.lease_id == trial.lease_id,
+        )
+        .values(values)
+    )
+    if not _one(session, statement):
+        raise FencedOff(f"trial {trial.id}, fence {trial.fence}")
+
+
+def close_attempt(
+    session: Session,
+    trial: Trial,
+    outcome: Outcome,
+    reason_kind: str | None,
+    reason: str | None,
+    log_tail: str | None,
+    charged: bool,
+) -> None:
+    """End the attempt of ``trial``'s fence, and its lease when that was its last trial."""
+    attempt = session.scalars(
+        select(Attempt).where(Attempt.trial_id == trial.id, Attempt.fence == trial.fence)
+    ).one()
+    now = session.execute(select(db_now())).scalar_one()
+    attempt.ended_at = now
+    attempt.outcome = outcome
+    attempt.reason_kind = reason_kind
+    attempt.reason = reason
+    if log_tail is not None:
+        attempt.log_tail = log_tail
+    attempt.charged = charged
+    members = session.scalar(
+        select(func.count()).select_from(Attempt).where(Attempt.lease_id == attempt.lease_id)
+    )
+    attempt.slot_seconds = max(0.0, now - attempt.started_at) / (members or 1)
+    if charged:
+        charge(session, trial.owner_id, attempt.slot_seconds)
+    session.flush()
+    left = select(Trial.id).where(Trial.lease_id == attempt.lease_id)
+    session.execute(
+        update(Lease)
+        .where(Lease.id == attempt.lease_id, Lease.ended_at.is_(None), ~left.exists())
+        .values(ended_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _record_end(
+    session: Session,
+    trial: Trial,
+    to_state: TrialState,
+    fence: int,
+    actor: str,
+    reason_kind: str | None,
+    reason: str | None,
+) -> None:
+    data = {"reason_kind": reason_kind, "reason": reason} if reason_kind else {}
+    kind = "requeued" if to_state is TrialState.QUEUED else to_state.value
+    record(
+        session, kind, trial, actor=actor, fence=fence,
+        from_state=TrialState.RUNNING, to_state=to_state, data=data,
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""Why a trial waits."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.clock import db_now
+from db.models import Slot, Trial, Worker
+from db.states import SlotState, TrialState
+from db.workers import alive
+
+
+class Waiting:
+    """The pool as it is now, asked about one trial after another."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._now: float = session.execute(select(db_now())).scalar_one()
+        rows = session.execute(
+            select(Slot, Worker).join(Worker, Worker.id == Slot.worker_id).where(alive())
+        )
+        self._all = [(slot, worker) for slot, worker in rows]
+        self._slots = [pair for pair in self._all if pair[0].state is SlotState.READY]
+
+    def why(self, trial: Trial) -> str | None:
+        """One sentence, or None when the trial is not waiting."""
+        if trial.state is TrialState.PAUSED:
+            return "It is paused; its checkpoint is kept."
+        if trial.state is not TrialState.QUEUED:
+            return None
+        if trial.held:
+            return "It is held back until somebody lets it go."
+        if trial.not_before is not None and trial.not_before > self._now:
+            wait_s = trial.not_before - self._now
+            return f"It waits {wait_s:.0f} s before the next try: {trial.reason}"
+        return self._unserved(trial) or self._turn(trial)
+
+    def _unserved(self, trial: Trial) -> str | None:
+        if not self._all:
+            return "No worker is connected; start one with `labpool worker`."
+        if not self._slots:
+            return "Every slot is quarantined; an admin has to clear one."
+        fitting = [pair for pair in self._slots if trial.device in ("any", pair[0].device)]
+        if not fitting:
+            return f"It needs a {trial.device.upper()} slot; the pool has none at present."
+        able = [pair for pair in fitting if trial.kind in pair[0].kinds]
+        if not able:
+            lacks = "pycuda" if trial.kind == "benchmark" else "TensorFlow"
+            return (
+                f"It needs a {trial.device.upper()} slot for {trial.kind} trials; "
+                f"the workers of the pool have no {lacks}."
+            )
+        if not any(trial.code_digest in worker.code_digests for _, worker in able):
+            return _wants(trial.code_name, trial.code_digest)
+        if trial.data_digest is not None and not any(
+            trial.data_digest in worker.data_digests for _, worker in able
+        ):
+            return _wants(trial.data_name or "", trial.data_digest)
+        return None
+
+    def _turn(self, trial: Trial) -> str:
+        ahead = (
+            self._session.scalar(
+                select(func.count())
+                .select_from(Trial)
+                .where(
+                    Trial.state == TrialState.QUEUED,
+                    Trial.held.is_(False),
+                    (Trial.priority > trial.priority)
+                    | ((Trial.priority == trial.priority) & (Trial.id < trial.id)),
+                )
+            )
+            or 0
+        )
+        if ahead == 0:
+            return "It is next; it starts when a slot is free."
+        return f"At most {ahead} wait before it; it starts when a slot is free."
+
+
+def why_waiting(session: Session, trial: Trial) -> str | None:
+    """Why ``trial`` waits, or None when it does not."""
+    return Waiting(session).why(trial)
+
+
+def _wants(name: str, digest: str) -> str:
+    return (
+        f"No worker has the {name!r} that it was made from (digest {digest[:12]}); "
+        "restart the workers on the version of the catalog that holds it, or submit it again."
+    )

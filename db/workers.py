@@ -1,0 +1,120 @@
+"""Workers come, are seen and go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
+
+from db.clock import db_now
+from db.errors import ForeignStore, SecondHost
+from db.models import PoolSetting, Slot, Worker
+from db.states import SlotState
+
+_STORE = "artifact_store_id"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One start of a worker process. Digests are those of the catalog entries it can serve."""
+
+    worker_id: str
+    host: str
+    pid: int
+    version: str
+    code_digests: Sequence[str]
+    data_digests: Sequence[str]
+    store_id: str
+    silence_limit_s: float = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInfo:
+    """A slot of a worker, ``index`` from 0; memory in MiB where it is known."""
+
+    index: int
+    device: str
+    name: str
+    kinds: Sequence[str]
+    gpu_uuid: str | None = None
+    memory_mb: int | None = None
+
+
+def register_worker(session: Session, info: WorkerInfo, slots: Sequence[SlotInfo]) -> list[int]:
+    """Enter a worker and its slots; the slots' ids, in order.
+
+    Raises SecondHost on SQLite when another host's worker is alive, ForeignStore when this
+    worker's artifact store is not the pool's.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        other = session.scalar(select(Worker.host).where(Worker.host != info.host, alive()))
+        if other is not None:
+            raise SecondHost(f"a worker of {other} is alive, this is {info.host}")
+    bind_store(session, info.store_id)
+    now = session.execute(select(db_now())).scalar_one()
+    session.add(
+        Worker(
+            id=info.worker_id,
+            host=info.host,
+            pid=info.pid,
+            version=info.version,
+            code_digests=list(info.code_digests),
+            data_digests=list(info.data_digests),
+            silence_limit_s=info.silence_limit_s,
+            started_at=now,
+            seen_at=now,
+        )
+    )
+    rows = [
+        Slot(
+            worker_id=info.worker_id,
+            index=slot.index,
+            device=slot.device,
+            name=slot.name,
+            gpu_uuid=slot.gpu_uuid,
+            memory_mb=slot.memory_mb,
+            kinds=list(slot.kinds),
+            state=SlotState.READY,
+        )
+        for slot in slots
+    ]
+    session.flush()
+    session.add_all(rows)
+    session.flush()
+    return [row.id for row in rows]
+
+
+def bind_store(session: Session, store_id: str) -> None:
+    """Tie the pool to its artifact store; raises ForeignStore when it is tied to another."""
+    row = session.get(PoolSetting, _STORE)
+    if row is None:
+        session.add(PoolSetting(name=_STORE, value=store_id))
+        session.flush()
+    elif row.value != store_id:
+        raise ForeignStore(f"the pool's store is {row.value}, this one is {store_id}")
+
+
+def beat_worker(session: Session, worker_id: str) -> None:
+    """Say that the worker lives."""
+    session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=db_now()))
+
+
+def stop_worker(session: Session, worker_id: str) -> None:
+    """Say that the worker ended; what it still held is left for the sweeper."""
+    session.execute(
+        update(Worker)
+        .where(Worker.id == worker_id, Worker.stopped_at.is_(None))
+        .values(stopped_at=db_now())
+    )
+    session.execute(
+        update(Slot)
+        .where(Slot.worker_id == worker_id, Slot.state == SlotState.READY)
+        .values(state=SlotState.GONE)
+    )
+
+
+def alive() -> ColumnElement[bool]:
+    """Whether a worker counts as alive."""
+    return Worker.stopped_at.is_(None) & (Worker.seen_at > db_now() - Worker.silence_limit_s)
