@@ -1,0 +1,75 @@
+"""TensorFlow and Keras, imported once a process and put into a known state for each trial."""
+
+from __future__ import annotations
+
+import gc
+import os
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any, Literal
+
+from worker.runner.reasons import GpuTrouble
+
+Device = Literal["cpu", "gpu"]
+
+
+@cache
+def prepare(threads: int) -> None:
+    """Import TensorFlow and settle what can be settled only once: threads and determinism."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    # Independent operations side by side would add their results up in the order they finish.
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    # A keras.json in somebody's home must not change what a spec means.
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.disable_traceback_filtering()
+
+
+def reset(seed: int) -> None:
+    """Make the process as good as new: the next model gets a fresh process's names and weights."""
+    import keras
+
+    keras.utils.clear_session()
+    # The models of the trial before hang in reference cycles with their traced functions.
+    gc.collect()
+    keras.utils.set_random_seed(seed)
+
+
+def choose_device(wanted: str) -> Device:
+    """Where a spec's `device` (any, cpu, gpu) is to run. Raises GpuTrouble without a GPU."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_logical_devices("GPU")
+    if wanted == "gpu" and not gpus:
+        raise GpuTrouble(
+            "TensorFlow sees none: this slot shows it no GPU, or its CUDA libraries "
+            "(tensorflow[and-cuda]) or the driver are missing."
+        )
+    return "gpu" if gpus and wanted != "cpu" else "cpu"
+
+
+def on(device: Device) -> AbstractContextManager[None]:
+    """Variables and operations made inside live on `device`."""
+    import tensorflow as tf
+
+    context: AbstractContextManager[None] = tf.device(f"/{device.upper()}:0")
+    return context
+
+
+def gpu_name() -> str:
+    """The first visible GPU's name."""
+    import tensorflow as tf
+
+    details: dict[str, Any] = tf.config.experimental.get_device_details(
+        tf.config.list_physical_devices("GPU")[0]
+    )
+    return str(details.get("device_name", "GPU"))

@@ -1,0 +1,163 @@
+"""A model, its optimizer and the compiled functions that train and measure it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from labpool.sdk import DataShape
+from worker.runner import backend, optimizers
+from worker.runner.data import Split
+from worker.runner.reasons import CheckpointBroken, EntryBroken
+
+MEASURE_AT_ONCE = 512
+"""Examples a call when measuring; bounds the memory that a large split takes."""
+
+
+class Network:
+    """One model on one device, with its training split resident there.
+
+    Training goes through `train_steps`, a compiled function that runs any number of optimizer steps
+    without coming back to Python: several calls give the same bits as one.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: str,
+        batch_size: int,
+        training: Split,
+        device: backend.Device,
+    ) -> None:
+        """`model` must be built; the learning rate is to be set before the first step."""
+        self.model = model
+        self.optimizer = optimizers.make(optimizer)
+        self._batch_size = batch_size
+        self._device = device
+        with backend.on(device):
+            self.optimizer.build(model.trainable_variables)
+            self._x = tf.constant(training.x)
+            self._y = tf.constant(training.y)
+        self._train = tf.function(self._train_steps, reduce_retracing=True)
+        self._measure = tf.function(
+            self._measure_batch,
+            input_signature=[
+                tf.TensorSpec([None, *training.x.shape[1:]], tf.float32),
+                tf.TensorSpec([None], tf.int64),
+            ],
+        )
+
+    def train_steps(
+        self, order: NDArray[np.int64], first: int, count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Run steps first..first+count-1 of an epoch whose examples come in `order` [n].
+
+        Returns each step's mean loss and its number of right answers, both of shape [count].
+        """
+        with backend.on(self._device):
+            losses, right = self._train(
+                tf.constant(order), tf.constant(first, tf.int32), tf.constant(count, tf.int32)
+            )
+        return losses.numpy(), right.numpy()
+
+    def measure(self, split: Split) -> tuple[float, float]:
+        """Mean loss and accuracy over a split, without dropout."""
+        loss_sum, right = 0.0, 0
+        with backend.on(self._device):
+            for start in range(0, len(split.y), MEASURE_AT_ONCE):
+                part = slice(start, start + MEASURE_AT_ONCE)
+                losses, hits = self._measure(tf.constant(split.x[part]), tf.constant(split.y[part]))
+                loss_sum += float(losses.numpy().sum(dtype=np.float64))
+                right += int(hits.numpy().sum())
+        return loss_sum / len(split.y), right / len(split.y)
+
+    def parameter_count(self) -> int:
+        """Numbers that training changes."""
+        return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The rate of every step from now on."""
+        self.optimizer.learning_rate = learning_rate
+
+    def weights(self) -> list[NDArray[Any]]:
+        """Every variable of the model: weights, moving averages, the states of its dropout."""
+        return [np.array(variable) for variable in self.model.variables]
+
+    def optimizer_state(self) -> list[NDArray[Any]]:
+        """Every variable of the optimizer, its count of steps included."""
+        return [np.array(variable) for variable in self.optimizer.variables]
+
+    def set_weights(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Put back what `weights` gave. Raises CheckpointBroken when it does not fit."""
+        _assign(self.model.variables, arrays)
+
+    def set_optimizer_state(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Put back what `optimizer_state` gave. Raises CheckpointBroken when it does not fit."""
+        _assign(self.optimizer.variables, arrays)
+
+    def _train_steps(self, order: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> Any:
+        losses = tf.TensorArray(tf.float32, count)
+        right = tf.TensorArray(tf.int64, count)
+        for step in tf.range(count):
+            start = (first + step) * self._batch_size
+            # A slice past the end is cut off: the last batch is as small as it is.
+            chosen = order[start : start + self._batch_size]
+            x, y = tf.gather(self._x, chosen), tf.gather(self._y, chosen)
+            with tf.GradientTape() as tape:
+                logits = self.model(x, training=True)
+                loss = tf.reduce_mean(_cross_entropy(y, logits))
+                # What layers add of themselves: weight penalties and the like.
+                total = tf.add_n([loss, *self.model.losses])
+            variables = self.model.trainable_variables
+            self.optimizer.apply(tape.gradient(total, variables), variables)
+            losses = losses.write(step, total)
+            right = right.write(step, tf.reduce_sum(_hits(y, logits)))
+        return losses.stack(), right.stack()
+
+    def _measure_batch(self, x: tf.Tensor, y: tf.Tensor) -> Any:
+        logits = self.model(x, training=False)
+        return _cross_entropy(y, logits), _hits(y, logits)
+
+
+def check_model(model: Any, data: DataShape) -> None:
+    """Refuse what is no classifier for `data`. Raises EntryBroken."""
+    if not isinstance(model, keras.Model):
+        raise EntryBroken(f"build gave a {type(model).__name__}, not a keras.Model.")
+    if not model.built:
+        model.build((None, *data.shape))
+    if tuple(model.output_shape) != (None, data.classes):
+        raise EntryBroken(
+            f"the model gives {model.output_shape}, not (batch, {data.classes}) logits."
+        )
+
+
+def digest_of_weights(weights: Sequence[NDArray[Any]]) -> str:
+    """One sha256 over all arrays: equal when every bit is."""
+    total = hashlib.sha256()
+    for array in weights:
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+def _cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
+
+
+def _hits(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.equal(tf.argmax(logits, axis=1), y), tf.int64)
+
+
+def _assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:
+    ours = [(tuple(variable.shape), str(np.dtype(variable.dtype))) for variable in variables]
+    theirs = [(array.shape, str(array.dtype)) for array in arrays]
+    if ours != theirs:
+        raise CheckpointBroken(f"it holds {theirs}; the model has {ours}.")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

@@ -1,0 +1,97 @@
+"""What one trial tells its slot while it runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+
+from labpool.errors import LabpoolError
+from worker import protocol
+from worker.runner.connection import Connection
+from worker.runner.files import Written
+from worker.wire_types import Json, Unit
+
+PROGRESS_EVERY_S = 0.5
+
+
+class TrialCancelled(LabpoolError):
+    """The slot asked for an end to this trial."""
+
+
+class Report:
+    """Messages of one claim of one trial; counts its seconds from `started` on."""
+
+    def __init__(self, connection: Connection, trial: int, fence: int) -> None:
+        self._connection = connection
+        self._trial = trial
+        self._fence = fence
+        self._began = time.monotonic()
+        self._last_progress = -math.inf
+        self._total = 0.0
+        self._unit: Unit = "epoch"
+
+    def started(self, environment: Json, total: float, unit: Unit) -> None:
+        """The work begins: `total` epochs or samples are ahead."""
+        self._began, self._total, self._unit = time.monotonic(), total, unit
+        self._connection.send(
+            protocol.Started(
+                trial=self._trial,
+                fence=self._fence,
+                environment=environment,
+                total=total,
+                unit=unit,
+            )
+        )
+
+    def metrics(self, step: int, epoch: float | None, values: Mapping[str, float]) -> None:
+        """One point of each curve; numbers that are not finite travel as null."""
+        self._connection.send(
+            protocol.Metrics(
+                trial=self._trial,
+                fence=self._fence,
+                step=step,
+                epoch=epoch,
+                time_s=time.monotonic() - self._began,
+                values={
+                    name: float(value) if math.isfinite(value) else None
+                    for name, value in values.items()
+                },
+            )
+        )
+
+    def progress(self, done: float) -> None:
+        """How many of the total are done; sent at most every PROGRESS_EVERY_S, and at the end."""
+        now = time.monotonic()
+        if now - self._last_progress < PROGRESS_EVERY_S and done < self._total:
+            return
+        self._last_progress = now
+        self._connection.send(
+            protocol.Progress(
+                trial=self._trial,
+                fence=self._fence,
+                done=done,
+                total=self._total,
+                unit=self._unit,
+            )
+        )
+
+    def checkpoint(self, written: Written, epoch: int, value: float, best: bool) -> None:
+        """A checkpoint lies in the scratch folder, durable."""
+        self._connection.send(
+            protocol.Checkpoint(
+                trial=self._trial,
+                fence=self._fence,
+                file=written.name,
+                epoch=epoch,
+                bytes=written.bytes,
+                sha256=written.sha256,
+                value=value,
+                best=best,
+            )
+        )
+
+    def stop_if_cancelled(self) -> None:
+        """A cancel point. Raises TrialCancelled."""
+        if self._connection.is_cancelled(self._trial, self._fence):
+            raise TrialCancelled
