@@ -46,8 +46,10 @@ format: setup-dev ## Format the code and apply safe lint repairs
 
 lock: setup-dev ## Write requirements/*.lock anew from pyproject.toml (uv; the index is pip's and uv's own)
 	@$(COMPILE) --extra server --output-file requirements/server.lock
-	@$(COMPILE) --extra server --extra dev --constraint requirements/server.lock \
-		--output-file requirements/dev.lock
+	@$(COMPILE) --extra server --extra dev -c requirements/server.lock --output-file requirements/dev.lock
+	@$(COMPILE) --extra api -c requirements/server.lock --output-file requirements/api.lock
+	@$(COMPILE) --extra worker -c requirements/server.lock --output-file requirements/worker.lock
+	@$(COMPILE) --extra worker --extra gpu -c requirements/server.lock --output-file requirements/gpu.lock
 	@grep -c == requirements/*.lock
 
 clean: ## Remove the environment, caches and the demo's data (never ~/.labpool)

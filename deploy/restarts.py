@@ -26,7 +26,7 @@ class RestartBudget:
             self._past.popleft()
         if len(self._past) >= self.limit:
             return None
-        delay_s = min(FIRST_DELAY_S * 2 ** len(self._past), LONGEST_DELAY_S)
+        delay_s = min(FIRST_DELAY_S * 2.0 ** len(self._past), LONGEST_DELAY_S)
         self._past.append(now)
         return delay_s
 

@@ -1,0 +1,42 @@
+"""The `labpool` command: one small file a group of commands."""
+
+from __future__ import annotations
+
+import click
+
+from labpool import __version__
+from labpool.cli import act, look, server, submit, watch
+from labpool.cli.exit_codes import MEANINGS
+from labpool.cli.options import LabpoolGroup
+
+EPILOG = "Exit statuses: " + "; ".join(
+    f"{int(code)} {meaning.split(';')[0]}" for code, meaning in MEANINGS.items()
+)
+COMMANDS = (
+    server.up,
+    server.demo,
+    submit.submit,
+    watch.watch,
+    look.ls,
+    look.show,
+    look.logs,
+    look.curves,
+    look.board,
+    act.cancel,
+    act.retry,
+    look.pool,
+    look.schema,
+    server.user,
+    server.token,
+    server.worker,
+)
+
+
+@click.group(cls=LabpoolGroup, epilog=EPILOG)
+@click.version_option(__version__, prog_name="labpool")
+def main() -> None:
+    """A fair shared pool for a deep-learning lab: submit specs, compare results."""
+
+
+for command in COMMANDS:
+    main.add_command(command)

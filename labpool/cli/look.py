@@ -1,0 +1,193 @@
+"""The commands that only read: ls, show, logs, curves, board, pool, schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from labpool.cli.options import connect, filter_options, json_option, url_option
+from labpool.cli.output import (
+    ago,
+    duration,
+    number,
+    pairs,
+    print_json,
+    print_table,
+    printable,
+)
+from labpool.client import Trial
+
+
+@click.command("ls")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@filter_options
+@url_option
+@json_option
+def ls(limit: int, url: str | None, as_json: bool, **filters: str | None) -> None:
+    """List experiments, newest first."""
+    with connect(url) as client:
+        found = client.experiments(limit, **filters)
+    if as_json:
+        print_json([experiment.model_dump(mode="json") for experiment in found])
+        return
+    print_table(
+        ("id", "kind", "name", "owner", "finished", "states", "created"),
+        (
+            (
+                experiment.id,
+                experiment.kind,
+                experiment.name,
+                experiment.owner,
+                f"{experiment.finished_count}/{experiment.trial_count}",
+                pairs(experiment.states),
+                ago(experiment.created_at),
+            )
+            for experiment in found
+        ),
+    )
+
+
+@click.command("show")
+@click.argument("number", type=int)
+@click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
+@url_option
+@json_option
+def show(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
+    """Show experiment NUMBER with its trials, or one trial."""
+    with connect(url) as client:
+        if is_trial:
+            trial = client.trial(number)
+            if as_json:
+                print_json(trial.model_dump(mode="json"))
+            else:
+                _print_trial(trial.model_dump(mode="json"), client.page(trial.page_url))
+            return
+        experiment, trials = client.experiment(number), client.trials(number)
+        if as_json:
+            content = experiment.model_dump(mode="json")
+            print_json({**content, "trials": [trial.model_dump(mode="json") for trial in trials]})
+            return
+        name = printable(experiment.name or experiment.kind)
+        print(f"Experiment {experiment.id}: {name} of {experiment.owner}")
+        print(f"{pairs(experiment.states)}; {client.page(experiment.page_url)}\n")
+        _print_trials(trials)
+
+
+@click.command("logs")
+@click.argument("trial", type=int)
+@click.option("--follow", "-f", is_flag=True, help="Stay until the trial has ended.")
+@url_option
+def logs(trial: int, follow: bool, url: str | None) -> None:
+    """Print TRIAL's log."""
+    with connect(url) as client:
+        for part in client.log_parts(trial, follow):
+            sys.stdout.write(printable(part) if sys.stdout.isatty() else part)
+            sys.stdout.flush()
+
+
+@click.command("curves")
+@click.argument("trial", type=int)
+@url_option
+@json_option
+def curves(trial: int, url: str | None, as_json: bool) -> None:
+    """Print what TRIAL measured, a point a line (tab-separated)."""
+    with connect(url) as client:
+        rows = client.curves(trial).rows()
+    columns = ("metric", "step", "epoch", "time_s", "value")
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    print("\t".join(columns))
+    for row in rows:
+        print("\t".join("" if value is None else str(value) for value in row))
+
+
+@click.command("board")
+@click.argument("name", required=False)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@url_option
+@json_option
+def board(name: str | None, limit: int, url: str | None, as_json: bool) -> None:
+    """Print leaderboard NAME, or the names of all leaderboards."""
+    with connect(url) as client:
+        if name is None:
+            boards = client.boards()
+            if as_json:
+                print_json(boards)
+            else:
+                print_table(("name", "title"), ((item["name"], item["title"]) for item in boards))
+            return
+        content = client.board(name, limit)
+    if as_json:
+        print_json(content)
+    else:
+        print_board(content)
+
+
+@click.command("pool")
+@url_option
+@json_option
+def pool(url: str | None, as_json: bool) -> None:
+    """Print the slots, who holds them, and the queue."""
+    with connect(url) as client:
+        content = client.pool()
+    if as_json:
+        print_json(content)
+    else:
+        print_pool(content)
+
+
+@click.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors and checkers."""
+    from labpool.spec import spec_schema
+
+    print(json.dumps(spec_schema(), indent=2))
+
+
+def print_board(content: dict[str, Any]) -> None:
+    """A leaderboard as a table, best first."""
+    print(content)
+
+
+def print_pool(content: dict[str, Any]) -> None:
+    """The pool as tables."""
+    print(content)
+
+
+def _print_trials(trials: list[Trial]) -> None:
+    print_table(
+        ("trial", "state", "model", "data", "varied", "done", "metrics", "time"),
+        (
+            (
+                trial.id,
+                trial.state,
+                trial.model,
+                trial.dataset,
+                pairs(trial.varied),
+                f"{100 * trial.progress.fraction:.0f} %" if trial.progress else "-",
+                ", ".join(f"{name} {number(value)}" for name, value in trial.metrics.items()),
+                duration(trial.seconds),
+            )
+            for trial in trials
+        ),
+    )
+
+
+def _print_trial(trial: dict[str, Any], page: str) -> None:
+    print(f"Trial {trial['id']} of experiment {trial['experiment_id']}: {trial['state']}; {page}")
+    for name in ("reason", "waiting"):
+        if trial.get(name):
+            print(f"{name}: {printable(trial[name])}")
+    for name in ("spec", "metrics"):
+        print(f"\n{name}")
+        for key, value in trial[name].items():
+            print(f"  {printable(key)}: {printable(value)}")
+    print("\nattempts")
+    for attempt in trial["attempts"]:
+        print(
+            f"  {attempt['fence']}: {printable(attempt['place'])}, {attempt['outcome'] or 'runs'}"
+        )

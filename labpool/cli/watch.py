@@ -1,0 +1,38 @@
+"""`labpool watch`: progress, loss, metric and time left until the trials end."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from labpool.cli.exit_codes import ExitCode
+from labpool.cli.options import connect, url_option
+from labpool.cli.output import say
+from labpool.cli.progress import follow
+from labpool.client import Client, WaitTimeout
+
+
+@click.command("watch")
+@click.argument("experiments", metavar="EXPERIMENT…", type=int, nargs=-1, required=True)
+@click.option("--timeout", "timeout_s", type=float, help="Seconds to stay at most.")
+@url_option
+def watch(experiments: tuple[int, ...], timeout_s: float | None, url: str | None) -> None:
+    """Watch experiments until every trial has ended. The trials do not mind Ctrl-C."""
+    with connect(url) as client:
+        watch_experiments(client, list(experiments), timeout_s)
+
+
+def watch_experiments(
+    client: Client, experiments: list[int], timeout_s: float | None = None
+) -> None:
+    """Show progress to the end; exits with TRIALS_FAILED unless all is well."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    try:
+        snapshots = follow(client, experiments, deadline)
+    except WaitTimeout as error:
+        say(f"labpool: {error}")
+        sys.exit(ExitCode.TIMED_OUT)
+    if not all(snapshot.experiment.succeeded for snapshot in snapshots):
+        sys.exit(ExitCode.TRIALS_FAILED)

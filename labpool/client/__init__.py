@@ -1,0 +1,36 @@
+"""Use a labpool service from scripts and notebooks. Needs none of the server's dependencies."""
+
+from __future__ import annotations
+
+from labpool.client.curves import Curve, Curves
+from labpool.client.errors import (
+    ApiError,
+    ClientError,
+    Damaged,
+    FieldProblem,
+    NoService,
+    PandasMissing,
+    Unreachable,
+    WaitTimeout,
+)
+from labpool.client.records import Experiment, Snapshot, Submission, Trial, TrialDetail
+from labpool.client.service import Client
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "ClientError",
+    "Curve",
+    "Curves",
+    "Damaged",
+    "Experiment",
+    "FieldProblem",
+    "NoService",
+    "PandasMissing",
+    "Snapshot",
+    "Submission",
+    "Trial",
+    "TrialDetail",
+    "Unreachable",
+    "WaitTimeout",
+]

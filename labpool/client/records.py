@@ -1,0 +1,141 @@
+"""The service's answers as objects. Fields that a newer service adds are kept as they come."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+SUCCEEDED = "succeeded"
+FINAL_STATES = frozenset({SUCCEEDED, "failed", "cancelled", "lost", "pruned"})
+
+
+class Record(BaseModel):
+    """One answer; `model_dump(mode="json")` gives it back as plain data."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+
+class Progress(Record):
+    """How far a trial is: `done` of `total`, both in `unit` (epoch or sample)."""
+
+    done: float
+    total: float
+    unit: str
+
+    @property
+    def fraction(self) -> float:
+        """Between 0 and 1."""
+        return min(1.0, self.done / self.total) if self.total > 0 else 0.0
+
+
+class Trial(Record):
+    """One run of one configuration; `model` names the model, or the kernel of a benchmark."""
+
+    id: int
+    number: int
+    experiment_id: int
+    experiment_name: str | None = None
+    owner: str
+    kind: str
+    state: str
+    model: str
+    dataset: str | None = None
+    device: str
+    ran_on: str | None = None
+    seed: int
+    varied: dict[str, Any] = {}
+    progress: Progress | None = None
+    metrics: dict[str, float | None] = {}
+    seconds: float | None = None
+    reason: str | None = None
+    page_url: str = ""
+    created_at: datetime
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is in a final state."""
+        return self.state in FINAL_STATES
+
+    def _repr_html_(self) -> str:
+        return html_table([self])
+
+
+class TrialDetail(Trial):
+    """One trial with its resolved spec and its attempts."""
+
+    spec: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
+    waiting: str | None = None
+    attempts: list[dict[str, Any]] = []
+
+
+class TrialList(list[Trial]):
+    """Trials that show as a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return html_table(self)
+
+
+class Experiment(Record):
+    """One submission; `states` counts its trials by state."""
+
+    id: int
+    name: str | None = None
+    kind: str
+    owner: str
+    tags: list[str] = []
+    created_at: datetime
+    trial_count: int
+    finished_count: int
+    finished: bool
+    states: dict[str, int] = {}
+    page_url: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every trial ended well."""
+        return self.finished and self.states.get(SUCCEEDED, 0) == self.trial_count
+
+    def _repr_html_(self) -> str:
+        states = ", ".join(f"{count} {escape(state)}" for state, count in self.states.items())
+        name = escape(self.name or self.kind)
+        return f"<p><b>{name}</b> (experiment {self.id}, {escape(self.owner)}): {states}</p>"
+
+
+class Submission(Record):
+    """What a submission made. `replayed` is not told apart: the same key, the same answer."""
+
+    experiment: Experiment
+    trial_ids: list[int]
+
+    @property
+    def id(self) -> int:
+        """The experiment's id."""
+        return self.experiment.id
+
+
+class Snapshot(Record):
+    """An experiment and its trials at one moment."""
+
+    experiment: Experiment
+    trials: list[Trial]
+
+
+def html_table(trials: list[Trial]) -> str:
+    """A table for notebooks; every value is escaped."""
+    head = ("trial", "model", "data", "state", "varied", "metrics", "seconds")
+    rows = []
+    for trial in trials:
+        varied = ", ".join(f"{name}={value}" for name, value in trial.varied.items())
+        metrics = ", ".join(
+            f"{name}={value:.4g}" for name, value in trial.metrics.items() if value is not None
+        )
+        seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
+        cells = (trial.id, trial.model, trial.dataset or "", trial.state, varied, metrics, seconds)
+        rows.append("".join(f"<td>{escape(str(cell))}</td>" for cell in cells))
+    header = "".join(f"<th>{name}</th>" for name in head)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,300 @@
+"""The client: everything a script or a notebook does with a labpool service."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from labpool.client.address import find_address
+from labpool.client.curves import Curves
+from labpool.client.errors import ClientError, Damaged, WaitTimeout
+from labpool.client.records import (
+    Experiment,
+    Snapshot,
+    Submission,
+    Trial,
+    TrialDetail,
+    TrialList,
+)
+from labpool.client.transport import Transport
+
+Spec = Mapping[str, Any] | str | os.PathLike[str]
+PAGE = 200
+FIRST_POLL_S = 0.25
+LONGEST_POLL_S = 2.0
+
+
+class Client:
+    """A labpool service.
+
+    Without arguments: LABPOOL_URL and LABPOOL_TOKEN, else the service that `labpool up` runs on
+    this machine. Raises NoService when there is none, ApiError when the service refuses,
+    Unreachable when it does not answer.
+
+        with Client() as client:
+            submission = client.submit("sweep.yaml")
+            client.wait(submission.id)
+            print(client.board("digits"))
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        http: httpx.Client | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.address = find_address(url, token)
+        self._transport = Transport(self.address, http=http, pause=pause)
+        self._pause = pause
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def page(self, page_url: str) -> str:
+        """The whole address of a page that an answer names."""
+        return self.address.url + page_url
+
+    def submit(self, spec: Spec, idempotency_key: str | None = None) -> Submission:
+        """Submit a spec: a dict, a path to a YAML or JSON file, or the text itself.
+
+        With the same `idempotency_key` the same spec is stored once, however often it is sent; a
+        key of its own is made when none is given, so that a broken connection is safely retried.
+        """
+        content, media_type = spec_content(spec)
+        key = idempotency_key or str(uuid.uuid4())
+        answer = self._transport.post(
+            "/experiments", content=content, media_type=media_type, key=key
+        )
+        trial_ids = [trial["id"] for trial in answer["trials"]]
+        return Submission(
+            experiment=Experiment.model_validate(answer["experiment"]), trial_ids=trial_ids
+        )
+
+    def experiment(self, experiment_id: int) -> Experiment:
+        """One experiment with its trials counted by state."""
+        return Experiment.model_validate(self._transport.get(f"/experiments/{experiment_id}"))
+
+    def experiments(self, limit: int = 50, **filters: object) -> list[Experiment]:
+        """The newest experiments; filters: owner, kind, state, model, dataset."""
+        found = self._pages("/experiments", "experiments", limit, filters)
+        return [Experiment.model_validate(item) for item in found]
+
+    def trials(
+        self, experiment_id: int | None = None, limit: int | None = None, **filters: object
+    ) -> TrialList:
+        """Trials of one experiment by number, or all newest first (then at most `limit`).
+
+        Filters: owner, kind, state, model, dataset.
+        """
+        if limit is None and experiment_id is None:
+            limit = 50
+        filters = {"experiment": experiment_id, **filters}
+        found = self._pages("/trials", "trials", limit, filters)
+        return TrialList(Trial.model_validate(item) for item in found)
+
+    def trial(self, trial_id: int) -> TrialDetail:
+        """One trial with its spec, its attempts and why it waits."""
+        return TrialDetail.model_validate(self._transport.get(f"/trials/{trial_id}"))
+
+    def snapshot(self, experiment_id: int) -> Snapshot:
+        """An experiment with its trials; of a large sweep only those that run."""
+        experiment = self.experiment(experiment_id)
+        if experiment.trial_count <= PAGE:
+            trials = self.trials(experiment_id)
+        else:
+            trials = self.trials(experiment_id, limit=PAGE, state="running")
+        return Snapshot(experiment=experiment, trials=trials)
+
+    def wait(
+        self,
+        experiment_id: int,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Snapshot], None] | None = None,
+    ) -> Experiment:
+        """Wait until every trial is in a final state; see `.succeeded` for whether all is well.
+
+        `on_progress` is called after each look. Raises WaitTimeout; the trials then go on.
+        """
+        start = self._clock()
+        pause_s = FIRST_POLL_S
+        while True:
+            if on_progress is None:
+                experiment = self.experiment(experiment_id)
+            else:
+                snapshot = self.snapshot(experiment_id)
+                experiment = snapshot.experiment
+                on_progress(snapshot)
+            if experiment.finished:
+                return experiment
+            if timeout_s is not None and self._clock() - start + pause_s > timeout_s:
+                raise WaitTimeout(
+                    f"After {timeout_s:g} s {experiment.finished_count} of "
+                    f"{experiment.trial_count} trials of experiment {experiment_id} are finished."
+                )
+            self._pause(pause_s)
+            pause_s = min(pause_s * 1.5, LONGEST_POLL_S)
+
+    def curves(self, trial_id: int, into: Curves | None = None) -> Curves:
+        """All that a trial measured so far; `into` an earlier answer, only what came since."""
+        curves = into if into is not None else Curves(trial_id)
+        more = True
+        while more:
+            answer = self._transport.get(f"/trials/{trial_id}/metrics", since=curves.cursor)
+            curves.add(answer)
+            more = answer["more"]
+        return curves
+
+    def log(self, trial_id: int) -> str:
+        """A trial's log so far."""
+        return "".join(self.log_parts(trial_id))
+
+    def log_parts(self, trial_id: int, follow: bool = False) -> Iterator[str]:
+        """The log piece by piece; with `follow` until the attempt has ended."""
+        offset = 0
+        while True:
+            part = self._transport.get(f"/trials/{trial_id}/log", offset=offset)
+            moved = part["next_offset"] > offset
+            offset = part["next_offset"]
+            if part["text"]:
+                yield part["text"]
+            if moved and offset < part["total_bytes"]:
+                continue
+            if part["complete"] or not follow:
+                return
+            self._pause(LONGEST_POLL_S / 2)
+
+    def cancel(self, experiment_id: int) -> Experiment:
+        """Cancel every trial of an experiment that has not ended."""
+        answer = self._transport.post(f"/experiments/{experiment_id}/cancel", repeat=True)
+        return Experiment.model_validate(answer)
+
+    def cancel_trial(self, trial_id: int) -> TrialDetail:
+        """Cancel one trial: a waiting one never runs, a running one is told to stop."""
+        answer = self._transport.post(f"/trials/{trial_id}/cancel", repeat=True)
+        return TrialDetail.model_validate(answer)
+
+    def retry(self, trial_id: int) -> int:
+        """Run an ended trial again, as a new one; the new trial's id."""
+        answer = self._transport.post(f"/trials/{trial_id}/retry")
+        return int(answer["trial_id"])
+
+    def boards(self) -> list[dict[str, Any]]:
+        """The leaderboards there are."""
+        return list(self._transport.get("/boards")["boards"])
+
+    def board(self, name: str, limit: int | None = None) -> dict[str, Any]:
+        """A leaderboard with its rows, best first."""
+        return dict(self._transport.get(f"/boards/{quote(name, safe='')}", limit=limit))
+
+    def pool(self) -> dict[str, Any]:
+        """Workers, slots, who holds what, and the queue."""
+        return dict(self._transport.get("/pool"))
+
+    def catalog(self) -> dict[str, Any]:
+        """The models, data sets, kernels and boards there are."""
+        return dict(self._transport.get("/catalog"))
+
+    def checkpoints(self, trial_id: int) -> list[dict[str, Any]]:
+        """A trial's kept checkpoints, newest first."""
+        return list(self._transport.get(f"/trials/{trial_id}/checkpoints")["checkpoints"])
+
+    def artifacts(self, trial_id: int) -> list[dict[str, Any]]:
+        """A trial's other files."""
+        return list(self._transport.get(f"/trials/{trial_id}/artifacts")["artifacts"])
+
+    def download_checkpoint(
+        self, trial_id: int, path: str | os.PathLike[str], checkpoint_id: int | None = None
+    ) -> Path:
+        """Save a checkpoint (the best one by default) as `path`, its sha256 checked.
+
+        Raises Damaged, and leaves no file, when what came is not what the service recorded.
+        """
+        kept = self.checkpoints(trial_id)
+        wanted = [
+            item
+            for item in kept
+            if (item["best"] if checkpoint_id is None else item["id"] == checkpoint_id)
+        ]
+        if not wanted:
+            raise ClientError(f"Trial {trial_id} has no such checkpoint; it keeps {len(kept)}.")
+        return self._download(wanted[0], Path(path))
+
+    def download_artifact(self, artifact: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
+        """Save one of `artifacts()` as `path`, its sha256 checked."""
+        return self._download(artifact, Path(path))
+
+    def _download(self, item: Mapping[str, Any], path: Path) -> Path:
+        partial = path.with_name(path.name + ".part")
+        digest = hashlib.sha256()
+        try:
+            with (
+                self._transport.stream(item["url"]) as answer,
+                partial.open("wb") as file,
+            ):
+                for chunk in answer.iter_bytes(1 << 20):
+                    digest.update(chunk)
+                    file.write(chunk)
+            if digest.hexdigest() != item["sha256"]:
+                raise Damaged(f"{path}: sha256 {digest.hexdigest()}, recorded {item['sha256']}")
+            partial.replace(path)
+        finally:
+            with suppress(FileNotFoundError):
+                partial.unlink()
+        return path
+
+    def _pages(
+        self, path: str, name: str, limit: int | None, filters: Mapping[str, object]
+    ) -> list[dict[str, Any]]:
+        size = PAGE if limit is None else min(limit, PAGE)
+        answer = self._transport.get(path, limit=size, **filters)
+        found = list(answer[name])
+        while answer["next"] and (limit is None or len(found) < limit):
+            answer = self._transport.get(answer["next"])
+            found += answer[name]
+        return found if limit is None else found[:limit]
+
+
+def spec_content(spec: Spec) -> tuple[bytes, str]:
+    """A spec as bytes and their media type.
+
+    A string with a line break or a brace is the text of a spec, any other a path. Raises
+    ClientError when there is no such file.
+    """
+    if isinstance(spec, Mapping):
+        return json.dumps(spec, allow_nan=False).encode(), "application/json"
+    if isinstance(spec, str) and ("\n" in spec or spec.lstrip().startswith("{")):
+        return spec.encode(), "application/yaml"
+    path = Path(spec)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ClientError(f"{path}: {error.strerror}") from None
+    is_json = path.suffix.lower() == ".json"
+    return content, "application/json" if is_json else "application/yaml"
