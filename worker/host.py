@@ -1,0 +1,29 @@
+"""What the slots of one worker process share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from db.artifacts import ArtifactStore
+from labpool.catalog import Catalog
+from labpool.settings import Settings
+from worker.database_access import DatabaseAccess
+from worker.scratch import Scratch
+
+
+@dataclass(frozen=True)
+class Host:
+    """Services and facts of one worker process. ``versions`` goes into each attempt's record."""
+
+    settings: Settings
+    database: DatabaseAccess
+    store: ArtifactStore
+    catalog: Catalog
+    scratch: Scratch
+    worker_id: str
+    name: str
+    versions: dict[str, Any] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic

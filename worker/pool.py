@@ -1,0 +1,133 @@
+"""All slots of one worker process, started and stopped together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from db.artifacts import FolderStore
+from db.bell import Bell
+from db.claims import SlotIdentity
+from db.engine import Database
+from labpool.catalog import Catalog
+from labpool.settings import Settings
+from labpool.version import git_revision, version
+from worker import bell as bells
+from worker.database_access import DatabaseAccess
+from worker.devices import Device, host_devices
+from worker.host import Host
+from worker.process import COMMAND
+from worker.registrar import Registrar
+from worker.scratch import Scratch
+from worker.slot import Slot
+
+logger = logging.getLogger(__name__)
+
+# sysexits.h: the configuration is at fault, so starting again will not help.
+EX_CONFIG = 78
+SIGN_OFF_S = 5.0
+
+
+class SlotPool:
+    """The slots of this host and what they share.
+
+    ``worker_id`` is random, made anew at each start: a restarted worker is another owner, so what
+    its predecessor held can never be mistaken for its own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        devices: Sequence[Device] | None = None,
+        command: Sequence[str] = COMMAND,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Reads the catalog and finds the devices. Raises CatalogError, OSError."""
+        self._settings = settings
+        self.worker_id = secrets.token_hex(8)
+        self.exit_status = 0
+        self.on_refusal: Callable[[], None] = lambda: None
+        if devices is None:
+            devices = host_devices(
+                settings.slots,
+                settings.threads_per_slot,
+                visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+            )
+        name = socket.gethostname()
+        self._database = Database(settings.database, pool_size=2 * len(devices) + 2)
+        self._bell = Bell(settings.broker)
+        self._scratch = Scratch(settings.scratch_dir, self.worker_id, name)
+        host = Host(
+            settings=settings,
+            database=DatabaseAccess(self._database, clock),
+            store=FolderStore(settings.artifacts_dir),
+            catalog=Catalog.load(settings.catalog_roots),
+            scratch=self._scratch,
+            worker_id=self.worker_id,
+            name=name,
+            versions={"labpool": version(), "git_revision": git_revision()},
+            clock=clock,
+        )
+        self.slots = [Slot(host, index, device, command) for index, device in enumerate(devices)]
+        self._registrar = Registrar(
+            host, self._database, devices, self._bell, self._enrol, self._refused
+        )
+        self._clock = clock
+        self._joined = False
+
+    def start(self) -> None:
+        """Start every thread; returns at once, with the database there or not. Raises OSError."""
+        self._scratch.open()
+        removed = self._scratch.remove_leftovers()
+        if removed:
+            logger.info("removed what dead workers left: %s", ", ".join(removed))
+        bells.listen(self.ring)
+        for slot in self.slots:
+            slot.start()
+        self._registrar.start()
+        logger.info("worker %s: %d slots", self.worker_id, len(self.slots))
+
+    def ring(self) -> None:
+        """There may be work: every slot looks."""
+        for slot in self.slots:
+            slot.ring()
+
+    def close(self) -> None:
+        """Claim nothing more and give back what runs; returns at once."""
+        for slot in self.slots:
+            slot.stop()
+
+    def join(self) -> None:
+        """Wait, within the grace, until everything is given back, and sign off."""
+        deadline_s = self._clock() + self._settings.drain_grace_s + SIGN_OFF_S
+        for slot in self.slots:
+            if not slot.join(deadline_s - self._clock()):
+                logger.error("slot %d did not end; its lease will run out", slot.index)
+        if self._joined:
+            return
+        self._joined = True
+        bells.forget(self.ring)
+        self._registrar.stop(SIGN_OFF_S)
+        # What was given back may be started elsewhere at once.
+        self._bell.ring()
+        self._bell.close(1.0)
+        self._scratch.close()
+        self._database.dispose()
+
+    def info(self) -> dict[str, Any]:
+        """What each slot does."""
+        return {str(slot.index): slot.describe() for slot in self.slots}
+
+    def _enrol(self, identities: Sequence[SlotIdentity]) -> None:
+        for slot, identity in zip(self.slots, identities, strict=True):
+            slot.enrol(identity)
+
+    def _refused(self, reason: str) -> None:
+        logger.critical("this worker cannot work here: %s", reason)
+        self.exit_status = EX_CONFIG
+        self.on_refusal()

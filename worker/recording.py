@@ -1,0 +1,309 @@
+"""What one attempt brings, written into the database and the artifact store under its fence."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import owner
+from db.artifacts import ArtifactStore
+from db.claims import ClaimedTrial
+from db.models import Checkpoint as CheckpointRow
+from db.models import MetricChunk
+from labpool.errors import LabpoolError
+from worker.curves import CurveChunk, Curves
+from worker.database_access import DatabaseAccess
+from worker.files import StoreRefused, check, publish
+from worker.logs import TrialLog
+from worker.protocol import Artifact, Checkpoint, Metrics, Result
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LOG_FILE: Final = "log.txt"
+"""The log's name in the store; no file of a runner may take it."""
+MOST_FILES: Final = 10_000
+MOST_ARTIFACTS: Final = 200
+SMALL_LOG_BYTES: Final = 256 * 1024
+LARGE_LOG_EVERY_S: Final = 60.0
+
+
+class Misbehaved(LabpoolError):
+    """The runner announced what it must not."""
+
+
+class Recorder:
+    """The one writer of one attempt.
+
+    Every method raises FencedOff when the trial belongs to somebody else by now, and DatabaseAway
+    when the database stayed away until ``give_up`` said that waiting is over. ``beside`` does
+    what may take long while heartbeats go on.
+    """
+
+    def __init__(
+        self,
+        database: DatabaseAccess,
+        store: ArtifactStore,
+        claimed: ClaimedTrial,
+        files: Path,
+        log: TrialLog,
+        give_up: Callable[[], bool],
+        beside: Callable[[Callable[[], None]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``files`` is the folder that the runner writes to."""
+        self.trial = claimed.trial_id
+        self.fence = claimed.fence
+        self.log = log
+        self.progress: tuple[float, float, str] | None = None
+        self.refusals = 0
+        self._database = database
+        self._store = store
+        self._files = files
+        self._give_up = give_up
+        self._beside = beside
+        self._clock = clock
+        self._curves = Curves()
+        self._tries = 0
+        self._taken: set[str] = {LOG_FILE}
+        self._artifacts: set[str] = set()
+        self._log_published: tuple[int, float] = (0, clock())
+
+    def started(self, environment: dict[str, Any], total: float, unit: str) -> None:
+        """The trial's code runs; ``environment`` is what it runs in."""
+        self.progress = (0.0, total, unit)
+        self._insist(
+            lambda session: owner.note_started(session, self.trial, self.fence, environment)
+        )
+
+    def metrics(self, message: Metrics) -> None:
+        """Gather points; `flush` stores them."""
+        self._curves.add(message)
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether points wait for a `flush`."""
+        return bool(self._curves)
+
+    def flush(self) -> None:
+        """Store the points gathered so far."""
+        chunks = self._chunks()
+        if chunks:
+            self._insist(lambda session: self._add_points(session, chunks))
+
+    def checkpoint(self, message: Checkpoint) -> None:
+        """Publish and record a checkpoint, and forget those that it replaces.
+
+        What was measured before it is stored with it: a run that resumes there does not measure it
+        again. Raises NotAsAnnounced, Misbehaved.
+        """
+        key = self._publish(message.file, message.bytes, message.sha256)
+        if key is None:
+            return
+        chunks = self._chunks()
+        row = owner.CheckpointRecord(
+            epoch=message.epoch,
+            key=key,
+            sha256=message.sha256,
+            bytes=message.bytes,
+            value=message.value,
+            best=message.best,
+        )
+
+        def write(session: Session) -> list[str]:
+            self._add_points(session, chunks)
+            if self._tries > 1 and self._has_checkpoint(session, message.epoch):
+                return []
+            return owner.record_checkpoint(session, self.trial, self.fence, row)
+
+        for obsolete in self._insist(write):
+            self._delete(obsolete)
+
+    def artifact(self, message: Artifact) -> None:
+        """Publish and record a file for the user. Raises NotAsAnnounced, Misbehaved."""
+        if message.name in self._artifacts or len(self._artifacts) >= MOST_ARTIFACTS:
+            raise Misbehaved(f"Artifact {message.name!r} is one too many.")
+        self._artifacts.add(message.name)
+        key = self._publish(message.file, message.bytes, message.sha256)
+        if key is None:
+            return
+        row = owner.ArtifactRecord(
+            name=message.name,
+            key=key,
+            media_type=message.media_type,
+            bytes=message.bytes,
+            sha256=message.sha256,
+        )
+        self._insist(lambda session: owner.record_artifact(session, self.trial, self.fence, row))
+
+    def publish_growing_log(self) -> None:
+        """Let users see the log of a running trial; a large one more seldom."""
+        written_bytes, published_s = self._log_published
+        now = self._clock()
+        grown = self.log.written_bytes != written_bytes
+        due = written_bytes < SMALL_LOG_BYTES or now - published_s >= LARGE_LOG_EVERY_S
+        if grown and due:
+            published = self._publish_log()
+            if published is not None:
+                key, size_bytes = published
+                self._insist(
+                    lambda session: owner.set_log(session, self.trial, self.fence, key, size_bytes)
+                )
+
+    def succeed(self, result: Result) -> None:
+        """The result, the last points and the log, all or nothing."""
+        self._finish(
+            lambda session, chunks: owner.succeed(
+                session,
+                self.trial,
+                self.fence,
+                result.metrics,
+                result.summary,
+                result.ended_early,
+                chunks,
+            )
+        )
+
+    def fail(self, reason_kind: str, reason: str, log_tail: str | None = None) -> None:
+        """The trial failed; its reason goes with the tail of its log."""
+        tail = self.log.tail() if log_tail is None else log_tail
+        self._finish(
+            lambda session, chunks: owner.fail(
+                session, self.trial, self.fence, reason_kind, reason, tail, chunks
+            )
+        )
+
+    def cancel(self, reason: str) -> None:
+        """The trial stopped because somebody asked for it."""
+        self._finish(
+            lambda session, chunks: owner.cancel(session, self.trial, self.fence, reason, chunks)
+        )
+
+    def release(self, reason: str, delay_s: float = 0.0) -> None:
+        """Give the trial back, uncharged: it was not at fault."""
+        self._finish(
+            lambda session, chunks: owner.release(
+                session, self.trial, self.fence, reason, delay_s, chunks
+            )
+        )
+
+    def _finish(self, write: Callable[[Session, Sequence[owner.Chunk]], None]) -> None:
+        published = self._publish_log()
+        chunks = self._chunks()
+
+        def finish(session: Session) -> None:
+            if published is not None:
+                owner.set_log(session, self.trial, self.fence, *published)
+            write(session, self._unstored(session, chunks))
+
+        self._insist(finish)
+
+    def _unstored(self, session: Session, chunks: Sequence[owner.Chunk]) -> list[owner.Chunk]:
+        """Those of ``chunks`` that an earlier try did not store.
+
+        A COMMIT whose answer was lost may have been done; only then is there a doubt to settle.
+        """
+        if self._tries == 1:
+            return list(chunks)
+        return [chunk for chunk in chunks if not self._is_last(session, chunk)]
+
+    def _is_last(self, session: Session, chunk: owner.Chunk) -> bool:
+        statement = (
+            select(MetricChunk.steps)
+            .where(
+                MetricChunk.trial_id == self.trial,
+                MetricChunk.fence == self.fence,
+                MetricChunk.name == chunk.name,
+            )
+            .order_by(MetricChunk.id.desc())
+            .limit(1)
+        )
+        return session.scalar(statement) == list(chunk.steps)
+
+    def _publish(self, file: str, size_bytes: int, digest: str) -> str | None:
+        """The key of a file now in the store; None when the store refused it."""
+        if file in self._taken or len(self._taken) >= MOST_FILES:
+            raise Misbehaved(f"File {file} was announced before, or is one too many.")
+        self._taken.add(file)
+        key = self._key(file)
+
+        def work() -> None:
+            publish(self._store, key, check(self._files, file, size_bytes, digest))
+
+        try:
+            self._beside(work)
+        except StoreRefused as error:
+            # What was there before stays; the run goes on without this file.
+            self.refusals += 1
+            self._taken.discard(file)
+            self.log.note(f"{file} could not be stored: {error}")
+            logger.error("trial %d: %s", self.trial, error)
+            self._delete(key)
+            return None
+        return key
+
+    def _publish_log(self) -> tuple[str, int] | None:
+        written_bytes = self.log.written_bytes
+        if written_bytes == 0:
+            return None
+        key, copy = self._key(LOG_FILE), self.log.path.with_name(f"{LOG_FILE}.copy")
+        try:
+            size_bytes = self.log.write_to(copy)
+            self._beside(lambda: publish(self._store, key, copy))
+        except (OSError, StoreRefused) as error:
+            # A log is not worth a result.
+            logger.error("the log of trial %d could not be stored: %s", self.trial, error)
+            return None
+        finally:
+            copy.unlink(missing_ok=True)
+        self._log_published = (written_bytes, self._clock())
+        return key, size_bytes
+
+    def _chunks(self) -> list[owner.Chunk]:
+        return [_as_row(chunk) for chunk in self._curves.take()]
+
+    def _key(self, file: str) -> str:
+        return f"trials/{self.trial}/{self.fence}/{file}"
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._store.delete(key)
+        except (OSError, LabpoolError) as error:
+            logger.warning("%s could not be removed from the store: %s", key, error)
+
+    def _add_points(self, session: Session, chunks: Sequence[owner.Chunk]) -> None:
+        owner.record_metrics(session, self.trial, self.fence, self._unstored(session, chunks))
+
+    def _has_checkpoint(self, session: Session, epoch: int) -> bool:
+        statement = select(CheckpointRow.id).where(
+            CheckpointRow.trial_id == self.trial,
+            CheckpointRow.fence == self.fence,
+            CheckpointRow.epoch == epoch,
+        )
+        return session.scalar(statement) is not None
+
+    def _insist(self, work: Callable[[Session], T]) -> T:
+        self._tries = 0
+
+        def counted(session: Session) -> T:
+            self._tries += 1
+            return work(session)
+
+        return self._database.insist(counted, self._give_up)
+
+
+def _as_row(chunk: CurveChunk) -> owner.Chunk:
+    return owner.Chunk(
+        name=chunk.name,
+        steps=chunk.steps,
+        epochs=chunk.epochs,
+        times_s=chunk.times_s,
+        values=chunk.values,
+    )

@@ -1,0 +1,165 @@
+"""Keeps a worker known to the database, and takes back what silent workers left."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable, Sequence
+
+from db import migrate
+from db.bell import Bell
+from db.claims import SlotIdentity
+from db.engine import Database
+from db.errors import DatabaseNewer, DatabaseOlder, ForeignStore, SecondHost
+from db.sweeper import sweep_expired
+from db.workers import SlotInfo, WorkerInfo, beat_worker, register_worker, stop_worker
+from labpool.version import version
+from worker.database_access import DatabaseAway
+from worker.devices import Device
+from worker.host import Host
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+
+
+class Registrar:
+    """A thread: registers the worker once the database can be reached, then beats and sweeps."""
+
+    def __init__(
+        self,
+        host: Host,
+        database: Database,
+        devices: Sequence[Device],
+        bell: Bell,
+        enrol: Callable[[Sequence[SlotIdentity]], None],
+        refuse: Callable[[str], None],
+    ) -> None:
+        """``enrol`` gets the slots' identities; ``refuse`` why this worker may not work at all."""
+        self._host = host
+        self._database = database
+        self._devices = devices
+        self._bell = bell
+        self._enrol = enrol
+        self._refuse = refuse
+        self._registered = False
+        self._stopping = threading.Event()
+        self._sweep_due_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Sign off. Call it when every slot has given back what it held."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            self._register()
+            while not self._stopping.wait(self._host.settings.beat_s):
+                self._beat()
+        except (SecondHost, ForeignStore, DatabaseNewer) as error:
+            self._refuse(str(error))
+        finally:
+            self._sign_off()
+
+    def _register(self) -> None:
+        info, slots = self._info(), self._slots()
+        while not self._stopping.is_set():
+            try:
+                self._host.database.attempt(lambda: migrate.check(self._database))
+                ids = self._host.database.write(
+                    lambda session: register_worker(session, info, slots)
+                )
+            except DatabaseAway:
+                pass
+            except DatabaseOlder as error:
+                logger.warning("%s Waiting for that.", error)
+            else:
+                self._registered = True
+                self._enrol(
+                    [
+                        self._identity(slot_id, slot)
+                        for slot_id, slot in zip(ids, slots, strict=True)
+                    ]
+                )
+                self._sweep_if_due()
+                return
+            self._stopping.wait(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    def _beat(self) -> None:
+        try:
+            self._host.database.write(lambda session: beat_worker(session, self._host.worker_id))
+            self._sweep_if_due()
+        except DatabaseAway:
+            pass
+        except Exception:
+            logger.exception("a heartbeat of this worker failed")
+
+    def _sweep_if_due(self) -> None:
+        """Take back expired leases, unless the database was away not long ago.
+
+        Then every lease looks expired, and their owners must have their time to beat again.
+        """
+        settings, now = self._host.settings, self._host.clock()
+        if now < self._sweep_due_s or not self._host.database.quiet_for(settings.lease_ttl_s):
+            return
+        self._sweep_due_s = now + settings.poll_s * random.uniform(0.5, 1.0)  # noqa: S311
+        taken = self._host.database.write(
+            lambda session: sweep_expired(session, settings.max_losses)
+        )
+        if taken:
+            logger.warning("taken back from silent workers: trials %s", taken)
+            self._bell.ring()
+
+    def _sign_off(self) -> None:
+        if not self._registered:
+            return
+        try:
+            self._host.database.write(lambda session: stop_worker(session, self._host.worker_id))
+        except Exception as error:  # noqa: BLE001 - it will be seen to be silent
+            logger.warning("this worker could not sign off: %s", error)
+
+    def _info(self) -> WorkerInfo:
+        catalog, settings = self._host.catalog, self._host.settings
+        return WorkerInfo(
+            worker_id=self._host.worker_id,
+            host=self._host.name,
+            pid=os.getpid(),
+            version=version(),
+            code_digests=sorted(
+                {entry.digest for entry in (*catalog.models.values(), *catalog.kernels.values())}
+            ),
+            data_digests=sorted({entry.digest for entry in catalog.datasets.values()}),
+            store_id=self._host.store.store_id,
+            silence_limit_s=max(settings.lease_ttl_s, 3 * settings.beat_s),
+        )
+
+    def _slots(self) -> list[SlotInfo]:
+        return [
+            SlotInfo(
+                index=index,
+                device=device.kind,
+                name=device.name,
+                kinds=device.kinds,
+                gpu_uuid=device.gpu_uuid,
+                memory_mb=device.memory_mb,
+            )
+            for index, device in enumerate(self._devices)
+        ]
+
+    def _identity(self, slot_id: int, slot: SlotInfo) -> SlotIdentity:
+        info = self._info()
+        return SlotIdentity(
+            slot_id=slot_id,
+            worker_id=info.worker_id,
+            device=slot.device,
+            kinds=slot.kinds,
+            code_digests=info.code_digests,
+            data_digests=info.data_digests,
+        )

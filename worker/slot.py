@@ -1,0 +1,202 @@
+"""A slot: one GPU or a share of the processor, claiming and carrying out trial after trial."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from db import claims
+from db.claims import Claim, SlotIdentity
+from worker import scratch
+from worker.allocation import Allocation
+from worker.database_access import DatabaseAway
+from worker.devices import Device
+from worker.gpu_lock import GpuLock
+from worker.host import Host
+from worker.process import COMMAND
+from worker.watched import WatchedRunner
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 1.0
+LONGEST_BACKOFF_S = 300.0
+GPU_BUSY_S = 5.0
+
+
+class Slot:
+    """A thread that looks for work, and a runner kept warm for it.
+
+    The thread lives as long as the worker: runners are spawned from it, and the kernel ends them
+    with it.
+    """
+
+    def __init__(
+        self, host: Host, index: int, device: Device, command: Sequence[str] = COMMAND
+    ) -> None:
+        self.index = index
+        self.device = device
+        self._host = host
+        self._command = command
+        self._identity: SlotIdentity | None = None
+        self._runner: WatchedRunner | None = None
+        self._allocation: Allocation | None = None
+        self._gpu_lock = GpuLock(device.gpu_uuid) if device.gpu_uuid else None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._give_up_at_s: float | None = None
+        self._troubles = 0
+        self._does = "starting"
+        self._thread = threading.Thread(target=self._run, name=f"slot {index}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; it claims nothing before `enrol`."""
+        self._thread.start()
+
+    def enrol(self, identity: SlotIdentity) -> None:
+        """The slot is known to the database: it may claim from now on."""
+        self._identity = identity
+        self._wake.set()
+
+    def ring(self) -> None:
+        """There may be work, or a request to cancel. Returns at once, from any thread."""
+        self._wake.set()
+        allocation = self._allocation
+        if allocation is not None:
+            allocation.ring()
+
+    def stop(self) -> None:
+        """Claim nothing more and give back what runs; returns at once."""
+        if self._give_up_at_s is None:
+            self._give_up_at_s = self._host.clock() + self._host.settings.drain_grace_s
+        self._stopping.set()
+        self.ring()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread; False when it has not ended in time."""
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, timeout_s))
+        return not self._thread.is_alive()
+
+    def describe(self) -> dict[str, Any]:
+        """What the slot is and does, for people."""
+        return {"device": self.device.kind, "name": self.device.name, "does": self._does}
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                # Cleared before the look: a ring during it must lead to another.
+                self._wake.clear()
+                self._wake.wait(self._cycle())
+        finally:
+            self._retire()
+            self._does = "stopped"
+
+    def _cycle(self) -> float:
+        """Look for work until there is none; how long to wait then, in seconds."""
+        try:
+            self._warm_up()
+            pause_s = self._drain()
+        except DatabaseAway:
+            return self._backoff_s(self._host.settings.poll_s)
+        except Exception:
+            # Whatever it was, this thread is the slot: it goes on, slower each time.
+            logger.exception("slot %d is in trouble", self.index)
+            self._retire()
+            self._troubles += 1
+            return self._backoff_s(LONGEST_BACKOFF_S)
+        return pause_s
+
+    def _drain(self) -> float:
+        identity = self._identity
+        if identity is None:
+            return self._host.settings.poll_s
+        self._does = "idle"
+        while not self._stopping.is_set():
+            if self._gpu_lock is not None and not self._gpu_lock.acquire():
+                self._does = "waiting: another process of labpool holds the GPU"
+                return GPU_BUSY_S
+            try:
+                claimed_at_s = self._host.clock()
+                claim = self._claim(identity)
+                if claim is None:
+                    break
+                self._carry_out(claim, claimed_at_s)
+            finally:
+                if self._gpu_lock is not None:
+                    self._gpu_lock.release()
+            if self._troubles:
+                return self._backoff_s(LONGEST_BACKOFF_S)
+            self._warm_up()
+        return self._host.settings.poll_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+
+    def _claim(self, identity: SlotIdentity) -> Claim | None:
+        if not self._host.database.read(claims.has_work):
+            return None
+        ttl_s = self._host.settings.lease_ttl_s
+        return self._host.database.write(lambda session: claims.claim(session, identity, ttl_s))
+
+    def _carry_out(self, claim: Claim, claimed_at_s: float) -> None:
+        trials = ", ".join(f"{trial.trial_id} (fence {trial.fence})" for trial in claim.trials)
+        self._does = f"trial {trials}"
+        logger.info("slot %d: trial %s", self.index, trials)
+        allocation = Allocation(
+            self._host,
+            self.index,
+            claim,
+            claimed_at_s,
+            self._warm_up(),
+            self._stopping.is_set,
+            self._must_give_up,
+        )
+        self._allocation = allocation
+        try:
+            allocation.carry_out()
+        finally:
+            self._allocation = None
+            self._does = "idle"
+            for attempt in allocation.attempts:
+                scratch.remove(attempt.folder)
+            self._retire_if_worn()
+        self._troubles = self._troubles + 1 if allocation.runner_never_ready else 0
+
+    def _warm_up(self) -> WatchedRunner:
+        """A living runner, started now if there is none. Raises OSError."""
+        if self._runner is not None and not self._runner.is_alive:
+            self._retire()
+        if self._runner is None:
+            self._runner = WatchedRunner(
+                self.device,
+                self._host.scratch.slot_folder(self.index) / "home",
+                self._host.settings.memory_limit_mb,
+                self._host.clock,
+                self._wake.set,
+                self._command,
+                (self._gpu_lock.descriptor,) if self._gpu_lock is not None else (),
+            )
+        return self._runner
+
+    def _retire_if_worn(self) -> None:
+        runner = self._runner
+        if runner is None:
+            return
+        if runner.trials_served >= self._host.settings.trials_per_runner:
+            runner.must_retire = f"it served {runner.trials_served} trials"
+        if runner.must_retire is not None or not runner.is_alive:
+            self._retire()
+
+    def _retire(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            why = runner.must_retire or ("it is not needed" if runner.is_alive else "it ended")
+            runner.retire()
+            logger.info("slot %d: runner %d retired: %s", self.index, runner.pid, why)
+
+    def _must_give_up(self) -> bool:
+        return self._give_up_at_s is not None and self._host.clock() >= self._give_up_at_s
+
+    def _backoff_s(self, longest_s: float) -> float:
+        pause_s = FIRST_BACKOFF_S * 2.0 ** min(self._troubles, 16)
+        return min(pause_s, longest_s) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter

@@ -1,0 +1,117 @@
+"""A runner with its watch and its limits, from spawn to retirement."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from worker.devices import Device
+from worker.exits import Ending, ending_of
+from worker.guards import MEBIBYTE, Guards
+from worker.logs import tail_of
+from worker.out_of_memory import read_counters
+from worker.process import COMMAND, RunnerGone, RunnerProcess
+from worker.protocol import Bye, FromSlot
+from worker.watch import Item, Watch
+
+logger = logging.getLogger(__name__)
+
+# A warm runner that grew by this much since its first trial leaks; starting anew costs seconds.
+MOST_GROWTH_BYTES = 2048 * MEBIBYTE
+BYE_GRACE_S = 1.0
+
+
+class WatchedRunner:
+    """One runner process and the thread that watches over it.
+
+    Start it from the slot's own thread, and call everything but `ring` from there.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        home: Path,
+        memory_limit_mb: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_end: Callable[[], None] = lambda: None,
+        command: Sequence[str] = COMMAND,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """Start a runner. Raises OSError."""
+        self.log = home.with_name(home.name + ".log")
+        self.log.unlink(missing_ok=True)
+        self._process = RunnerProcess(device, home, self.log, command, pass_fds)
+        self.guards = Guards(clock, memory_limit_mb)
+        self.trials_served = 0
+        self.is_ready = False
+        self.must_retire: str | None = None
+        self._resident_at_first_bytes: int | None = None
+        self._watch = Watch(
+            self._process, self.guards, on_end, name=f"watch of runner {self._process.pid}"
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._process.has_ended()
+
+    def send(self, message: FromSlot) -> None:
+        """Send a message. Raises RunnerGone."""
+        self._process.send(message)
+
+    def receive(self, timeout_s: float) -> Item | None:
+        """The next thing that the watch has seen, or None when nothing came in time."""
+        with suppress(queue.Empty):
+            return self._watch.inbox.get(timeout=max(0.0, timeout_s))
+        return None
+
+    def ring(self) -> None:
+        """Wake whoever waits in `receive`; from any thread."""
+        self._watch.ring()
+
+    def kill(self) -> None:
+        """End the whole group at once; `Ended` follows."""
+        self._process.kill()
+
+    def resume(self) -> None:
+        """Let a suspended runner go on."""
+        self._process.resume()
+
+    def log_tail(self) -> str:
+        """The end of what the runner printed outside of any trial."""
+        return tail_of(self.log)
+
+    def note_served(self) -> None:
+        """A trial was answered; decides whether the runner is fit for another."""
+        self.trials_served += 1
+        resident_bytes = self._process.resident_bytes()
+        if self._resident_at_first_bytes is None:
+            self._resident_at_first_bytes = resident_bytes
+        growth_bytes = resident_bytes - self._resident_at_first_bytes
+        if growth_bytes > MOST_GROWTH_BYTES:
+            self.must_retire = f"it grew by {growth_bytes / MEBIBYTE:,.0f} MiB"
+
+    def retire(self) -> Ending:
+        """End the runner, leave nothing of its group, and tell how it ended.
+
+        An idle runner is asked first, so that it can close its devices in order.
+        """
+        if self.is_alive and self.is_ready and self.must_retire is None:
+            with suppress(RunnerGone):
+                self._process.send(Bye(), timeout_s=BYE_GRACE_S)
+                self._process.wait(BYE_GRACE_S)
+        self._process.kill()
+        self._watch.join(5.0)
+        counters = self._process.counters
+        status = self._process.finish()
+        if status is None:
+            logger.error("runner %d is stuck in the kernel and cannot be ended", self.pid)
+            return Ending("internal", "The runner is stuck in the kernel and cannot be ended.")
+        return ending_of(status, counters, read_counters())
