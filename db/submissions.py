@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import CursorResult, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -99,13 +99,13 @@ def _trial(plan: TrialPlan, experiment_id: int, owner_id: int, now: float) -> Tr
 def _replay(session: Session, owner: User, key: str, body_digest: str) -> Submitted | None:
     """Take the key; or, when somebody has it, what they made with it."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    taken = session.execute(
+    taken = session.scalar(
         dialect.insert(IdempotencyKey)
         .values(user_id=owner.id, key=key, body_sha256=body_digest, created_at=db_now())
         .on_conflict_do_nothing()
+        .returning(IdempotencyKey.user_id)
     )
-    assert isinstance(taken, CursorResult)
-    if taken.rowcount == 1:
+    if taken is not None:
         return None
     row = session.get_one(IdempotencyKey, (owner.id, key))
     if row.body_sha256 != body_digest or row.experiment_id is None:

@@ -33,6 +33,17 @@ def _problem(
         return Problem(pointer(*where, *path), "is missing.")
     if details["type"] == "string_pattern_mismatch":
         return Problem(pointer(*where, *path), _pattern_message(path))
+    if details["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        context = details["ctx"]
+        expected = context.get("expected_tags", _TAGS.get(str(path[-1]), "")).replace("'", "")
+        if "tag" not in context:
+            return Problem(pointer(*where, *path), "is missing.", f"Say one of {expected}.")
+        given = str(context["tag"])
+        return Problem(
+            pointer(*where, *path),
+            f"must be one of {expected}.",
+            closest(given, expected.split(", ")),
+        )
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     prefix = "" if message == details["msg"] or "type" not in details else "must be "
     hint: str | None = None
@@ -41,6 +52,7 @@ def _problem(
     return Problem(pointer(*where, *path), f"{prefix}{message.rstrip('.')}.", hint)
 
 
+_TAGS = {"kind": "train, benchmark", "method": "grid, random"}
 _NUMBER_ERRORS = {"float_type", "int_type"}
 
 

@@ -1,0 +1,126 @@
+"""Workers, why a trial waits, boards and migrations, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from db import claims, migrate, owner, waiting, workers
+from db.boards import board_rows
+from db.engine import Database
+from db.errors import DatabaseNewer, DatabaseOlder, ForeignStore, SecondHost
+from db.models import Base, Slot, Trial
+from db.states import SlotState
+from labpool.catalog import Catalog
+from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
+
+TTL_S = 90.0
+
+
+def test_the_migrations_make_the_models(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(database: Database) -> None:
+    migrate.upgrade(database)
+    migrate.check(database)
+
+
+def test_a_newer_database_is_left_alone(database: Database) -> None:
+    with database.engine.execution_options(write=True).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for act in (migrate.upgrade, migrate.check):
+        with pytest.raises(DatabaseNewer, match="revision 9999"):
+            act(database)
+
+
+def test_an_empty_database_is_older(tmp_path_factory: pytest.TempPathFactory) -> None:
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('empty')}/labpool.db")
+    with pytest.raises(DatabaseOlder, match="at nothing"):
+        migrate.check(database)
+
+
+def test_sqlite_serves_one_host(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        slot(session, catalog, host="one")
+        if database.dialect == "sqlite":
+            with pytest.raises(SecondHost, match="one"):
+                slot(session, catalog, host="two")
+        else:
+            slot(session, catalog, host="two")
+    step_clock(database, 91)
+    with database.transaction() as session:
+        slot(session, catalog, host="three")
+
+
+def test_a_worker_with_another_store_is_refused(database: Database) -> None:
+    info = workers.WorkerInfo("a", "h", 1, "0", [], [], "store-one")
+    with database.transaction() as session:
+        workers.register_worker(session, info, [])
+        with pytest.raises(ForeignStore, match="store-two"):
+            workers.bind_store(session, "store-two")
+
+
+def why(database: Database, trial_id: int) -> str:
+    with database.snapshot() as session:
+        return waiting.why_waiting(session, trial(session, trial_id)) or ""
+
+
+def test_a_trial_says_why_it_waits(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        user = person(session)
+        [first] = submitted(session, catalog, user)
+        [second] = submitted(session, catalog, user)
+        [on_gpu] = submitted(session, catalog, user, {**TRAIN, "device": "gpu"})
+        kernel = {"kind": "benchmark", "kernel": "dense_relu", "device": "gpu"}
+        [benchmark] = submitted(session, catalog, user, kernel)
+    assert "No worker is connected" in why(database, first)
+    with database.transaction() as session:
+        here = slot(session, catalog)
+    assert "next" in why(database, first)
+    assert "At most 1 wait" in why(database, second)
+    assert "needs a GPU slot; the pool has none" in why(database, on_gpu)
+    with database.transaction() as session:
+        slot(session, catalog, device="gpu", kinds=("train",))
+    assert "no pycuda" in why(database, benchmark)
+    with database.transaction() as session:
+        session.get_one(Trial, first).code_digest = "f" * 64
+    assert "ffffffffffff" in why(database, first)
+    with database.transaction() as session:
+        session.get_one(Slot, here.slot_id).state = SlotState.QUARANTINED
+        session.get_one(Trial, second).held = True
+    assert "held" in why(database, second)
+
+
+def finish(database: Database, catalog: Catalog, metrics: dict[str, float]) -> None:
+    with database.transaction() as session:
+        work = claims.claim(session, slot(session, catalog), TTL_S)
+        assert work is not None
+        owner.succeed(session, work.trials[0].trial_id, work.trials[0].fence, metrics, {})
+
+
+def test_a_board_ranks_what_was_verified(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        ada, bob = person(session), person(session, "bob")
+        for user, epochs in ((ada, 2), (ada, 2), (bob, 2), (ada, 3), (ada, 4), (ada, 5)):
+            submitted(session, catalog, user, {**TRAIN, "epochs": epochs})
+    for value in (0.8, 0.8, 0.9, 0.7):
+        finish(database, catalog, {"test_accuracy": value})
+    finish(database, catalog, {"other": 1.0})
+    with database.transaction() as session:
+        work = claims.claim(session, slot(session, catalog), TTL_S)
+        assert work is not None
+        owner.fail(session, work.trials[0].trial_id, work.trials[0].fence, "internal", "x")
+    with database.snapshot() as session:
+        rows = board_rows(session, catalog.boards["digits"])
+        assert [(row.rank, row.value) for row in rows] == [(1, 0.9), (2, 0.8), (3, 0.7)]
+        assert {row.user for row in rows} == {"ada", "bob"}
+        assert len(board_rows(session, catalog.boards["digits"], limit=1)) == 1
+        assert len(board_rows(session, catalog.boards["digits"], owner_id=bob.id)) == 1
+        every = catalog.boards["digits"].model_copy(update={"rule": "all"})
+        assert [row.rank for row in board_rows(session, every)] == [1, 2, 2, 4]
+        assert board_rows(session, catalog.boards["spirals"]) == []
