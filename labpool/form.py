@@ -44,14 +44,26 @@ def _problem(
             f"must be one of {expected}.",
             closest(given, expected.split(", ")),
         )
-    message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    prefix = "" if message == details["msg"] or "type" not in details else "must be "
+    message = details["msg"].replace("Input should be ", "must be ").removeprefix("Value error, ")
+    for jargon, plain in _PLAIN.items():
+        message = message.replace(jargon, plain)
     hint: str | None = None
     if isinstance(details.get("input"), str) and details["type"] in _NUMBER_ERRORS:
         hint = "Write the number without quotes."
-    return Problem(pointer(*where, *path), f"{prefix}{message.rstrip('.')}.", hint)
+    return Problem(pointer(*where, *path), f"{message.rstrip('.')}.", hint)
 
 
+# What pydantic says in Python's terms, for people who write YAML.
+_PLAIN = {
+    "a valid dictionary": "a table of names and values",
+    "a valid integer": "a whole number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid list": "a list",
+    "a valid number": "a number",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
 _TAGS = {"kind": "train, benchmark", "method": "grid, random"}
 _NUMBER_ERRORS = {"float_type", "int_type"}
 

@@ -150,12 +150,54 @@ def schema() -> None:
 
 def print_board(content: dict[str, Any]) -> None:
     """A leaderboard as a table, best first."""
-    print(content)
+    board, rows = content["board"], content["rows"]
+    better = "higher" if board["direction"] == "maximize" else "lower"
+    print(f"{printable(board['title'])}: {board['metric']} in {board['unit']}, {better} is better")
+    if not rows:
+        print("No result yet.")
+        return
+    print_table(
+        ("rank", "user", board["metric"], "model", "configuration", "device", "time", "trial"),
+        (
+            (
+                row["rank"],
+                row["user"],
+                number(row["value"], 5),
+                row["model"],
+                pairs(row["varied"]) or f"seed={row['seed']}",
+                row["device"],
+                duration(row["seconds"]),
+                row["trial_id"],
+            )
+            for row in rows
+        ),
+    )
 
 
 def print_pool(content: dict[str, Any]) -> None:
-    """The pool as tables."""
-    print(content)
+    """Slots with what they run, then how many trials wait."""
+    rows = [
+        (worker["host"], slot["name"], slot["device"], slot["state"], _held(slot))
+        for worker in content["workers"]
+        if worker["alive"]
+        for slot in worker["slots"]
+    ]
+    if rows:
+        print_table(("host", "slot", "device", "state", "runs"), rows)
+    else:
+        print("No worker is here: `labpool up` starts one, `labpool worker` one more.")
+    busy, slots = content["busy_count"], content["slot_count"]
+    print(f"{busy} of {slots} slots busy, {content['queued_count']} trials waiting")
+
+
+def _held(slot: dict[str, Any]) -> str:
+    trials = [
+        f"trial {held['trial_id']} ({held['model']}, {held['owner']})"
+        if held["trial_id"] is not None
+        else "another user's trial"
+        for held in slot["trials"]
+    ]
+    return ", ".join(trials) or slot["reason"] or "-"
 
 
 def _print_trials(trials: list[Trial]) -> None:
