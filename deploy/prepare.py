@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from urllib.parse import quote
+
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -65,13 +68,15 @@ def sign_in_link(database: Database, url: str, name: str = LOCAL_USER) -> str:
         user = find_user(session, name)
         assert isinstance(user, User)
         _, secret = issue_token(session, user, "sign_in", "sign-in link", SIGN_IN_LIFETIME_S)
-    return f"{url}/sign-in?token={secret}"
+    return f"{url}/sign-in?token={quote(secret)}"
 
 
 def worker_registered(database: Database, pid: int) -> bool:
     """Whether the worker process `pid` has told the database of itself."""
     with database.snapshot() as session:
-        found = select(Worker.id).where(Worker.pid == pid, Worker.stopped_at.is_(None))
+        found = select(Worker.id).where(
+            Worker.pid == pid, Worker.host == socket.gethostname(), Worker.stopped_at.is_(None)
+        )
         return session.scalars(found).first() is not None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -15,7 +14,7 @@ from api.binding import check_binding, is_loopback
 from deploy.address import url_of, usable_port
 from deploy.child import child_environment
 from deploy.command_line import data_dir_option, run, say, settings_with
-from deploy.data_folder import FolderLock, end_leftovers, prepare_folder
+from deploy.data_folder import FolderLock, end_leftovers, prepare_folder, write_private_json
 from deploy.prepare import (
     ensure_local_user,
     ensure_store,
@@ -31,7 +30,7 @@ from labpool.version import version
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def serve(settings: Settings, as_json: bool, stop: threading.Event) -> None:
+def serve(settings: Settings, ready_file: Path | None, stop: threading.Event) -> None:
     """Start the stack, tell where it is, look after it until `stop`, take it down."""
     prepare_folder(settings.data_dir)
     with FolderLock(settings.data_dir) as lock:
@@ -54,7 +53,7 @@ def serve(settings: Settings, as_json: bool, stop: threading.Event) -> None:
             try:
                 if stack.start():
                     lock.note(url, stack.processes())
-                    _announce(settings, url, sign_in_link(database, url), as_json)
+                    _announce(settings, url, sign_in_link(database, url), ready_file)
                     stack.supervise(lambda: lock.note(url, stack.processes()))
             finally:
                 _take_down(stack)
@@ -80,15 +79,15 @@ def _child_environment(settings: Settings) -> dict[str, str]:
     )
 
 
-def _announce(settings: Settings, url: str, link: str, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"url": url, "sign_in": link, "pid": os.getpid()}), flush=True)
-        return
+def _announce(settings: Settings, url: str, link: str, ready_file: Path | None) -> None:
+    if ready_file is not None:
+        ready = {"url": url, "sign_in": link, "pid": os.getpid()}
+        write_private_json(ready_file, ready)
     print(
         f"labpool {version()} is up: {url}\n"
         f"  sign in   {link}\n"
         f"            (works once, for 10 minutes; another: labpool user link)\n"
-        f"  submit    labpool submit examples/lenet5.yaml --watch\n"
+        f"  submit    labpool submit examples/lenet5_sweep.yaml --watch\n"
         f"  data      {settings.data_dir}\n"
         f"  stop      Ctrl-C",
         flush=True,
@@ -114,9 +113,17 @@ def _stop_on_signals() -> threading.Event:
 @click.option("--host", help="Address to listen on. Default: 127.0.0.1")
 @click.option("--port", type=click.IntRange(0, 65535), help="Default: 8642; 0 takes a free one.")
 @click.option("--slots", help="Trials run at once: a number, or auto.")
-@click.option("--json", "as_json", is_flag=True, help="When ready, one JSON line on stdout.")
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Written when all is ready: url, sign_in and pid as JSON.",
+)
 def main(
-    data_dir: Path | None, host: str | None, port: int | None, slots: str | None, as_json: bool
+    data_dir: Path | None,
+    host: str | None,
+    port: int | None,
+    slots: str | None,
+    ready_file: Path | None,
 ) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
@@ -127,7 +134,7 @@ def main(
 
     def work() -> None:
         settings = settings_with(data_dir=data_dir, host=host, port=port, slots=slots)
-        serve(settings, as_json, stop)
+        serve(settings, ready_file, stop)
 
     run("labpool up", work)
 
