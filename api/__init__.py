@@ -1,0 +1,1 @@
+"""labpool's HTTP side: JSON API, pages and sign-in over the database."""

@@ -1,0 +1,1 @@
+"""Charts as plain SVG, one small module a kind of chart; colours come from the style sheet."""

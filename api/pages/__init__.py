@@ -1,0 +1,24 @@
+"""The pages: server-rendered, readable without JavaScript, one module a page."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from api.pages import boards, experiments, filters, frame, pool, session, static, trials
+
+BLUEPRINTS = (
+    boards.pages,
+    experiments.pages,
+    trials.pages,
+    pool.pages,
+    session.pages,
+    static.pages,
+)
+
+
+def install(app: Flask) -> None:
+    """Give `app` the pages and what their templates need."""
+    filters.install(app)
+    frame.install(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)

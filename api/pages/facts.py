@@ -1,0 +1,96 @@
+"""The numbers and settings of a trial that its page puts first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from api.pages.filters import metric_value, seconds_value, words
+from db.reads.curves import Curve
+from db.reads.files import AttemptRow
+from db.reads.trials import TrialRow
+
+_UNITS = {
+    "_ms": "ms",
+    "_s": "s",
+    "_seconds": "s",
+    "_percent": "%",
+    "gflop_s": "GFLOP/s",
+    "gb_s": "GB/s",
+    "images_per_second": "images/s",
+}
+# The order in which results are read; whatever else a trial measured follows.
+_FIRST = (
+    "test_accuracy", "test_loss", "val_accuracy", "median_ms", "median_low_ms", "median_high_ms",
+    "gflop_s", "gb_s", "noise_percent",
+)  # fmt: skip
+_NOT_SETTINGS = frozenset({"kind", "name", "notes", "tags"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    name: str
+    value: str
+    unit: str = ""
+
+
+def facts_of(trial: TrialRow, curves: Sequence[Curve]) -> list[Fact]:
+    """The result's metrics, or the newest values while there is none; then time and device."""
+    values: Mapping[str, Any] = trial.metrics or {
+        curve.name: curve.values[-1] for curve in curves if curve.values
+    }
+    first = [name for name in _FIRST if name in values]
+    names = first + [name for name in values if name not in first]
+    facts = [_fact(name, values[name]) for name in names]
+    if trial.seconds is not None:
+        facts.append(Fact("time on slots", seconds_value(trial.seconds), "s"))
+    facts.append(Fact("device", trial.ran_on or trial.device))
+    facts.append(Fact("seed", str(trial.seed)))
+    return facts
+
+
+def _fact(name: str, value: Any) -> Fact:
+    for ending, unit in _UNITS.items():
+        if name == ending:
+            return Fact(
+                "throughput" if unit == "GFLOP/s" else "bandwidth", metric_value(value), unit
+            )
+        if ending.startswith("_") and name.endswith(ending):
+            return Fact(words(name.removesuffix(ending)), metric_value(value), unit)
+    return Fact(words(name), metric_value(value))
+
+
+def remaining_s(trial: TrialRow) -> float | None:
+    """A guess of the seconds to go, from the pace so far; None when there is no pace yet."""
+    running = trial.state == "running"
+    if not running or not trial.progress_total or not trial.progress_done or not trial.seconds:
+        return None
+    left = trial.progress_total - trial.progress_done
+    return max(0.0, trial.seconds / trial.progress_done * left)
+
+
+def settings_of(trial: TrialRow) -> list[tuple[str, Any]]:
+    """The resolved spec, parameters flattened."""
+    pairs: list[tuple[str, Any]] = []
+    for name, value in trial.spec.items():
+        if name in _NOT_SETTINGS or value is None:
+            continue
+        if isinstance(value, Mapping):
+            pairs.extend((f"{words(name)}: {inner}", nested) for inner, nested in value.items())
+        else:
+            pairs.append((name, value))
+    return pairs
+
+
+def origin_of(trial: TrialRow, attempts: Sequence[AttemptRow]) -> list[tuple[str, Any]]:
+    """What the result was made with, for whoever wants to repeat it."""
+    environment = dict(attempts[0].environment) if attempts else {}
+    versions = environment.pop("versions", {})
+    pairs: list[tuple[str, Any]] = [("catalog digest", trial.code_digest)]
+    if trial.data_digest:
+        pairs.append(("data digest", trial.data_digest))
+    pairs += [(words(name), value) for name, value in environment.items()]
+    if isinstance(versions, Mapping):
+        pairs += [(str(name), value) for name, value in versions.items()]
+    return pairs

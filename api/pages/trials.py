@@ -1,0 +1,153 @@
+"""One trial: state, curves, log, files, attempts, events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, redirect
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as BaseResponse
+
+from api.context import services
+from api.logs import choose, tail
+from api.pages.curves import charts_of
+from api.pages.facts import facts_of, origin_of, remaining_s, settings_of
+from api.pages.frame import page
+from api.problems import ApiProblem
+from api.security.identity import me
+from api.security.roles import allow
+from api.visibility import may_change, require_change, visible_trial
+from db.commands import cancel_trial, retry_trial
+from db.errors import NotPossible, QueueFull
+from db.models import Trial, User
+from db.reads.curves import curves_since
+from db.reads.events import EventRow, events_of_trial
+from db.reads.files import AttemptRow, artifacts_of, attempts_of, checkpoints_of
+from db.reads.trials import TrialRow
+from db.waiting import why_waiting
+
+pages = Blueprint("trial_pages", __name__)
+
+_LOG_TAIL_BYTES = 16 * 1024
+_EVENTS = 200
+_EVENT_TEXTS = {
+    "queued": "Submitted",
+    "started": "Started",
+    "cancel_requested": "Cancel asked for",
+    "cancelled": "Cancelled",
+    "succeeded": "Succeeded",
+    "failed": "Failed",
+    "lost": "Lost for good",
+    "paused": "Paused",
+    "pruned": "Pruned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    at: float
+    text: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPanel:
+    text: str
+    note: str
+    total_bytes: int
+
+
+@pages.get("/trials/<row:trial_id>")
+@allow("member")
+def show_trial(trial_id: int) -> Response:
+    with services().database.snapshot() as session:
+        trial = visible_trial(session, trial_id)
+        waiting = why_waiting(session, session.get_one(Trial, trial_id))
+        found = curves_since(session, trial_id)
+        attempts = attempts_of(session, trial_id)
+        events = events_of_trial(session, trial_id, limit=_EVENTS)
+        checkpoints = checkpoints_of(session, trial_id)
+        artifacts = artifacts_of(session, trial_id)
+    return page(
+        "trial.html",
+        section="Experiments",
+        title=f"Trial {trial.id}",
+        trial=trial,
+        finished=trial.finished,
+        waiting=waiting,
+        may_change=may_change(me(), trial.owner_id),
+        charts=charts_of(found.curves),
+        curve_note=_curve_note(attempts),
+        facts=facts_of(trial, found.curves),
+        remaining_s=remaining_s(trial),
+        settings=settings_of(trial),
+        origin=origin_of(trial, attempts),
+        log=_log_panel(trial, attempts),
+        attempts=attempts,
+        events=[_event_line(event) for event in reversed(events)],
+        checkpoints=checkpoints,
+        artifacts=artifacts,
+    )
+
+
+@pages.post("/trials/<row:trial_id>/cancel")
+@allow("member")
+def cancel_the_trial(trial_id: int) -> BaseResponse:
+    def work(session: Session, trial: Trial, user: User) -> int:
+        cancel_trial(session, trial, user)
+        return trial.id
+
+    return _change(trial_id, work)
+
+
+@pages.post("/trials/<row:trial_id>/retry")
+@allow("member")
+def retry_the_trial(trial_id: int) -> BaseResponse:
+    return _change(trial_id, retry_trial)
+
+
+def _change(trial_id: int, verb: Any) -> BaseResponse:
+    """Apply a user's verb and show the trial that it came to."""
+
+    def work(session: Session) -> int:
+        row = visible_trial(session, trial_id)
+        require_change(me(), row.owner_id, "trial")
+        changed = verb(session, session.get_one(Trial, row.id), session.get_one(User, me().user_id))
+        return int(changed)
+
+    try:
+        shown_id = services().database.run(work)
+    except NotPossible as error:
+        raise ApiProblem(409, "not-possible", str(error)) from error
+    except QueueFull as error:
+        raise ApiProblem(429, "queue-full", str(error)) from error
+    services().bell.ring()
+    return redirect(f"/trials/{shown_id}", code=303)
+
+
+def _curve_note(attempts: list[AttemptRow]) -> str:
+    if not attempts or attempts[0].resumed_epoch is None:
+        return ""
+    return f"resumed after epoch {attempts[0].resumed_epoch}"
+
+
+def _log_panel(trial: TrialRow, attempts: list[AttemptRow]) -> LogPanel:
+    part = tail(choose(attempts, None), _LOG_TAIL_BYTES)
+    if part.data:
+        return LogPanel(part.text, "", part.total_bytes)
+    if not attempts:
+        note = "The log begins when a slot takes the trial."
+    elif trial.finished:
+        note = "Nothing was written."
+    else:
+        note = "Nothing has been written yet."
+    return LogPanel("", note, 0)
+
+
+def _event_line(event: EventRow) -> EventLine:
+    text = _EVENT_TEXTS.get(event.kind, event.kind.replace("_", " ").capitalize())
+    actor = "" if event.actor == "pool" else f"by {event.actor[:40]}"
+    reason = str(event.data.get("reason") or "")
+    detail = ", ".join(part for part in (actor, reason) if part)
+    return EventLine(event.at, text, detail)

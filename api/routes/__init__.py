@@ -1,0 +1,36 @@
+"""The JSON API, one file a resource. A route is one function in its resource's file."""
+
+from __future__ import annotations
+
+from api.openapi import ApiBlueprint
+from api.routes import (
+    artifacts,
+    boards,
+    catalog,
+    checkpoints,
+    experiments,
+    health,
+    logs,
+    metrics,
+    pool,
+    specs,
+    tokens,
+    trials,
+    users,
+)
+
+BLUEPRINTS: tuple[ApiBlueprint, ...] = (
+    experiments.routes,
+    trials.routes,
+    metrics.routes,
+    logs.routes,
+    checkpoints.routes,
+    artifacts.routes,
+    boards.routes,
+    catalog.routes,
+    specs.routes,
+    pool.routes,
+    users.routes,
+    tokens.routes,
+    health.routes,
+)

@@ -1,0 +1,155 @@
+"""Experiments: submit, list, look at, cancel."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Response, request
+from sqlalchemy.orm import Session
+
+from api.bodies import require_no_body, spec_from_body
+from api.context import services
+from api.openapi import ApiBlueprint, spec_body
+from api.paging import decode_cursor, encode_cursor, link_next, next_url
+from api.problems import ApiProblem
+from api.responses import answer
+from api.schemas import experiments as schemas
+from api.schemas.base import ExperimentPath
+from api.schemas.trials import trial_urls
+from api.security.identity import me
+from api.security.roles import allow
+from api.visibility import narrowed_owner_id, require_change, visible_experiment
+from db.commands import cancel_experiment
+from db.errors import IdempotencyConflict, QueueFull
+from db.models import Experiment as ExperimentModel
+from db.models import User
+from db.reads.experiments import ExperimentFilter, experiment_row, experiments_page
+from db.submissions import Submitted, submit
+from labpool.planning import plan
+
+routes = ApiBlueprint("experiments", __name__, "Submissions: a run, a sweep or a benchmark")
+
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+@routes.post(
+    "/experiments",
+    responses={201: schemas.Submitted, 200: schemas.Submitted},
+    openapi_extensions=spec_body(),
+)
+@allow("member")
+def submit_experiment() -> Response:
+    """Submit a spec
+
+    The body is a spec as JSON or YAML. With an Idempotency-Key header, sending the same spec again
+    under the same key gives the first answer again and makes nothing new.
+    """
+    key = _idempotency_key()
+    spec, digest = spec_from_body()
+    parts = services()
+    planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep)
+
+    def work(session: Session) -> tuple[Submitted, schemas.Submitted]:
+        owner = session.get_one(User, me().user_id)
+        done = submit(session, owner, planned, key, digest, parts.settings.max_queued_per_user)
+        return done, _submitted(session, done)
+
+    try:
+        done, model = parts.database.run(work)
+    except IdempotencyConflict as error:
+        raise ApiProblem(422, "idempotency-conflict", str(error)) from error
+    except QueueFull as error:
+        raise ApiProblem(429, "queue-full", str(error), headers={"Retry-After": "60"}) from error
+    parts.bell.ring()
+    response = answer(model, 200 if done.replayed else 201)
+    response.headers["Location"] = model.experiment.url
+    if done.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise ApiProblem(
+            400,
+            "bad-idempotency-key",
+            "An Idempotency-Key is 1 to 200 visible ASCII characters without spaces.",
+        )
+    return key
+
+
+def _submitted(session: Session, done: Submitted) -> schemas.Submitted:
+    row = experiment_row(session, done.experiment_id)
+    assert row is not None, "a submission's experiment exists in its own transaction"
+    return schemas.Submitted(
+        experiment=schemas.detail_of(row),
+        trials=[
+            schemas.SubmittedTrial(id=row_id, number=number, **trial_urls(row_id))
+            for number, row_id in enumerate(done.trial_ids)
+        ],
+    )
+
+
+@routes.get("/experiments", responses={200: schemas.ExperimentPage})
+@allow("member")
+def list_experiments(query: schemas.ExperimentQuery) -> Response:
+    """List experiments
+
+    Newest first.
+    """
+    cursor = decode_cursor(query.cursor, (int,))
+    wanted = ExperimentFilter(
+        owner_id=narrowed_owner_id(me()),
+        owner=query.owner,
+        kind=query.kind,
+        state=query.state,
+        model=query.model,
+        dataset=query.dataset,
+    )
+    with services().database.snapshot() as session:
+        rows = experiments_page(
+            session, wanted, int(cursor[0] or 0) if cursor else None, query.limit + 1
+        )
+    following = encode_cursor([rows[query.limit - 1].id]) if len(rows) > query.limit else None
+    page = schemas.ExperimentPage(
+        experiments=[schemas.summary_of(row) for row in rows[: query.limit]],
+        next=next_url(following) if following else None,
+    )
+    return link_next(answer(page), following)
+
+
+@routes.get(
+    "/experiments/<row:experiment_id>",
+    responses={200: schemas.Experiment},
+)
+@allow("member")
+def show_experiment(path: ExperimentPath) -> Response:
+    """Show an experiment"""
+    with services().database.snapshot() as session:
+        row = visible_experiment(session, path.experiment_id)
+    return answer(schemas.detail_of(row))
+
+
+@routes.post("/experiments/<row:experiment_id>/cancel", responses={200: schemas.Experiment})
+@allow("member")
+def cancel_an_experiment(path: ExperimentPath) -> Response:
+    """Cancel an experiment
+
+    Waiting trials never run; running ones are told to stop. Finished ones stay as they are.
+    """
+    require_no_body()
+
+    def work(session: Session) -> schemas.Experiment:
+        row = visible_experiment(session, path.experiment_id)
+        require_change(me(), row.owner_id, "experiment")
+        experiment = session.get_one(ExperimentModel, row.id)
+        cancel_experiment(session, experiment, session.get_one(User, me().user_id))
+        session.flush()
+        after = experiment_row(session, row.id)
+        assert after is not None, "experiments are never deleted"
+        return schemas.detail_of(after)
+
+    model = services().database.run(work)
+    services().bell.ring()
+    return answer(model)

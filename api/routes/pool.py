@@ -1,0 +1,60 @@
+"""The pool: workers, slots, and the queue with its reasons."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from api.context import services
+from api.openapi import ApiBlueprint
+from api.paging import decode_cursor, encode_cursor, link_next, next_url
+from api.responses import answer
+from api.schemas import pool as schemas
+from api.schemas.trials import summary_of
+from api.security.identity import me
+from api.security.roles import allow
+from api.visibility import narrowed_owner_id
+from db.models import Trial
+from db.reads.pool import queue_length, queue_page, workers
+from db.reads.trials import rows_by_id
+from db.waiting import Waiting
+
+routes = ApiBlueprint("pool", __name__, "Workers, slots and the queue")
+
+
+@routes.get("/pool", responses={200: schemas.Pool})
+@allow("member")
+def show_pool() -> Response:
+    """Show the workers
+
+    With their slots and what each of them runs.
+    """
+    with services().database.snapshot() as session:
+        rows = workers(session)
+        queued_count = queue_length(session)
+    return answer(schemas.pool_of(rows, queued_count, narrowed_owner_id(me())))
+
+
+@routes.get("/pool/queue", responses={200: schemas.QueuePage})
+@allow("member")
+def show_queue(query: schemas.QueueQuery) -> Response:
+    """Show the queue
+
+    Waiting trials by priority and age, each with the reason it waits.
+    """
+    cursor = decode_cursor(query.cursor, (int, int))
+    after = (int(cursor[0] or 0), int(cursor[1] or 0)) if cursor else None
+    with services().database.snapshot() as session:
+        places = queue_page(session, narrowed_owner_id(me()), after, query.limit + 1)
+        shown = places[: query.limit]
+        waiting = Waiting(session)
+        rows = rows_by_id(session, [trial_id for _, trial_id in shown])
+        queue = [
+            schemas.Queued(
+                trial=summary_of(rows[trial_id]),
+                waiting=waiting.why(session.get_one(Trial, trial_id)) or "",
+            )
+            for _, trial_id in shown
+        ]
+    following = encode_cursor(shown[-1]) if len(places) > query.limit else None
+    page = schemas.QueuePage(queue=queue, next=next_url(following) if following else None)
+    return link_next(answer(page), following)

@@ -1,0 +1,46 @@
+"""Specs: their JSON Schema, and a check that stores nothing."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Response
+
+from api.bodies import spec_from_body
+from api.context import services
+from api.openapi import ApiBlueprint, spec_body
+from api.responses import answer, conditional
+from api.schemas import specs as schemas
+from api.security.roles import allow
+from labpool.planning import plan
+from labpool.spec import spec_schema
+
+routes = ApiBlueprint("specs", __name__, "What may be submitted")
+
+_SCHEMA = {
+    "description": "JSON Schema, draft 2020-12",
+    "content": {"application/schema+json": {"schema": {"type": "object"}}},
+}
+
+
+@routes.get("/specs/schema", responses={200: _SCHEMA})
+@allow("public")
+def show_spec_schema() -> Response:
+    """Show the JSON Schema of a spec"""
+    text = json.dumps(spec_schema(), ensure_ascii=True)
+    return conditional(Response(text, mimetype="application/schema+json"))
+
+
+@routes.post(
+    "/specs/validate", responses={200: schemas.CheckedSpec}, openapi_extensions=spec_body()
+)
+@allow("member")
+def validate_spec() -> Response:
+    """Check a spec
+
+    Says what a submission would make, or every problem at once. Stores nothing.
+    """
+    spec, _ = spec_from_body()
+    parts = services()
+    planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep)
+    return answer(schemas.checked_of(planned))

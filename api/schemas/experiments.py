@@ -1,0 +1,105 @@
+"""Experiments as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from api.schemas.base import Instant, JsonObject, Model, Query
+from db.reads.experiments import ExperimentRow
+from db.states import TrialState
+
+Kind = Literal["train", "sweep", "benchmark"]
+
+
+class ExperimentSummary(Model):
+    """One submission with the states of its trials counted."""
+
+    id: int
+    name: str | None
+    kind: Kind
+    owner: str
+    tags: list[str]
+    created_at: Instant
+    trial_count: int
+    finished_count: int
+    finished: bool = Field(description="Every trial is in a final state.")
+    states: dict[TrialState, int] = Field(description="Trials by state; absent means none.")
+    url: str = Field(description="This experiment in the API.")
+    page_url: str = Field(description="This experiment's page.")
+
+
+class Experiment(ExperimentSummary):
+    """One submission with its spec."""
+
+    notes: str
+    spec: JsonObject = Field(description="The spec as it was understood.")
+    trials_url: str
+
+
+class ExperimentPage(Model):
+    """Newest first. `next` is the address of the next page, also in the Link header."""
+
+    experiments: list[ExperimentSummary]
+    next: str | None
+
+
+class ExperimentQuery(Query):
+    owner: str | None = Field(default=None, max_length=200, description="Name of a user.")
+    kind: Kind | None = None
+    state: TrialState | None = Field(default=None, description="Has a trial in this state.")
+    model: str | None = Field(
+        default=None, max_length=200, description="Has a trial of this model or kernel."
+    )
+    dataset: str | None = Field(
+        default=None, max_length=200, description="Has a trial on this data set."
+    )
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=500, description="From a `next` address.")
+
+
+class SubmittedTrial(Model):
+    id: int
+    number: int
+    url: str
+    page_url: str
+
+
+class Submitted(Model):
+    """What a submission made."""
+
+    experiment: Experiment
+    trials: list[SubmittedTrial]
+
+
+def summary_of(row: ExperimentRow) -> ExperimentSummary:
+    return ExperimentSummary.model_validate(_summary_fields(row))
+
+
+def detail_of(row: ExperimentRow) -> Experiment:
+    return Experiment.model_validate(
+        {
+            **_summary_fields(row),
+            "notes": row.notes,
+            "spec": dict(row.spec),
+            "trials_url": f"/api/v1/trials?experiment={row.id}",
+        }
+    )
+
+
+def _summary_fields(row: ExperimentRow) -> JsonObject:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "kind": row.kind,
+        "owner": row.owner,
+        "tags": list(row.tags),
+        "created_at": row.created_at,
+        "trial_count": row.trial_count,
+        "finished_count": row.finished_count,
+        "finished": row.finished,
+        "states": dict(row.counts),
+        "url": f"/api/v1/experiments/{row.id}",
+        "page_url": f"/experiments/{row.id}",
+    }

@@ -1,0 +1,48 @@
+"""A checked spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.schemas.base import JsonObject, Model
+from labpool.planning import Plan
+
+_SHOWN_TRIALS = 50
+
+
+class PlannedTrial(Model):
+    number: int
+    kind: Literal["train", "benchmark"]
+    varied: JsonObject
+    spec: JsonObject = Field(description="Every default filled in.")
+
+
+class CheckedSpec(Model):
+    """What a submission of this spec would make; nothing is stored."""
+
+    kind: Literal["train", "sweep", "benchmark"]
+    spec: JsonObject
+    trial_count: int
+    trials: list[PlannedTrial] = Field(description=f"The first {_SHOWN_TRIALS} of them.")
+
+
+def checked_of(plan: Plan) -> CheckedSpec:
+    trials = [
+        PlannedTrial(
+            number=trial.number,
+            kind=trial.kind,
+            varied=_plain(trial.varied),
+            spec=_plain(trial.spec),
+        )
+        for trial in plan.trials[:_SHOWN_TRIALS]
+    ]
+    return CheckedSpec(
+        kind=plan.kind, spec=_plain(plan.spec), trial_count=len(plan.trials), trials=trials
+    )
+
+
+def _plain(mapping: Mapping[str, Any]) -> JsonObject:
+    return dict(mapping)

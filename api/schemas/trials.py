@@ -1,0 +1,227 @@
+"""Trials, their events and attempts as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from api.schemas.base import Instant, JsonObject, Model, Query, RowPathId
+from db.reads.events import EventRow
+from db.reads.files import AttemptRow
+from db.reads.trials import TrialRow
+from db.states import Outcome, TrialState
+
+Kind = Literal["train", "benchmark"]
+Device = Literal["any", "cpu", "gpu"]
+
+
+class Progress(Model):
+    """How far a trial is, in its own unit."""
+
+    done: float
+    total: float
+    unit: str = Field(description="epoch or sample")
+
+
+class TrialSummary(Model):
+    """One run of one configuration."""
+
+    id: int
+    number: int = Field(description="Its number within the experiment, from 0.")
+    experiment_id: int
+    experiment_name: str | None
+    owner: str
+    kind: Kind
+    state: TrialState
+    model: str = Field(description="Name of the catalog's model, or kernel of a benchmark.")
+    dataset: str | None
+    device: Device = Field(description="What the spec asks for.")
+    ran_on: str | None = Field(description="cpu or gpu, once there is a result.")
+    seed: int
+    varied: JsonObject = Field(description="What differs between the trials of a sweep.")
+    progress: Progress | None
+    metrics: JsonObject = Field(description="The result's metrics; empty before there is one.")
+    seconds: float | None = Field(description="Time it ran, or has run so far.")
+    reason_kind: str | None
+    reason: str | None = Field(description="Why it failed, was lost or was cancelled.")
+    cancel_requested: bool
+    ended_early: bool
+    created_at: Instant
+    started_at: Instant | None
+    finished_at: Instant | None
+    url: str
+    page_url: str
+
+
+class Attempt(Model):
+    """One claim of the trial by a slot; numbered by its fence."""
+
+    fence: int
+    place: str
+    started_at: Instant
+    ended_at: Instant | None
+    outcome: Outcome | None
+    reason_kind: str | None
+    reason: str | None
+    resumed_epoch: int | None
+    slot_seconds: float | None
+    environment: JsonObject = Field(description="Device, threads and versions it ran with.")
+
+
+class Trial(TrialSummary):
+    """One trial with everything but its curves and files."""
+
+    spec: JsonObject = Field(description="The resolved spec: every default filled in.")
+    summary: JsonObject
+    parent_id: int | None = Field(description="The trial that this one runs again.")
+    fence: int
+    losses: int
+    code_digest: str = Field(description="sha256 of the catalog entry it was made from.")
+    data_digest: str | None
+    waiting: str | None = Field(description="Why it waits, while it does.")
+    attempts: list[Attempt]
+
+
+class TrialPage(Model):
+    """Newest first, or by number within one experiment."""
+
+    trials: list[TrialSummary]
+    next: str | None
+
+
+class TrialQuery(Query):
+    experiment: RowPathId | None = Field(
+        default=None, description="Only this experiment's, by number."
+    )
+    owner: str | None = Field(default=None, max_length=200, description="Name of a user.")
+    kind: Kind | None = None
+    state: TrialState | None = None
+    model: str | None = Field(default=None, max_length=200, description="Model or kernel.")
+    dataset: str | None = Field(default=None, max_length=200)
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=500, description="From a `next` address.")
+
+
+class Event(Model):
+    id: int
+    at: Instant
+    kind: str
+    fence: int | None
+    from_state: TrialState | None
+    to_state: TrialState | None
+    actor: str
+    data: JsonObject
+
+
+class EventPage(Model):
+    """Oldest first. Ask again with `since=<cursor>` for what came later."""
+
+    events: list[Event]
+    cursor: str
+
+
+class EventQuery(Query):
+    since: str | None = Field(
+        default=None, pattern=r"^[0-9]{1,18}$", description="The cursor of an earlier answer."
+    )
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class Retried(Model):
+    """The trial that runs the old one again."""
+
+    trial_id: int
+    retry_of: int
+    url: str
+    page_url: str
+
+
+def trial_urls(trial_id: int) -> dict[str, str]:
+    return {"url": f"/api/v1/trials/{trial_id}", "page_url": f"/trials/{trial_id}"}
+
+
+def summary_of(row: TrialRow) -> TrialSummary:
+    return TrialSummary.model_validate(_summary_fields(row))
+
+
+def detail_of(row: TrialRow, attempts: list[AttemptRow], waiting: str | None) -> Trial:
+    return Trial.model_validate(
+        {
+            **_summary_fields(row),
+            "spec": dict(row.spec),
+            "summary": dict(row.summary),
+            "parent_id": row.parent_id,
+            "fence": row.fence,
+            "losses": row.losses,
+            "code_digest": row.code_digest,
+            "data_digest": row.data_digest,
+            "waiting": waiting,
+            "attempts": [attempt_of(item) for item in attempts],
+        }
+    )
+
+
+def attempt_of(row: AttemptRow) -> Attempt:
+    return Attempt.model_validate(
+        {
+            "fence": row.fence,
+            "place": row.place,
+            "started_at": row.started_at,
+            "ended_at": row.ended_at,
+            "outcome": row.outcome,
+            "reason_kind": row.reason_kind,
+            "reason": row.reason,
+            "resumed_epoch": row.resumed_epoch,
+            "slot_seconds": row.slot_seconds,
+            "environment": dict(row.environment),
+        }
+    )
+
+
+def event_of(row: EventRow) -> Event:
+    return Event.model_validate(
+        {
+            "id": row.id,
+            "at": row.at,
+            "kind": row.kind,
+            "fence": row.fence,
+            "from_state": row.from_state,
+            "to_state": row.to_state,
+            "actor": row.actor,
+            "data": dict(row.data),
+        }
+    )
+
+
+def _summary_fields(row: TrialRow) -> JsonObject:
+    progress = None
+    if row.progress_total:
+        unit = row.progress_unit or "step"
+        progress = {"done": row.progress_done, "total": row.progress_total, "unit": unit}
+    return {
+        "id": row.id,
+        "number": row.number,
+        "experiment_id": row.experiment_id,
+        "experiment_name": row.experiment_name,
+        "owner": row.owner,
+        "kind": row.kind,
+        "state": row.state,
+        "model": row.code_name,
+        "dataset": row.data_name,
+        "device": row.device,
+        "ran_on": row.ran_on,
+        "seed": row.seed,
+        "varied": dict(row.varied),
+        "progress": progress,
+        "metrics": dict(row.metrics),
+        "seconds": row.seconds,
+        "reason_kind": row.reason_kind,
+        "reason": row.reason,
+        "cancel_requested": row.cancel_requested,
+        "ended_early": row.ended_early,
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        **trial_urls(row.id),
+    }

@@ -1,0 +1,125 @@
+"""Experiments with the states of their trials counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from db.models import Experiment, Trial, User
+from db.states import TERMINAL, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRow:
+    """One submission. `counts` maps a trial state to how many of its trials are in it."""
+
+    id: int
+    name: str | None
+    kind: str
+    owner_id: int
+    owner: str
+    notes: str
+    tags: tuple[str, ...]
+    spec: Mapping[str, Any]
+    created_at: float
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def trial_count(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def finished_count(self) -> int:
+        return sum(self.counts.get(state.value, 0) for state in TERMINAL)
+
+    @property
+    def finished(self) -> bool:
+        return self.finished_count == self.trial_count
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentFilter:
+    """What to list; None asks nothing. `state`, `model` and `dataset` ask for a trial with it."""
+
+    owner_id: int | None = None
+    owner: str | None = None
+    kind: str | None = None
+    state: str | None = None
+    model: str | None = None
+    dataset: str | None = None
+
+
+def experiments_page(
+    session: Session, wanted: ExperimentFilter, before_id: int | None, limit: int
+) -> list[ExperimentRow]:
+    """At most `limit` experiments, newest first, all with ids below `before_id`."""
+    query = _experiments().order_by(Experiment.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(Experiment.id < before_id)
+    if wanted.owner_id is not None:
+        query = query.where(Experiment.owner_id == wanted.owner_id)
+    if wanted.owner is not None:
+        query = query.where(User.name == wanted.owner)
+    if wanted.kind is not None:
+        query = query.where(Experiment.kind == wanted.kind)
+    if wanted.state or wanted.model or wanted.dataset:
+        query = query.where(_has_trial(wanted))
+    return _rows(session, query)
+
+
+def experiment_row(session: Session, experiment_id: int) -> ExperimentRow | None:
+    rows = _rows(session, _experiments().where(Experiment.id == experiment_id))
+    return rows[0] if rows else None
+
+
+def _experiments() -> Select[Experiment, str]:
+    return select(Experiment, User.name).join(User, User.id == Experiment.owner_id)
+
+
+def _has_trial(wanted: ExperimentFilter) -> Any:
+    trial = select(Trial.id).where(Trial.experiment_id == Experiment.id)
+    if wanted.state:
+        trial = trial.where(Trial.state == TrialState(wanted.state))
+    if wanted.model:
+        trial = trial.where(Trial.code_name == wanted.model)
+    if wanted.dataset:
+        trial = trial.where(Trial.data_name == wanted.dataset)
+    return trial.exists()
+
+
+def _rows(session: Session, query: Select[Experiment, str]) -> list[ExperimentRow]:
+    found = session.execute(query).all()
+    counts = _counts(session, [experiment.id for experiment, _ in found])
+    return [
+        ExperimentRow(
+            id=experiment.id,
+            name=experiment.name,
+            kind=experiment.kind,
+            owner_id=experiment.owner_id,
+            owner=owner,
+            notes=experiment.notes,
+            tags=tuple(experiment.tags),
+            spec=experiment.spec,
+            created_at=experiment.created_at,
+            counts=counts.get(experiment.id, {}),
+        )
+        for experiment, owner in found
+    ]
+
+
+def _counts(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    if not ids:
+        return {}
+    query = (
+        select(Trial.experiment_id, Trial.state, func.count())
+        .where(Trial.experiment_id.in_(ids))
+        .group_by(Trial.experiment_id, Trial.state)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for experiment_id, state, count in session.execute(query):
+        counts.setdefault(experiment_id, {})[state.value] = count
+    return counts

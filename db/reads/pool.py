@@ -1,0 +1,166 @@
+"""Workers, their slots and what each holds; the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.clock import db_now
+from db.models import Lease, Slot, Trial, User, Worker
+from db.states import TrialState
+
+# A worker that fell silent stays on the page for a while, so that people see which one it was.
+_SHOWN_AFTER_SILENCE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTrial:
+    """A trial that a slot runs now."""
+
+    trial_id: int
+    experiment_id: int
+    owner_id: int
+    owner: str
+    code_name: str
+    started_at: float | None
+    progress_done: float
+    progress_total: float | None
+    progress_unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRow:
+    """One slot. `kinds` are the kinds of trial it takes; `expires_at` is its lease's end."""
+
+    id: int
+    index: int
+    device: str
+    name: str
+    memory_mb: int | None
+    kinds: tuple[str, ...]
+    state: str
+    reason: str | None
+    expires_at: float | None
+    held: tuple[HeldTrial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """One worker process that has not said goodbye. `alive` is false once it fell silent."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    started_at: float
+    seen_at: float
+    alive: bool
+    slots: tuple[SlotRow, ...]
+
+
+def workers(session: Session) -> list[WorkerRow]:
+    """Workers by host, with slots and what these run."""
+    now = session.scalar(select(db_now())) or 0.0
+    found = session.scalars(
+        select(Worker)
+        .where(Worker.stopped_at.is_(None), Worker.seen_at > now - _SHOWN_AFTER_SILENCE_S)
+        .order_by(Worker.host, Worker.started_at)
+    ).all()
+    slots = _slots(session, [worker.id for worker in found])
+    return [
+        WorkerRow(
+            id=worker.id,
+            host=worker.host,
+            pid=worker.pid,
+            version=worker.version,
+            started_at=worker.started_at,
+            seen_at=worker.seen_at,
+            alive=now - worker.seen_at <= worker.silence_limit_s,
+            slots=tuple(slots.get(worker.id, ())),
+        )
+        for worker in found
+    ]
+
+
+def queue_length(session: Session, owner_id: int | None = None) -> int:
+    """How many trials wait; of one owner when given."""
+    query = select(func.count()).select_from(Trial).where(Trial.state == TrialState.QUEUED)
+    if owner_id is not None:
+        query = query.where(Trial.owner_id == owner_id)
+    return session.scalar(query) or 0
+
+
+def _slots(session: Session, worker_ids: list[str]) -> dict[str, list[SlotRow]]:
+    if not worker_ids:
+        return {}
+    query = (
+        select(Slot, Lease.id, Lease.expires_at)
+        .outerjoin(Lease, (Lease.slot_id == Slot.id) & Lease.ended_at.is_(None))
+        .where(Slot.worker_id.in_(worker_ids))
+        .order_by(Slot.worker_id, Slot.index)
+    )
+    found = session.execute(query).all()
+    held = _held(session, [lease_id for _, lease_id, _ in found if lease_id is not None])
+    slots: dict[str, list[SlotRow]] = {}
+    for slot, lease_id, expires_at in found:
+        slots.setdefault(slot.worker_id, []).append(
+            SlotRow(
+                id=slot.id,
+                index=slot.index,
+                device=slot.device,
+                name=slot.name,
+                memory_mb=slot.memory_mb,
+                kinds=tuple(slot.kinds),
+                state=slot.state.value,
+                reason=slot.reason,
+                expires_at=expires_at,
+                held=tuple(held.get(lease_id, ())) if lease_id is not None else (),
+            )
+        )
+    return slots
+
+
+def _held(session: Session, lease_ids: list[int]) -> dict[int, list[HeldTrial]]:
+    if not lease_ids:
+        return {}
+    query = (
+        select(Trial, User.name)
+        .join(User, User.id == Trial.owner_id)
+        .where(Trial.lease_id.in_(lease_ids))
+        .order_by(Trial.id)
+    )
+    held: dict[int, list[HeldTrial]] = {}
+    for trial, owner in session.execute(query):
+        assert trial.lease_id is not None
+        held.setdefault(trial.lease_id, []).append(
+            HeldTrial(
+                trial_id=trial.id,
+                experiment_id=trial.experiment_id,
+                owner_id=trial.owner_id,
+                owner=owner,
+                code_name=trial.code_name,
+                started_at=trial.started_at,
+                progress_done=trial.progress_done,
+                progress_total=trial.progress_total,
+                progress_unit=trial.progress_unit,
+            )
+        )
+    return held
+
+
+def queue_page(
+    session: Session, owner_id: int | None, after: tuple[int, int] | None, limit: int
+) -> list[tuple[int, int]]:
+    """(priority, id) of at most `limit` waiting trials in queue order, after a (priority, id)."""
+    query = select(Trial.priority, Trial.id).where(Trial.state == TrialState.QUEUED)
+    if owner_id is not None:
+        query = query.where(Trial.owner_id == owner_id)
+    if after is not None:
+        priority, trial_id = after
+        query = query.where(
+            (Trial.priority < priority) | ((Trial.priority == priority) & (Trial.id > trial_id))
+        )
+    query = query.order_by(Trial.priority.desc(), Trial.id).limit(limit)
+    return [(priority, trial_id) for priority, trial_id in session.execute(query)]

@@ -1,0 +1,192 @@
+"""Trials with their owners and results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from db.clock import db_now
+from db.models import Experiment, Result, Trial, User
+from db.states import TERMINAL, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One run of one configuration. Times are epoch seconds of the database's clock.
+
+    `seconds` is the time it ran, or has run so far; `metrics` and `summary` are the result's, empty
+    before there is one; `ran_on` is cpu or gpu where the spec may have said any.
+    """
+
+    id: int
+    number: int
+    experiment_id: int
+    experiment_name: str | None
+    owner_id: int
+    owner: str
+    parent_id: int | None
+    kind: str
+    state: str
+    spec: Mapping[str, Any]
+    varied: Mapping[str, Any]
+    device: str
+    seed: int
+    code_name: str
+    code_digest: str
+    data_name: str | None
+    data_digest: str | None
+    fence: int
+    losses: int
+    held: bool
+    cancel_requested: bool
+    ended_early: bool
+    reason_kind: str | None
+    reason: str | None
+    progress_done: float
+    progress_total: float | None
+    progress_unit: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    seconds: float | None
+    ran_on: str | None
+    metrics: Mapping[str, Any]
+    summary: Mapping[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        return TrialState(self.state) in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFilter:
+    """What to list; None asks nothing. `owner_id` narrows to what a viewer may see."""
+
+    experiment_id: int | None = None
+    owner_id: int | None = None
+    owner: str | None = None
+    kind: str | None = None
+    state: str | None = None
+    model: str | None = None
+    dataset: str | None = None
+
+
+_Found = Select[Trial, str, str | None, Result, float]
+
+
+def trials_page(
+    session: Session, wanted: TrialFilter, before_id: int | None, limit: int
+) -> list[TrialRow]:
+    """At most `limit` trials, newest first, all with ids below `before_id`."""
+    query = _narrow(_trials(), wanted).order_by(Trial.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(Trial.id < before_id)
+    return [_row(found) for found in session.execute(query).all()]
+
+
+def trials_of_experiment(
+    session: Session, wanted: TrialFilter, after_number: int | None, limit: int
+) -> list[TrialRow]:
+    """At most `limit` trials of `wanted.experiment_id` by number, all above `after_number`."""
+    query = _narrow(_trials(), wanted).order_by(Trial.number).limit(limit)
+    if after_number is not None:
+        query = query.where(Trial.number > after_number)
+    return [_row(found) for found in session.execute(query).all()]
+
+
+def trial_row(session: Session, trial_id: int) -> TrialRow | None:
+    found = session.execute(_trials().where(Trial.id == trial_id)).one_or_none()
+    return _row(found) if found is not None else None
+
+
+def rows_by_id(session: Session, ids: Sequence[int]) -> dict[int, TrialRow]:
+    """The trials of these ids."""
+    query = _trials().where(Trial.id.in_(ids))
+    return {row.id: row for row in map(_row, session.execute(query).all())}
+
+
+def trial_ids(session: Session, experiment_id: int) -> list[int]:
+    """The ids of an experiment's trials, by number."""
+    query = select(Trial.id).where(Trial.experiment_id == experiment_id).order_by(Trial.number)
+    return list(session.scalars(query))
+
+
+def _trials() -> _Found:
+    return (
+        select(Trial, User.name, Experiment.name, Result, db_now())
+        .join(User, User.id == Trial.owner_id)
+        .join(Experiment, Experiment.id == Trial.experiment_id)
+        .outerjoin(Result, Result.trial_id == Trial.id)
+    )
+
+
+def _narrow(query: _Found, wanted: TrialFilter) -> _Found:
+    if wanted.experiment_id is not None:
+        query = query.where(Trial.experiment_id == wanted.experiment_id)
+    if wanted.owner_id is not None:
+        query = query.where(Trial.owner_id == wanted.owner_id)
+    if wanted.owner is not None:
+        query = query.where(User.name == wanted.owner)
+    if wanted.kind is not None:
+        query = query.where(Trial.kind == wanted.kind)
+    if wanted.state is not None:
+        query = query.where(Trial.state == TrialState(wanted.state))
+    if wanted.model is not None:
+        query = query.where(Trial.code_name == wanted.model)
+    if wanted.dataset is not None:
+        query = query.where(Trial.data_name == wanted.dataset)
+    return query
+
+
+def _row(found: Any) -> TrialRow:
+    trial, owner, experiment_name, result, now = found
+    return TrialRow(
+        id=trial.id,
+        number=trial.number,
+        experiment_id=trial.experiment_id,
+        experiment_name=experiment_name,
+        owner_id=trial.owner_id,
+        owner=owner,
+        parent_id=trial.parent_id,
+        kind=trial.kind,
+        state=trial.state.value,
+        spec=trial.spec,
+        varied=trial.varied,
+        device=trial.device,
+        seed=trial.seed,
+        code_name=trial.code_name,
+        code_digest=trial.code_digest,
+        data_name=trial.data_name,
+        data_digest=trial.data_digest,
+        fence=trial.fence,
+        losses=trial.losses,
+        held=trial.held,
+        cancel_requested=trial.cancel_requested,
+        ended_early=trial.ended_early,
+        reason_kind=trial.reason_kind,
+        reason=trial.reason,
+        progress_done=trial.progress_done,
+        progress_total=trial.progress_total,
+        progress_unit=trial.progress_unit,
+        created_at=trial.queued_at,
+        started_at=trial.started_at,
+        finished_at=trial.finished_at,
+        seconds=_seconds(trial, result, now),
+        ran_on=result.device if result else None,
+        metrics=result.metrics if result else {},
+        summary=result.summary if result else {},
+    )
+
+
+def _seconds(trial: Trial, result: Result | None, now: float) -> float | None:
+    if result is not None:
+        return result.seconds
+    if trial.started_at is None:
+        return None
+    if trial.finished_at is not None:
+        return max(0.0, trial.finished_at - trial.started_at)
+    return max(0.0, now - trial.started_at) if trial.state is TrialState.RUNNING else None
