@@ -65,27 +65,35 @@ class Bell:
 
     def _work(self) -> None:
         connection: Connection | None = None
-        while True:
+        while not self._closed or self._wanted.is_set():
             self._wanted.wait()
-            if self._closed and not self._wanted.is_set():
-                break
             self._wanted.clear()
             try:
-                connection = connection or Connection(
-                    self._url, transport_options=TRANSPORT_OPTIONS, connect_timeout=1.0
-                )
-                _send(connection)
+                connection = self._ring_once(connection)
             except Exception as error:  # noqa: BLE001 - whatever the transport raises
                 _log.warning("The bell could not be rung (%s); slots look by themselves.", error)
-                if connection is not None:
-                    _discard(connection)
                 connection = None
                 if not self._closed:
                     time.sleep(_PAUSE_AFTER_FAILURE_S)
-            if self._closed:
-                break
         if connection is not None:
             _discard(connection)
+
+    def _ring_once(self, kept: Connection | None) -> Connection:
+        """Ring over the connection ``kept`` from before, or over a new one, which is returned."""
+        if kept is not None:
+            try:
+                _send(kept)
+            except Exception:  # noqa: BLE001 - the broker may have been restarted since
+                _discard(kept)
+            else:
+                return kept
+        fresh = Connection(self._url, transport_options=TRANSPORT_OPTIONS, connect_timeout=1.0)
+        try:
+            _send(fresh)
+        except Exception:
+            _discard(fresh)
+            raise
+        return fresh
 
 
 def _send(connection: Connection) -> None:
