@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
+"""Input arrays by name."""
 
 Sizes: TypeAlias = Mapping[str, int]
 DTypeName: TypeAlias = Literal["float32", "float64"]

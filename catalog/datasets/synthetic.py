@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labpool.sdk import Examples, Unsuitable
 
@@ -30,7 +31,7 @@ def load(parameters: Mapping[str, Any]) -> Examples:
 
 def _patterns(
     random: np.random.Generator, classes: int, shape: tuple[int, int, int]
-) -> np.ndarray[Any, np.dtype[np.float32]]:
+) -> NDArray[np.float32]:
     """[classes, *shape]: a sum of three slow waves a class and channel, scaled to 0..1."""
     height, width, channels = shape
     rows = np.linspace(0.0, 1.0, height)[:, None, None]
@@ -44,4 +45,5 @@ def _patterns(
         patterns += np.sin(2 * np.pi * waves)
     lowest = patterns.min(axis=(1, 2, 3), keepdims=True)
     highest = patterns.max(axis=(1, 2, 3), keepdims=True)
-    return ((patterns - lowest) / (highest - lowest)).astype(np.float32)
+    scaled: NDArray[np.float32] = ((patterns - lowest) / (highest - lowest)).astype(np.float32)
+    return scaled

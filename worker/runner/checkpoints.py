@@ -1,8 +1,8 @@
 """Checkpoints: everything that a run needs to go on as if it had never stopped.
 
 An NPZ file without pickle. `header` is JSON text; `model/…`, `optimizer/…` and `best/…` are arrays
-in the order of the model's and the optimizer's variables. `best` is there when the best epoch so far
-is an earlier one, so that a resumed run needs this one file only.
+in the order of the model's and the optimizer's variables. `best` is there when the best epoch so
+far is an earlier one, so that a resumed run needs this one file only.
 """
 
 from __future__ import annotations

@@ -1,0 +1,103 @@
+"""CUDA C++ to machine code by NVRTC, from its wheel: no toolkit, no driver, no GPU needed."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from labpool.errors import LabpoolError
+from worker.runner.reasons import GpuTrouble
+
+PACKAGES = ("nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13")
+SUCCESS = 0
+
+
+class CompileError(LabpoolError):
+    """The kernel does not compile."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Machine code for one architecture, and what the compiler had to say."""
+
+    cubin: bytes
+    log: str
+
+
+def compile_kernel(
+    source: str, name: str, architecture: str, options: Sequence[str] = ()
+) -> Compiled:
+    """Compile `source` for `architecture`, such as sm_90.
+
+    Raises CompileError with the compiler's log, GpuTrouble when NVRTC is not installed.
+    """
+    library = _library()
+    program = ctypes.c_void_p()
+    status = library.nvrtcCreateProgram(
+        ctypes.byref(program), source.encode(), name.encode(), 0, None, None
+    )
+    if status != SUCCESS:
+        raise CompileError(_status_text(library, status))
+    try:
+        given = [f"--gpu-architecture={architecture}", "--std=c++17", *options]
+        texts = (ctypes.c_char_p * len(given))(*(option.encode() for option in given))
+        status = library.nvrtcCompileProgram(program, len(given), texts)
+        log = _fetch(library, program, "ProgramLog").rstrip(b"\0").decode(errors="replace").strip()
+        if status != SUCCESS:
+            raise CompileError(f"{_status_text(library, status)}\n{log}")
+        return Compiled(_fetch(library, program, "CUBIN"), log)
+    finally:
+        library.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def version() -> str:
+    """NVRTC's own version. Raises GpuTrouble when it is not installed."""
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    _library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    return f"{major.value}.{minor.value}"
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    for path in _candidates():
+        with suppress(OSError):
+            library = ctypes.CDLL(path)
+            library.nvrtcGetErrorString.restype = ctypes.c_char_p
+            return library
+    raise GpuTrouble(
+        "NVRTC, the CUDA compiler, is not installed here: pip install nvidia-cuda-nvrtc-cu12."
+    )
+
+
+def _candidates() -> Iterator[str]:
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            for file in metadata.files(package) or ():
+                # Beside it lie libnvrtc-builtins and a variant, which are not it.
+                if file.name.startswith("libnvrtc.so."):
+                    yield str(Path(str(file.locate())))
+    # A toolkit of the system, where there is one.
+    found = ctypes.util.find_library("nvrtc")
+    if found is not None:
+        yield found
+
+
+def _fetch(library: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:
+    size = ctypes.c_size_t()
+    status = getattr(library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+    buffer = ctypes.create_string_buffer(size.value)
+    if status == SUCCESS:
+        status = getattr(library, f"nvrtcGet{what}")(program, buffer)
+    if status != SUCCESS:
+        raise CompileError(_status_text(library, status))
+    return buffer.raw
+
+
+def _status_text(library: ctypes.CDLL, status: int) -> str:
+    return bytes(library.nvrtcGetErrorString(status)).decode()
