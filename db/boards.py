@@ -97,7 +97,7 @@ def _eligible(board: BoardEntry) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _equals(path: str, wanted: str | int | float | bool) -> ColumnElement[bool]:
+def _equals(path: str, wanted: str | float | bool) -> ColumnElement[bool]:
     field: Any = Trial.spec
     for part in path.split("."):
         field = field[part]

@@ -16,7 +16,7 @@ SQLITE_FUNCTION = "labpool_now"
 POSTGRES_SETTING = "labpool.clock_offset"
 
 
-class db_now(FunctionElement[float]):
+class db_now(FunctionElement[float]):  # noqa: N801 - read as an SQL function
     """Now, by the database's clock; moves on within a transaction."""
 
     type = Double()
@@ -24,11 +24,11 @@ class db_now(FunctionElement[float]):
 
 
 @compiles(db_now, "sqlite")
-def _on_sqlite(element: db_now, compiler: Any, **options: Any) -> str:
+def _on_sqlite(_element: db_now, _compiler: Any, **_options: Any) -> str:
     return f"{SQLITE_FUNCTION}()"
 
 
 @compiles(db_now, "postgresql")
-def _on_postgres(element: db_now, compiler: Any, **options: Any) -> str:
+def _on_postgres(_element: db_now, _compiler: Any, **_options: Any) -> str:
     offset = f"coalesce(nullif(current_setting('{POSTGRES_SETTING}', true), ''), '0')::float8"
     return f"(extract(epoch from clock_timestamp())::float8 + {offset})"

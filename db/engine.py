@@ -86,7 +86,7 @@ class Database:
 
     def _set_up_sqlite(self, engine: Engine) -> None:
         @event.listens_for(engine, "connect")
-        def _connected(connection: sqlite3.Connection, record: object) -> None:
+        def _connected(connection: sqlite3.Connection, _record: object) -> None:
             # The driver must not begin transactions by itself: "begin" below does it, and says how.
             connection.isolation_level = None
             cursor = connection.cursor()

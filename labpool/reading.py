@@ -16,13 +16,13 @@ import yaml
 
 from labpool.errors import Problem, SpecError, pointer
 
-Format = Literal["json", "yaml"]
+Language = Literal["json", "yaml"]
 
 DEEPEST = 16
 _HINT_DEPTH = f"At most {DEEPEST} levels are read."
 
 
-def read_spec(text: str | bytes, format: Format) -> Any:
+def read_spec(text: str | bytes, language: Language) -> Any:
     """The data in ``text``. Raises SpecError; what it returns is not yet known to be a spec."""
     if isinstance(text, bytes):
         try:
@@ -31,7 +31,7 @@ def read_spec(text: str | bytes, format: Format) -> Any:
             message = f"is not UTF-8 (byte {error.start})."
             raise SpecError([Problem("", message, "Save it as UTF-8.")]) from None
     try:
-        data = _read_json(text) if format == "json" else _read_yaml(text)
+        data = _read_json(text) if language == "json" else _read_yaml(text)
     except RecursionError:
         raise SpecError([Problem("", "is nested too deeply.", _HINT_DEPTH)]) from None
     _refuse_bad_values(data)
@@ -145,10 +145,9 @@ def _refuse_bad_values(data: Any) -> None:
             problems.append(Problem(pointer(*path[:1]), "is nested too deeply.", _HINT_DEPTH))
             break
         if isinstance(value, dict):
-            for key in value:
-                if "\0" in key or _has_surrogate(key):
-                    # The key itself cannot be printed, so the pointer names what holds it.
-                    problems.append(Problem(pointer(*path), "has a key that cannot be stored."))
+            if any("\0" in key or _has_surrogate(key) for key in value):
+                # The key itself cannot be printed, so the pointer names what holds it.
+                problems.append(Problem(pointer(*path), "has a key that cannot be stored."))
             waiting.extend((inner, (*path, key)) for key, inner in value.items())
         else:
             waiting.extend((inner, (*path, index)) for index, inner in enumerate(value))

@@ -39,13 +39,21 @@ def _train_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) -> l
         problems += _filled(model, raw, "parameters", where)
     if isinstance(dataset, DatasetEntry):
         problems += _filled(dataset, raw, "dataset_parameters", where)
-    if isinstance(model, ModelEntry) and isinstance(dataset, DatasetEntry):
-        if model.input.kind == "image" and dataset.kind != "image":
-            message = f"{dataset.name!r} holds no images, which the model {model.name!r} needs."
-            fitting = [name for name, entry in catalog.datasets.items() if entry.kind == "image"]
-            hint = f"Image data sets: {', '.join(fitting)}."
-            problems.append(Problem(pointer(*where, "dataset"), message, hint))
-    return problems
+    return problems + _misfit(model, dataset, catalog, where)
+
+
+def _misfit(
+    model: Entry | None, dataset: Entry | None, catalog: Catalog, where: Where
+) -> list[Problem]:
+    """What speaks against this model on this data set, both being known."""
+    if not isinstance(model, ModelEntry) or not isinstance(dataset, DatasetEntry):
+        return []
+    if model.input.kind != "image" or dataset.kind == "image":
+        return []
+    message = f"{dataset.name!r} holds no images, which the model {model.name!r} needs."
+    fitting = [name for name, entry in catalog.datasets.items() if entry.kind == "image"]
+    hint = f"Image data sets: {', '.join(fitting)}."
+    return [Problem(pointer(*where, "dataset"), message, hint)]
 
 
 def _benchmark_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) -> list[Problem]:

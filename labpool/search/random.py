@@ -17,7 +17,7 @@ from labpool.spec import RandomStrategy, Range, SweepSpec
 
 
 class Random:
-    def check(self, spec: SweepSpec) -> list[Problem]:
+    def check(self, spec: SweepSpec) -> list[Problem]:  # noqa: ARG002 - draws from any space
         return []
 
     def count(self, spec: SweepSpec) -> int:

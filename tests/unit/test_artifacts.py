@@ -63,7 +63,7 @@ def test_a_failed_put_leaves_the_old_file_and_nothing_else(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
     store.put("trials/1/1/a", file(tmp_path, b"old"))
-    with pytest.raises(OSError):
+    with pytest.raises(FileNotFoundError):
         store.put("trials/1/1/a", tmp_path / "missing")
     with store.get("trials/1/1/a") as reading:
         assert reading.read() == b"old"

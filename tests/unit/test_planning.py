@@ -34,6 +34,15 @@ def refused(raw: Any) -> dict[str, str]:
     return {item.pointer: f"{item.message} {item.suggestion}" for item in caught.value.problems}
 
 
+def pointers_of(raw: Any) -> list[str]:
+    """The pointers of what is wrong; none when the spec is accepted."""
+    try:
+        plan(raw, CATALOG)
+    except SpecError as error:
+        return [problem.pointer for problem in error.problems]
+    return []
+
+
 @pytest.mark.parametrize("raw", [TRAIN, SWEEP, BENCHMARK], ids=["train", "sweep", "benchmark"])
 def test_it_works(raw: dict[str, Any]) -> None:
     before = copy.deepcopy(raw)
@@ -165,16 +174,12 @@ VALUES = st.one_of(
 
 @given(st.sampled_from(sorted(TRAIN | {"epochs": 1, "device": 1, "seed": 1, "tags": 1})), VALUES)
 def test_one_wrong_field_is_the_one_that_is_named(field: str, value: Any) -> None:
-    try:
-        plan({**TRAIN, field: value}, CATALOG)
-    except SpecError as error:
-        assert all(problem.pointer.startswith(f"/{field}") for problem in error.problems)
+    for named in pointers_of({**TRAIN, field: value}):
+        assert named.startswith(f"/{field}")
 
 
 @given(st.text(min_size=1, max_size=12).filter(lambda name: name not in ("kind", "model")))
 def test_an_unknown_axis_is_named(path: str) -> None:
-    try:
-        plan({**SWEEP, "space": {path: ["x", 2]}}, CATALOG)
-    except SpecError as error:
-        escaped = path.replace("~", "~0").replace("/", "~1")
-        assert {p.pointer.split("/")[2] for p in error.problems} == {escaped}
+    escaped = path.replace("~", "~0").replace("/", "~1")
+    for named in pointers_of({**SWEEP, "space": {path: ["x", 2]}}):
+        assert named.split("/")[2] == escaped
