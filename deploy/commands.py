@@ -10,7 +10,9 @@ from deploy.child import ROOT
 def api_command() -> list[str]:
     """The API under gunicorn; LABPOOL_HOST and LABPOOL_PORT say where it listens."""
     configuration = str(ROOT / "api" / "gunicorn_config.py")
-    return [sys.executable, "-m", "gunicorn", "--config", configuration, "api.wsgi:app"]
+    # The control socket would go to the home folder, which may not be there to write to.
+    gunicorn = [sys.executable, "-m", "gunicorn", "--no-control-socket"]
+    return [*gunicorn, "--config", configuration, "api.wsgi:app"]
 
 
 def worker_command() -> list[str]:
