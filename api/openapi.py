@@ -124,6 +124,9 @@ def _complete(app: Flask, document: dict[str, Any]) -> None:
         for method, operation in item.items():
             access = roles[(method.upper(), path)]
             operation["x-role"] = access
+            # The library joins the lines of a docstring with HTML; the field holds Markdown.
+            description = operation.get("description", "").replace("<br/>", " ").strip()
+            operation["description"] = description or operation["summary"]
             operation["security"] = [] if access == "public" else [{"bearer": []}]
             responses = operation.setdefault("responses", {})
             responses.pop("422", None)

@@ -10,8 +10,8 @@ from markupsafe import Markup, escape
 
 from api.charts.scale import Kind, Scale, fit, label
 
-WIDTH, HEIGHT = 480, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 38
+WIDTH, HEIGHT = 400, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 40
 _MOST_POINTS = 600
 _MARKS_UP_TO = 25
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,7 @@ def show_board(name: str) -> Response:
     with services().database.snapshot() as session:
         rows = board_rows(session, entry, _ROWS, narrowed_owner_id(me()))
     sorting = Sorting.from_request(_COLUMNS, "rank")
+    common, differing = split_configurations(rows)
     return page(
         "board.html",
         section="Boards",
@@ -88,11 +89,35 @@ def show_board(name: str) -> Response:
         entry=entry,
         rows=sorting.apply(rows, _COLUMNS),
         sorting=sorting,
-        shorten=configuration,
+        common=common,
+        differing=differing,
         rule_text=_RULES[entry.rule],
         kind_word="Model" if entry.kind == "train" else "Kernel",
         command=example_command(entry, catalog),
     )
+
+
+def split_configurations(
+    rows: Sequence[BoardRow],
+) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+    """What all rows have in common, and by trial id what sets each apart.
+
+    A single row has nothing to be compared with and shows all of its own.
+    """
+    flat = {row.trial_id: configuration(row) for row in rows}
+    if len(rows) < 2:
+        return {}, flat
+    first = flat[rows[0].trial_id]
+    common = {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in flat.values())
+    }
+    differing = {
+        trial_id: {name: value for name, value in values.items() if name not in common}
+        for trial_id, values in flat.items()
+    }
+    return common, differing
 
 
 def configuration(row: BoardRow) -> dict[str, Any]:
@@ -100,7 +125,7 @@ def configuration(row: BoardRow) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.spec.items():
         if isinstance(value, Mapping):
-            flat.update({f"{inner}": nested for inner, nested in value.items()})
+            flat.update(value)
         elif name not in _NOT_SHOWN and value is not None:
             flat[name] = value
     first = {name.rpartition(".")[2]: value for name, value in row.varied.items()}

@@ -35,7 +35,9 @@ class Fact:
     unit: str = ""
 
 
-def facts_of(trial: TrialRow, curves: Sequence[Curve]) -> list[Fact]:
+def facts_of(
+    trial: TrialRow, curves: Sequence[Curve], attempts: Sequence[AttemptRow]
+) -> list[Fact]:
     """The result's metrics, or the newest values while there is none; then time and device."""
     values: Mapping[str, Any] = trial.metrics or {
         curve.name: curve.values[-1] for curve in curves if curve.values
@@ -45,7 +47,9 @@ def facts_of(trial: TrialRow, curves: Sequence[Curve]) -> list[Fact]:
     facts = [_fact(name, values[name]) for name in names]
     if trial.seconds is not None:
         facts.append(Fact("time on slots", seconds_value(trial.seconds), "s"))
-    facts.append(Fact("device", trial.ran_on or trial.device))
+    environment = attempts[0].environment if attempts else {}
+    device = trial.ran_on or environment.get("device") or trial.device
+    facts.append(Fact("device", str(device)))
     facts.append(Fact("seed", str(trial.seed)))
     return facts
 
@@ -78,6 +82,8 @@ def settings_of(trial: TrialRow) -> list[tuple[str, Any]]:
             continue
         if isinstance(value, Mapping):
             pairs.extend((f"{words(name)}: {inner}", nested) for inner, nested in value.items())
+        elif name.endswith("_s"):
+            pairs.append((name.removesuffix("_s"), f"{value:g} s"))
         else:
             pairs.append((name, value))
     return pairs

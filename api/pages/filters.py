@@ -93,13 +93,19 @@ def spec_value(value: object) -> str:
         return _DASH
     if isinstance(value, str):
         return value
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={spec_value(inner)}" for name, inner in value.items()) or _DASH
     return json.dumps(value, ensure_ascii=False)
 
 
+_WORDS = {"gflop_s": "throughput", "gb_s": "bandwidth"}
+
+
 def words(name: str) -> str:
-    return name.replace("_", " ")
+    """A name as people read it: 'val_accuracy' is 'val accuracy'."""
+    return _WORDS.get(name, name.replace("_", " "))
 
 
 def spec_subject(spec: Mapping[str, Any]) -> str:
@@ -111,7 +117,7 @@ def spec_subject(spec: Mapping[str, Any]) -> str:
 
 
 def experiment_title(row: Any) -> str:
-    return str(row.name or f"{row.kind} of {spec_subject(row.spec)}")
+    return str(row.name or spec_subject(row.spec))
 
 
 def pretty_yaml(spec: Mapping[str, Any]) -> str:

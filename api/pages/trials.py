@@ -79,7 +79,7 @@ def show_trial(trial_id: int) -> Response:
         may_change=may_change(me(), trial.owner_id),
         charts=charts_of(found.curves),
         curve_note=_curve_note(attempts),
-        facts=facts_of(trial, found.curves),
+        facts=facts_of(trial, found.curves, attempts),
         remaining_s=remaining_s(trial),
         settings=settings_of(trial),
         origin=origin_of(trial, attempts),
@@ -147,7 +147,9 @@ def _log_panel(trial: TrialRow, attempts: list[AttemptRow]) -> LogPanel:
 
 def _event_line(event: EventRow) -> EventLine:
     text = _EVENT_TEXTS.get(event.kind, event.kind.replace("_", " ").capitalize())
-    actor = "" if event.actor == "pool" else f"by {event.actor[:40]}"
+    kind, _, who = event.actor.partition(" ")
+    # A worker's id is random and long; its start is enough to tell two apart.
+    actor = "" if kind == "pool" else f"by {who}" if kind == "user" else f"by {kind} {who[:8]}"
     reason = str(event.data.get("reason") or "")
     detail = ", ".join(part for part in (actor, reason) if part)
     return EventLine(event.at, text, detail)

@@ -52,7 +52,7 @@ def _check_api(access: Access) -> None:
         raise ApiProblem(
             401,
             "not-signed-in",
-            "Send a valid token as 'Authorization: Bearer lp_…'. 'labpool token create' makes one.",
+            "Send a valid token as 'Authorization: Bearer lp_…'. 'labpool token add' makes one.",
             headers={"WWW-Authenticate": 'Bearer realm="labpool"'},
         )
     identity.set_identity(who)
