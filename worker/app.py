@@ -40,6 +40,9 @@ def create_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_connection_timeout=4.0,
         broker_transport_options={
+            # Celery gives the queue a routing key of its own, and with patterns on it would hear
+            # rings with that key alone.
+            "fanout_patterns": False,
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": 4.0,
             "socket_keepalive": True,
