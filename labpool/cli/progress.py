@@ -47,7 +47,7 @@ class Line:
         progress = self.trial.progress
         if progress is None:
             return ""
-        return f"{progress.unit} {progress.done:g} of {progress.total:g}"
+        return f"{progress.unit} {round(progress.done, 1):g} of {progress.total:g}"
 
     @property
     def measured(self) -> str:
