@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path("~/.labpool"), description="Database, artifacts, logs and the broker's socket."
     )
+    store_dir: Path | None = Field(
+        default=None,
+        description="Artifacts, shared by all hosts; in the data directory when unset.",
+    )
     database_url: str | None = Field(
         default=None, description="SQLAlchemy URL; SQLite in the data directory when unset."
     )
@@ -93,10 +97,10 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "store_dir")
     @classmethod
-    def _expand(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _expand(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("slots", mode="before")
     @classmethod
@@ -133,7 +137,8 @@ class Settings(BaseSettings):
 
     @property
     def artifacts_dir(self) -> Path:
-        return self.data_dir / "artifacts"
+        """The artifact store's folder: the same for the API and every worker."""
+        return self.store_dir or self.data_dir / "artifacts"
 
     @property
     def scratch_dir(self) -> Path:
