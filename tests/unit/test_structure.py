@@ -1,0 +1,91 @@
+"""The structure that the sources must keep."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labpool.settings import CHECKOUT
+
+OWNED = {"state", "fence", "lease_id"}
+TRANSITIONS = CHECKOUT / "db" / "transitions.py"
+SOURCES = [
+    path
+    for package in ("api", "db", "deploy", "labpool", "worker")
+    for path in sorted((CHECKOUT / package).rglob("*.py"))
+    if "migrations" not in path.parts
+]
+
+
+def _writes(tree: ast.AST) -> list[str]:
+    """Where the columns that one module owns are written: ``update(Trial)…values(state=…)``,
+    ``trial.state = …``, ``Trial(state=…)``."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                if isinstance(target, ast.Attribute) and target.attr in OWNED:
+                    name = ast.unparse(target)
+                    if "trial" in name.lower() or name.startswith("row."):
+                        found.append(f"line {node.lineno}: {name}")
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            keys = {keyword.arg for keyword in node.keywords} & OWNED
+            if keys and (called == "Trial" or "update(Trial)" in called):
+                found.append(f"line {node.lineno}: {called}({', '.join(sorted(keys))}=…)")
+    return found
+
+
+def test_one_module_writes_a_trials_state() -> None:
+    wrong = {
+        str(path.relative_to(CHECKOUT)): writes
+        for path in SOURCES
+        if path != TRANSITIONS and (writes := _writes(ast.parse(path.read_text())))
+    }
+    assert wrong == {}
+    assert _writes(ast.parse(TRANSITIONS.read_text())), "the check sees what it looks for"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["trial.state = x", "update(Trial).where(a).values(state=x)", "Trial(fence=1)"],
+)
+def test_the_check_can_fail(line: str) -> None:
+    assert _writes(ast.parse(line))
+
+
+def test_modules_stay_small() -> None:
+    long = {
+        str(path.relative_to(CHECKOUT)): lines
+        for path in SOURCES
+        if (lines := len(path.read_text().splitlines())) > 330
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("api.app", {"tensorflow", "keras", "pycuda", "worker", "celery", "sklearn"}),
+        ("worker.app", {"tensorflow", "keras", "pycuda", "flask", "api"}),
+        ("labpool.client", {"flask", "sqlalchemy", "celery", "tensorflow", "numpy", "db", "api"}),
+        ("labpool.cli", {"flask", "sqlalchemy", "celery", "tensorflow", "numpy", "db", "api"}),
+        ("labpool.planning", {"flask", "sqlalchemy", "tensorflow", "keras", "numpy", "db"}),
+    ],
+)
+def test_what_a_fresh_interpreter_does_not_load(
+    module: str, forbidden: set[str], tmp_path: Path
+) -> None:
+    code = f"import sys, {module}; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, cwd=CHECKOUT,
+        env={"PATH": "", "HOME": str(tmp_path), "LABPOOL_DATA_DIR": str(tmp_path)},
+    ).stdout.split()  # fmt: skip
+    assert module in loaded
+    assert forbidden & {name.partition(".")[0] for name in loaded} == set()
