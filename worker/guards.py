@@ -184,21 +184,23 @@ class Guards:
 
     def _each_trial(self, now: float) -> Breach | None:
         for trial, limits in self._trials.items():
-            breach = _trial_breach(trial, limits, now) if limits.began_s is not None else None
-            if breach is not None:
-                return breach
+            if limits.cancel_by_s is not None and now >= limits.cancel_by_s:
+                return Breach(
+                    "kill",
+                    "cancelled",
+                    f"The trial did not stop within {limits.cancel_grace_s:g} s of being asked to.",
+                    trial,
+                )
+            # A trial's time begins when its runner is ready for it.
+            if self._ready and limits.began_s is not None:
+                breach = _over_time(trial, limits, now, limits.began_s)
+                if breach is not None:
+                    return breach
         return None
 
 
-def _trial_breach(trial: int, limits: _TrialLimits, now: float) -> Breach | None:
-    if limits.cancel_by_s is not None and now >= limits.cancel_by_s:
-        return Breach(
-            "kill",
-            "cancelled",
-            f"The trial did not stop within {limits.cancel_grace_s:g} s of being asked to.",
-            trial,
-        )
-    if limits.began_s is not None and now - limits.began_s >= limits.time_left_s:
+def _over_time(trial: int, limits: _TrialLimits, now: float, began_s: float) -> Breach | None:
+    if now - began_s >= limits.time_left_s:
         return Breach(
             "kill",
             "time_limit",

@@ -125,6 +125,8 @@ class Recorder:
 
         for obsolete in self._insist(write):
             self._delete(obsolete)
+        # The store has it; left behind, one a checkpoint would fill the scratch disk.
+        (self._files / message.file).unlink(missing_ok=True)
 
     def artifact(self, message: Artifact) -> None:
         """Publish and record a file for the user. Raises NotAsAnnounced, Misbehaved."""

@@ -8,13 +8,16 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from db import claims
+from sqlalchemy.orm import Session
+
+from db import claims, owner
 from db.claims import Claim, SlotIdentity
 from worker import scratch
 from worker.allocation import Allocation
 from worker.database_access import DatabaseAway
 from worker.devices import Device
 from worker.gpu_lock import GpuLock
+from worker.holding import RELEASE_DELAY_S, Holding
 from worker.host import Host
 from worker.process import COMMAND
 from worker.watched import WatchedRunner
@@ -142,25 +145,30 @@ class Slot:
         trials = ", ".join(f"{trial.trial_id} (fence {trial.fence})" for trial in claim.trials)
         self._does = f"trial {trials}"
         logger.info("slot %d: trial %s", self.index, trials)
-        allocation = Allocation(
-            self._host,
-            self.index,
-            claim,
-            claimed_at_s,
-            self._warm_up(),
-            self._stopping.is_set,
-            self._must_give_up,
-        )
-        self._allocation = allocation
         try:
-            allocation.carry_out()
+            holding = Holding(
+                self._host, self.index, claim, claimed_at_s, self._warm_up(), self._must_give_up
+            )
+        except OSError as error:
+            self._give_back(claim, f"No folder or runner could be made for it: {error}")
+            raise
+        self._allocation = Allocation(holding, self._stopping.is_set)
+        try:
+            self._allocation.carry_out()
         finally:
             self._allocation = None
             self._does = "idle"
-            for attempt in allocation.attempts:
+            for attempt in holding.attempts:
                 scratch.remove(attempt.folder)
             self._retire_if_worn()
-        self._troubles = self._troubles + 1 if allocation.runner_never_ready else 0
+        self._troubles = self._troubles + 1 if holding.runner_never_ready else 0
+
+    def _give_back(self, claim: Claim, reason: str) -> None:
+        def release(session: Session) -> None:
+            for trial in claim.trials:
+                owner.release(session, trial.trial_id, trial.fence, reason, RELEASE_DELAY_S)
+
+        self._host.database.write(release)
 
     def _warm_up(self) -> WatchedRunner:
         """A living runner, started now if there is none. Raises OSError."""

@@ -72,12 +72,19 @@ class Watch:
         self._on_end = on_end
         self._lines = LineBuffer()
         self._broken = False
+        self._rung = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def ring(self) -> None:
-        """Let the slot's thread know that the bell rang."""
-        self.inbox.put(Rang())
+        """Let the slot's thread know that the bell rang; one `Rang` waits at a time."""
+        if not self._rung:
+            self._rung = True
+            self.inbox.put(Rang())
+
+    def heard(self) -> None:
+        """`Rang` was taken out of the inbox: the next ring puts another one in."""
+        self._rung = False
 
     def join(self, timeout_s: float) -> None:
         """Wait for the thread, which ends with the runner."""

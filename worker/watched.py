@@ -16,7 +16,7 @@ from worker.logs import tail_of
 from worker.out_of_memory import read_counters
 from worker.process import COMMAND, RunnerGone, RunnerProcess
 from worker.protocol import Bye, FromSlot
-from worker.watch import Item, Watch
+from worker.watch import Item, Rang, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +68,13 @@ class WatchedRunner:
 
     def receive(self, timeout_s: float) -> Item | None:
         """The next thing that the watch has seen, or None when nothing came in time."""
-        with suppress(queue.Empty):
-            return self._watch.inbox.get(timeout=max(0.0, timeout_s))
-        return None
+        try:
+            item = self._watch.inbox.get(timeout=max(0.0, timeout_s))
+        except queue.Empty:
+            return None
+        if isinstance(item, Rang):
+            self._watch.heard()
+        return item
 
     def ring(self) -> None:
         """Wake whoever waits in `receive`; from any thread."""

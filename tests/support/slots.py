@@ -1,0 +1,108 @@
+"""A real pool of slots in the test's process, on a real database."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from db import submissions
+from db.engine import Database
+from db.models import Attempt, Trial
+from db.states import TERMINAL, TrialState
+from labpool.catalog import Catalog
+from labpool.planning import plan
+from labpool.settings import CHECKOUT, Settings
+from tests.support.pool import person
+from worker.devices import Device
+from worker.pool import SlotPool
+
+FAKE_RUNNER = (sys.executable, str(CHECKOUT / "tests" / "support" / "fake_runner.py"))
+PATIENCE_S = 120.0
+DEVICE = Device("cpu", "a processor", 1, ("train", "benchmark"))
+
+
+def settings_for(database: Database, folder: Path, **changes: Any) -> Settings:
+    """Settings with short times, everything below ``folder``, and no broker at all."""
+    return Settings(
+        **{
+            "data_dir": folder / "data",
+            "database_url": database.engine.url.render_as_string(hide_password=False),
+            "broker_url": f"redis+socket://{folder}/no-broker.sock",
+            "lease_ttl_s": 30.0,
+            "beat_s": 0.2,
+            "poll_s": 0.2,
+            "drain_grace_s": 10.0,
+            **changes,
+        }
+    )
+
+
+@contextmanager
+def running_pool(
+    settings: Settings,
+    command: Sequence[str] = FAKE_RUNNER,
+    devices: Sequence[Device] = (DEVICE,),
+) -> Iterator[SlotPool]:
+    """A started pool; stopped in order at the end."""
+    pool = SlotPool(settings, devices, command)
+    pool.start()
+    try:
+        yield pool
+    finally:
+        pool.close()
+        pool.join()
+
+
+def submit(database: Database, catalog: Catalog, spec: Mapping[str, Any]) -> list[int]:
+    """The ids of a submission's trials."""
+    planned = plan(dict(spec), catalog)
+    return database.run(
+        lambda session: list(submissions.submit(session, person(session), planned).trial_ids)
+    )
+
+
+def behaving(seed: int, **changes: Any) -> dict[str, Any]:
+    """A spec for the fake runner."""
+    return {"kind": "train", "model": "softmax", "dataset": "digits", "seed": seed, **changes}
+
+
+def trial(database: Database, trial_id: int) -> Trial:
+    """The trial's row."""
+    with database.snapshot() as session:
+        return session.get_one(Trial, trial_id)
+
+
+def attempts(database: Database, trial_id: int) -> list[Attempt]:
+    """Its attempts, oldest first."""
+    with database.snapshot() as session:
+        statement = select(Attempt).where(Attempt.trial_id == trial_id).order_by(Attempt.fence)
+        return list(session.scalars(statement))
+
+
+def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
+    """Poll until a condition holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true in time"
+        time.sleep(0.02)
+
+
+def wait_for_end(database: Database, *trial_ids: int) -> list[Trial]:
+    """The trials once each has come to an end."""
+    wait_until(
+        lambda: all(trial(database, trial_id).state in TERMINAL for trial_id in trial_ids),
+        f"an end of trials {trial_ids}",
+    )
+    return [trial(database, trial_id) for trial_id in trial_ids]
+
+
+def wait_for_state(database: Database, trial_id: int, state: TrialState) -> Trial:
+    """The trial once it is in a state."""
+    wait_until(lambda: trial(database, trial_id).state is state, f"{state} of trial {trial_id}")
+    return trial(database, trial_id)

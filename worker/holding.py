@@ -1,0 +1,214 @@
+"""What a slot holds by a lease: its trials, the runner that does them, and how each one ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from db.claims import Claim, ClaimedTrial
+from db.errors import FencedOff
+from worker.aside import aside
+from worker.attempt import Attempt, OtherCatalog, fetch_resume, files_of, message_of
+from worker.exits import Ending
+from worker.files import NotAsAnnounced
+from worker.guards import Breach
+from worker.host import Host
+from worker.lease import LeaseKeeper
+from worker.logs import TrialLog
+from worker.process import RunnerGone
+from worker.protocol import Cancel, Run
+from worker.recording import LOG_FILE, Misbehaved, Recorder
+from worker.watched import WatchedRunner
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RELEASE_DELAY_S = 30.0
+CANCELLED = "Cancelled while it ran."
+NOT_OF_A_TRIAL = ("not_ready", "out_of_memory")
+
+
+class Holding:
+    """The trials of one lease on one runner.
+
+    A trial is *settled* once its end is recorded or it turned out to be somebody else's.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        slot: int,
+        claim: Claim,
+        claimed_at_s: float,
+        runner: WatchedRunner,
+        give_up: Callable[[], bool],
+    ) -> None:
+        """Makes a folder for each trial. Raises OSError."""
+        self.host = host
+        self.slot = slot
+        self.runner = runner
+        self.breach: Breach | None = None
+        self.runner_never_ready = False
+        self.beaten = False
+        self._give_up = give_up
+        self.lease = LeaseKeeper(
+            host.database,
+            runner.guards,
+            claim.lease_id,
+            {claimed.trial_id: claimed.fence for claimed in claim.trials},
+            claimed_at_s,
+            host.settings.lease_ttl_s,
+            host.settings.beat_s,
+            host.clock,
+        )
+        self.attempts = [self._attempt(claimed) for claimed in claim.trials]
+
+    @property
+    def open(self) -> list[Attempt]:
+        """The trials that are not settled."""
+        return [attempt for attempt in self.attempts if not attempt.settled]
+
+    def beat(self) -> None:
+        """Send a heartbeat when it is time; `beaten` says that there is an answer to heed."""
+        progress = {
+            attempt.trial: attempt.recorder.progress
+            for attempt in self.open
+            if attempt.recorder.progress is not None
+        }
+        self.beaten = self.lease.beat_if_due(progress) or self.beaten
+
+    def hand_out(self) -> None:
+        """Give the runner its trials; those that cannot be prepared here are released."""
+        for attempt in self.attempts:
+            self.guarding(attempt, partial(self._prepare, attempt))
+        messages = [attempt.message for attempt in self.open if attempt.message is not None]
+        if not messages:
+            return
+        for attempt in self.open:
+            claimed = attempt.claimed
+            self.runner.guards.add(
+                claimed.trial_id, claimed.time_limit_s, claimed.stall_limit_s, claimed.seconds_used
+            )
+        self.runner.guards.begin(messages[0].trial)
+        self.send(Run(trials=tuple(messages)))
+
+    def send(self, message: Run | Cancel) -> None:
+        """Tell the runner something."""
+        try:
+            self.runner.send(message)
+        except RunnerGone as error:
+            # Its end is in the inbox, or it has to come to an end now.
+            logger.warning("a runner took no %s: %s", message.type, error)
+            self.runner.kill()
+
+    def guarding(self, attempt: Attempt, work: Callable[[], None]) -> None:
+        """Do something for one trial, which may not be ours any more, for a hostile runner."""
+        try:
+            work()
+        except FencedOff as error:
+            self.lose(attempt, error)
+        except (Misbehaved, NotAsAnnounced) as error:
+            self.refuse(str(error))
+
+    def refuse(self, reason: str) -> None:
+        """The runner cannot be trusted: `Ended` follows, and settles what is open."""
+        self.breach = self.breach or Breach("kill", "internal", reason)
+        self.spoil(reason)
+
+    def spoil(self, why: str) -> None:
+        """End the runner: it is not to serve again."""
+        self.runner.must_retire = why
+        self.runner.kill()
+
+    def settle(self, attempt: Attempt, record: Callable[[], None]) -> None:
+        """Record the end of a trial."""
+        try:
+            record()
+        except FencedOff as error:
+            self.lose(attempt, error)
+            return
+        self._close(attempt)
+        following = next(iter(self.open), None)
+        if following is not None:
+            self.runner.guards.begin(following.trial)
+
+    def release(self, attempt: Attempt, reason: str, delay_s: float = 0.0) -> None:
+        """Give a trial back that was not at fault."""
+        self.settle(attempt, partial(attempt.recorder.release, reason, delay_s))
+
+    def lose(self, attempt: Attempt, error: FencedOff) -> None:
+        """Somebody else owns the trial now: throw away what was done, and let the others go on."""
+        logger.warning("slot %d is fenced off: %s", self.slot, error)
+        self._close(attempt)
+        if self.open:
+            self.send(Cancel(trial=attempt.trial, fence=attempt.fence))
+        else:
+            self.spoil("its trial was taken over")
+
+    def settle_all_after_the_runners_end(self) -> None:
+        """Blame the trial at fault, and give back those that were only beside it."""
+        ending, breach = self.runner.retire(), self.breach
+        if breach is not None:
+            ending = Ending(breach.reason_kind, breach.reason)
+        self.runner.must_retire = ending.reason
+        # Before it was ready it had not touched a trial, unless it broke a rule of one.
+        if not self.runner.is_ready and (breach is None or breach.reason_kind in NOT_OF_A_TRIAL):
+            self.runner_never_ready = True
+            self._release_all_unstarted(ending)
+            return
+        named = breach.trial if breach is not None else None
+        # Without a name, the first that is open was the one at work.
+        at_fault = next((one for one in self.open if named in (None, one.trial)), None)
+        for attempt in self.open:
+            if attempt is not at_fault:
+                self.release(attempt, "Its runner was ended by another trial.")
+            elif attempt.cancel_sent:
+                self.settle(attempt, partial(attempt.recorder.cancel, CANCELLED))
+            else:
+                tail = attempt.log.tail() or self.runner.log_tail()
+                fail = attempt.recorder.fail
+                self.settle(attempt, partial(fail, ending.reason_kind, ending.reason, tail))
+
+    def _release_all_unstarted(self, ending: Ending) -> None:
+        reason = f"No runner could be started on {self.host.name}: {ending.reason}"
+        logger.error("%s\n%s", reason, self.runner.log_tail())
+        for attempt in self.open:
+            self.release(attempt, reason, RELEASE_DELAY_S)
+
+    def _close(self, attempt: Attempt) -> None:
+        attempt.settled = True
+        self.lease.forget(attempt.trial)
+        self.runner.guards.remove(attempt.trial)
+
+    def _attempt(self, claimed: ClaimedTrial) -> Attempt:
+        folder = self.host.scratch.trial_folder(self.slot, claimed.trial_id, claimed.fence)
+        files_of(folder).mkdir()
+        log = TrialLog(folder / LOG_FILE, self.host.settings.log_limit_bytes)
+        recorder = Recorder(
+            self.host.database,
+            self.host.store,
+            claimed,
+            files_of(folder),
+            log,
+            self._give_up,
+            self._beside,
+            self.host.clock,
+        )
+        return Attempt(claimed, folder, log, recorder)
+
+    def _prepare(self, attempt: Attempt) -> None:
+        """Bring together what the runner needs, or give the trial back."""
+        host = self.host
+        fetch = partial(fetch_resume, attempt, host.database, host.store, self._give_up)
+        try:
+            attempt.resume = self._beside(fetch)
+            attempt.message = message_of(attempt, host.catalog)
+        except (OSError, OtherCatalog) as error:
+            reason = f"It could not be prepared on {host.name}: {error}"
+            self.release(attempt, reason, RELEASE_DELAY_S)
+
+    def _beside(self, work: Callable[[], T]) -> T:
+        return aside(work, self.beat)
