@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from labpool.catalog import Catalog
+from labpool.catalog import Catalog, Entry
 from labpool.planning import plan
 from worker import protocol
 from worker.protocol import FromRunner, FromSlot, LineBuffer, TrialToRun, parse_from_runner
@@ -31,6 +31,7 @@ def environment(home: Path) -> dict[str, str]:
         "PYTHONPATH": str(CHECKOUT),
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
@@ -48,7 +49,8 @@ def trial_of(
     resolved = plan(dict(spec), catalog).trials[0].spec
     scratch.mkdir(parents=True, exist_ok=True)
     if spec["kind"] == "train":
-        code, data = catalog.models[resolved["model"]], catalog.datasets[resolved["dataset"]]
+        code: Entry = catalog.models[resolved["model"]]
+        data: Entry | None = catalog.datasets[resolved["dataset"]]
     else:
         code, data = catalog.kernels[resolved["kernel"]], None
     return TrialToRun(
@@ -56,8 +58,8 @@ def trial_of(
         fence=fence,
         kind=spec["kind"],
         spec=resolved,
-        code=_reference(code),
-        data=_reference(data) if data is not None else None,
+        code=reference_to(code),
+        data=reference_to(data) if data is not None else None,
         scratch=str(scratch),
         log=str(scratch / "log.txt"),
         resume=protocol.Resume(file=resume.file, epoch=resume.epoch, sha256=resume.sha256)
@@ -168,5 +170,6 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-def _reference(entry: Any) -> protocol.CodeReference:
+def reference_to(entry: Entry) -> protocol.CodeReference:
+    """How a slot names a catalog entry to its runner."""
     return protocol.CodeReference(name=entry.name, path=str(entry.path), digest=entry.digest)

@@ -87,11 +87,11 @@ class Network:
 
     def weights(self) -> list[NDArray[Any]]:
         """Every variable of the model: weights, moving averages, the states of its dropout."""
-        return [np.array(variable) for variable in self.model.variables]
+        return arrays_of(self.model.variables)
 
     def optimizer_state(self) -> list[NDArray[Any]]:
         """Every variable of the optimizer, its count of steps included."""
-        return [np.array(variable) for variable in self.optimizer.variables]
+        return arrays_of(self.optimizer.variables)
 
     def set_weights(self, arrays: Sequence[NDArray[Any]]) -> None:
         """Put back what `weights` gave. Raises CheckpointBroken when it does not fit."""
@@ -135,6 +135,11 @@ def check_model(model: Any, data: DataShape) -> None:
         raise EntryBroken(
             f"the model gives {model.output_shape}, not (batch, {data.classes}) logits."
         )
+
+
+def arrays_of(variables: Sequence[Any]) -> list[NDArray[Any]]:
+    """Copies of Keras variables, that later steps leave alone."""
+    return [variable.numpy().copy() for variable in variables]
 
 
 def digest_of_weights(weights: Sequence[NDArray[Any]]) -> str:

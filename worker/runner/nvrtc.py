@@ -11,15 +11,10 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from labpool.errors import LabpoolError
-from worker.runner.reasons import GpuTrouble
+from worker.runner.reasons import CompileError, GpuTrouble
 
 PACKAGES = ("nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13")
 SUCCESS = 0
-
-
-class CompileError(LabpoolError):
-    """The kernel does not compile."""
 
 
 @dataclass(frozen=True)

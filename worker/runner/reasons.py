@@ -24,6 +24,10 @@ class WrongResult(LabpoolError):
     """The kernel computes something else than its reference."""
 
 
+class CompileError(LabpoolError):
+    """The kernel does not compile."""
+
+
 class EntryBroken(LabpoolError):
     """The catalog entry cannot be used."""
 
@@ -41,6 +45,7 @@ LONGEST: Final = 600
 _OURS: Final[tuple[tuple[type[LabpoolError], ReasonKind], ...]] = (
     (Unsuitable, "user_error"),
     (WrongResult, "user_error"),
+    (CompileError, "user_error"),
     (Diverged, "diverged"),
     (GpuTrouble, "gpu_fault"),
 )
