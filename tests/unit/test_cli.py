@@ -1,0 +1,340 @@
+"""The command line: what it prints and with which status it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from labpool.cli import main, options, server
+from labpool.cli.exit_codes import MEANINGS, ExitCode
+from labpool.cli.output import duration, print_table, printable
+from labpool.cli.progress import Line, PlainView
+from labpool.client import ApiError, Client, NoService, Snapshot, Trial, Unreachable
+from labpool.client.records import Experiment, TrialDetail, TrialList
+
+TRIAL = {
+    "id": 11,
+    "number": 0,
+    "experiment_id": 7,
+    "owner": "ada",
+    "kind": "train",
+    "state": "succeeded",
+    "model": "lenet5",
+    "dataset": "digits",
+    "device": "any",
+    "seed": 0,
+    "varied": {"learning_rate": 0.001},
+    "metrics": {"test_accuracy": 0.97, "test_loss": 0.1},
+    "seconds": 12.5,
+    "created_at": "2026-11-23T12:00:00Z",
+    "page_url": "/trials/11",
+}
+EXPERIMENT = {
+    "id": 7,
+    "name": "a \x1b[31msweep",
+    "kind": "sweep",
+    "owner": "ada",
+    "created_at": "2026-11-23T12:00:00Z",
+    "trial_count": 1,
+    "finished_count": 1,
+    "finished": True,
+    "states": {"succeeded": 1},
+    "page_url": "/experiments/7",
+}
+BOARD = {
+    "board": {
+        "title": "Digits",
+        "metric": "test_accuracy",
+        "unit": "share",
+        "direction": "maximize",
+    },
+    "rows": [
+        {
+            "rank": 1,
+            "user": "ada",
+            "value": 0.97772,
+            "model": "lenet5",
+            "varied": {"learning_rate": 0.001},
+            "seed": 0,
+            "device": "cpu",
+            "seconds": 12.5,
+            "trial_id": 11,
+        }
+    ],
+}
+POOL = {
+    "workers": [
+        {
+            "host": "gpu1",
+            "alive": True,
+            "slots": [
+                {
+                    "name": "cpu 0",
+                    "device": "cpu",
+                    "state": "ready",
+                    "reason": None,
+                    "trials": [{"trial_id": None, "owner": None, "model": None}],
+                }
+            ],
+        }
+    ],
+    "slot_count": 1,
+    "busy_count": 1,
+    "queued_count": 4,
+}
+
+
+class FakeClient(Client):
+    """A client without a service; a test sets what goes wrong."""
+
+    failure: Exception | None = None
+    state = "succeeded"
+
+    def __init__(self, url: str | None = None) -> None:
+        self.closed = False
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        self.closed = True
+
+    def page(self, page_url: str) -> str:
+        return "http://lab.example" + page_url
+
+    def _experiment(self) -> Experiment:
+        return Experiment.model_validate({**EXPERIMENT, "states": {self.state: 1}})
+
+    def submit(self, spec: object, idempotency_key: str | None = None) -> Any:
+        self.spec = spec
+
+        class Submission:
+            id = 7
+            trial_ids = (11,)
+            experiment = self._experiment()
+
+        return Submission()
+
+    def experiment(self, experiment_id: int) -> Experiment:
+        return self._experiment()
+
+    def experiments(self, limit: int = 50, **filters: object) -> list[Experiment]:
+        return [self._experiment()]
+
+    def trials(
+        self, experiment_id: int | None = None, limit: int | None = None, **filters: object
+    ) -> TrialList:
+        return TrialList([Trial.model_validate({**TRIAL, "state": self.state})])
+
+    def trial(self, trial_id: int) -> TrialDetail:
+        spec = {"model": "lenet5"}
+        return TrialDetail.model_validate({**TRIAL, "spec": spec, "waiting": "two are ahead"})
+
+    def snapshot(self, experiment_id: int) -> Snapshot:
+        return Snapshot(experiment=self._experiment(), trials=self.trials())
+
+    def board(self, name: str, limit: int | None = None) -> dict[str, Any]:
+        return BOARD
+
+    def pool(self) -> dict[str, Any]:
+        return POOL
+
+    def retry(self, trial_id: int) -> int:
+        return 12
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> type[FakeClient]:
+    """Commands reach this class; a test may change it."""
+    made = type("FakeClientOfOneTest", (FakeClient,), {})
+    monkeypatch.setattr(options, "Client", made)
+    return made
+
+
+def run(*arguments: str, **more: Any) -> Result:
+    return CliRunner().invoke(main, arguments, **more)
+
+
+def test_it_works() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for name in main.commands:
+        assert name in result.stdout
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(main.commands) - {"up", "demo", "worker", "user", "token"})
+)
+def test_every_command_explains_itself(name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) > 4
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ls",), ("show", "7"), ("show", "11", "--trial"), ("board", "digits"), ("pool",)]
+)
+def test_reading_commands_give_json(service: type[FakeClient], arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    (line,) = result.stdout.splitlines()
+    json.loads(line)
+
+
+def test_ls_is_a_table_without_control_characters(service: type[FakeClient]) -> None:
+    result = run("ls")
+    assert "a �[31msweep" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert result.stdout.splitlines()[0].split() == (
+        ["id", "kind", "name", "owner", "finished", "states", "created"]
+    )
+
+
+def test_the_board_is_a_table(service: type[FakeClient]) -> None:
+    result = run("board", "digits")
+    assert "higher is better" in result.stdout
+    assert re.search(r"1\s+ada\s+0.97772\s+lenet5\s+learning_rate=0.001\s+cpu", result.stdout)
+
+
+def test_the_pool_hides_what_is_hidden(service: type[FakeClient]) -> None:
+    result = run("pool")
+    assert "another user's trial" in result.stdout
+    assert "1 of 1 slots busy, 4 trials waiting" in result.stdout
+
+
+def test_show_says_why_a_trial_waits(service: type[FakeClient]) -> None:
+    assert "waiting: two are ahead" in run("show", "11", "--trial").stdout
+
+
+def test_submit_and_watch_to_a_good_end(service: type[FakeClient], tmp_path: Path) -> None:
+    result = run("submit", str(tmp_path / "spec.yaml"), "--watch")
+    assert result.exit_code == ExitCode.OK
+    assert "http://lab.example/experiments/7" in result.stderr
+    assert "trial 11 lenet5 learning_rate=0.001: succeeded" in result.stderr
+
+
+def test_submit_reads_standard_input(service: type[FakeClient]) -> None:
+    result = run("submit", "-", "--json", input="{kind: train}")
+    assert json.loads(result.stdout) == {
+        "experiment": 7,
+        "trials": [11],
+        "page": "http://lab.example/experiments/7",
+    }
+
+
+def test_failed_trials_have_a_status_of_their_own(service: type[FakeClient]) -> None:
+    service.state = "failed"
+    assert run("watch", "7").exit_code == ExitCode.TRIALS_FAILED
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (NoService("client.json"), ExitCode.NO_SERVICE),
+        (Unreachable("http://lab.example", "refused"), ExitCode.NO_SERVICE),
+        (ApiError(401, {"detail": "no"}), ExitCode.REFUSED),
+        (ApiError(403, {"detail": "no"}), ExitCode.REFUSED),
+        (ApiError(404, {"detail": "no"}), ExitCode.NOT_FOUND),
+        (ApiError(422, {"detail": "no"}), ExitCode.INVALID),
+        (ApiError(429, {"detail": "full"}), ExitCode.FAILED),
+        (ApiError(500, {"detail": "oops"}), ExitCode.FAILED),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED),
+    ],
+)
+def test_errors_are_words_and_a_status(
+    service: type[FakeClient], failure: Exception, status: ExitCode
+) -> None:
+    service.failure = failure
+    result = run("ls")
+    assert result.exit_code == status
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_every_status_is_explained() -> None:
+    assert set(MEANINGS) == set(ExitCode)
+
+
+def test_a_misspelt_command_is_a_usage_error() -> None:
+    assert run("submitt").exit_code == ExitCode.USAGE
+
+
+def test_the_schema_is_json_schema() -> None:
+    schema = json.loads(run("schema").stdout)
+    assert schema["$schema"].endswith("2020-12/schema")
+
+
+def test_server_commands_become_the_checkouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(server.os, "execve", lambda *arguments: started.append(arguments))
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    assert run("user", "add", "ada", "--role", "admin").exit_code == 0
+    ((_, command, environment),) = started
+    assert command[1:] == ["-m", "deploy.admin", "user", "add", "ada", "--role", "admin"]
+    assert environment["PYTHONPATH"].split(":") == [str(server.CHECKOUT), "/elsewhere"]
+    assert environment["PYTHONSAFEPATH"] == "1"
+
+
+def test_a_client_alone_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(server, "CHECKOUT", tmp_path)
+    result = run("up")
+    assert result.exit_code == ExitCode.FAILED
+    assert "make setup" in result.stderr
+
+
+def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "find_spec", lambda name: None)
+    result = run("up")
+    assert result.exit_code == ExitCode.FAILED
+    assert "sqlalchemy, flask, celery" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.25, "0.2 s"), (59, "59 s"), (125, "2 min 5 s"), (3780, "1 h 3 min")],
+)
+def test_durations_are_words(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_tables_align_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("n", "text"), [(1, "a" * 200), (100, None)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["  n  text", f"  1  {'a' * 200}", "100  -"]
+
+
+def test_control_characters_do_nothing() -> None:
+    assert printable("a\x1b[2Jb\u202e\tc") == "a�[2Jb�\tc"
+
+
+def line(**changes: Any) -> Line:
+    trial = Trial.model_validate({**TRIAL, **changes})
+    return Line(trial, 0.5, ("val_accuracy", 0.9), 12.0)
+
+
+def test_plain_progress_says_only_what_changed() -> None:
+    stream = io.StringIO()
+    with PlainView(stream) as view:
+        for done in (0, 1, 2, 3, 9):
+            progress = {"done": done, "total": 12, "unit": "epoch"}
+            view.show([line(state="running", progress=progress)], "")
+        view.show([line()], "")
+        view.show([line()], "")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 4
+    assert "epoch 3 of 12, loss 0.5, val_accuracy 0.9, 12 s left" in lines[1]
+    assert lines[-1].endswith("succeeded (loss 0.5, val_accuracy 0.9, 12 s left, in 12 s)")
+
+
+def test_commands_are_documented_once() -> None:
+    for command in main.commands.values():
+        assert isinstance(command, click.Command)
+        assert command.help
