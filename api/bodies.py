@@ -7,9 +7,9 @@ import json
 from typing import Any, Literal, TypeVar
 
 from flask import request
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from api.problems import ApiProblem, from_spec_error
+from api.problems import ApiProblem, from_spec_error, from_validation_error
 from labpool.errors import SpecError
 from labpool.reading import read_spec
 
@@ -63,7 +63,7 @@ def digest_of(spec: object) -> str:
 
 
 def small_body(model: type[Body]) -> Body:
-    """The JSON body as `model`; 415, 400 or 422 (pydantic's ValidationError) otherwise."""
+    """The JSON body as `model`; ApiProblem 415, 400 or 422 otherwise."""
     if request.mimetype not in _JSON:
         raise ApiProblem(
             415,
@@ -77,7 +77,10 @@ def small_body(model: type[Body]) -> Body:
         problem = from_spec_error(error, status=400)
         problem.kind, problem.detail = "unreadable-body", "The body is not a JSON object."
         raise problem from error
-    return model.model_validate(data)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise from_validation_error(error) from error
 
 
 def require_no_body() -> None:

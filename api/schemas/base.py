@@ -21,9 +21,9 @@ class Query(BaseModel):
 
 
 class Body(BaseModel):
-    """A small JSON body."""
+    """A small JSON body; true is no number here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _from_epoch_s(value: object) -> object:

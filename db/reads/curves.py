@@ -102,7 +102,7 @@ def _chunks(trial_id: int, fence: int, after: int, names: Sequence[str]) -> Sele
 def _lineage(session: Session, trial_id: int, fence: int) -> list[tuple[int, int]]:
     """(fence, last epoch that counts) of the attempts before `fence`, oldest first."""
     query = select(Attempt.fence, Attempt.resumed_epoch).where(Attempt.trial_id == trial_id)
-    resumed = dict(session.execute(query).tuples().all())
+    resumed: dict[int, int | None] = dict(session.execute(query).all())
     pieces: list[tuple[int, int]] = []
     here, cap = fence, None
     while (epoch := resumed.get(here)) is not None and len(pieces) < _LONGEST_LINEAGE:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
@@ -193,26 +192,6 @@ def make_api(database: Database, catalog: Catalog, folder: Path, **settings: Any
             api.people[name] = Person(app.test_client(use_cookies=False), name, text)
     api.people["anonymous"] = Person(app.test_client(use_cookies=False), "anonymous", None)
     return api
-
-
-@pytest.fixture
-def api(database: Database, catalog: Catalog, tmp_path: Path) -> Api:
-    """The API on each kind of database; everybody may read everything."""
-    return make_api(database, catalog, tmp_path)
-
-
-@pytest.fixture
-def private_api(database: Database, catalog: Catalog, tmp_path: Path) -> Api:
-    """The API of a lab that keeps results private."""
-    return make_api(database, catalog, tmp_path, private_results=True)
-
-
-@pytest.fixture
-def quick_api(sqlite_url: str, catalog: Catalog, tmp_path: Path) -> Iterator[Api]:
-    """The API on SQLite alone, where the database makes no difference."""
-    database = Database(sqlite_url)
-    yield make_api(database, catalog, tmp_path)
-    database.dispose()
 
 
 def problem_of(answer: TestResponse, status: int) -> dict[str, Any]:
