@@ -22,10 +22,10 @@ from deploy.data_folder import read_json
 from deploy.process_table import ProcessId, descendants, identify
 from labpool import Client
 from tests.support.processes import (
-    KEPT_VARIABLES,
     answers,
     assert_gone,
     free_port,
+    kept_environment,
     wait_until,
 )
 
@@ -45,7 +45,6 @@ class Up(Child):
     def __init__(self, folder: Path, *options: str, **settings: str) -> None:
         self.data_dir = folder / "data"
         self.ready_file = folder / "ready.json"
-        kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         # Another home than the developer's: nothing may depend on what is in there.
         home = folder / "home"
         home.mkdir(exist_ok=True)
@@ -57,7 +56,7 @@ class Up(Child):
                 *("--data-dir", str(self.data_dir), "--ready-file", str(self.ready_file)),
                 *(options or ("--port", "0")),
             ],
-            child_environment(kept, **settings),
+            child_environment(kept_environment(), **settings),
             folder / "up.log",
         )
 
@@ -275,10 +274,9 @@ def run_up(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_module(module: str, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", module, *options],
-        env=child_environment(kept, LABPOOL_SLOTS="1", **settings),
+        env=child_environment(kept_environment(), LABPOOL_SLOTS="1", **settings),
         capture_output=True,
         text=True,
         timeout=120,

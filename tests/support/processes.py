@@ -37,6 +37,11 @@ STOP_GRACE_S = 20.0
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
+def kept_environment() -> dict[str, str]:
+    """What of this environment a child may know: nothing of the developer's own settings."""
+    return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+
+
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that was free a moment ago."""
     with socket.socket() as listener:
@@ -122,10 +127,9 @@ class Processes:
 
     def environment(self, data_dir: Path | None = None, **settings: str) -> dict[str, str]:
         """A clean environment with `LABPOOL_DATA_DIR` and the given LABPOOL_… settings."""
-        kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         data_dir = data_dir or self.folder / "data"
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return child_environment(kept, LABPOOL_DATA_DIR=str(data_dir), **settings)
+        return child_environment(kept_environment(), LABPOOL_DATA_DIR=str(data_dir), **settings)
 
     def broker(self) -> Broker:
         """A running broker; `.url` goes into LABPOOL_BROKER_URL."""
