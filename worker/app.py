@@ -7,6 +7,7 @@ doubled or forged, it causes at most one look for work.
 
 from __future__ import annotations
 
+import logging
 import socket
 from hashlib import sha256
 
@@ -18,8 +19,9 @@ from labpool.settings import Settings, load_settings
 from worker import bell
 from worker.bootstep import SlotsStep
 
-# A ring nobody took in this time is of no use: idle slots look for work by themselves.
 SOCKET_TIMEOUT_S = 10.0
+# Two lines a ring, and four a look at the schema, would bury what matters.
+CHATTY = ("celery.worker.strategy", "celery.app.trace", "alembic.runtime.migration")
 
 
 def create_app(settings: Settings) -> Celery:
@@ -47,10 +49,13 @@ def create_app(settings: Settings) -> Celery:
             "socket_connect_timeout": 4.0,
             "socket_keepalive": True,
         },
-        worker_hijack_root_logger=True,
+        worker_log_format="%(asctime)s %(levelname)s %(threadName)s: %(message)s",
+        worker_task_log_format="%(asctime)s %(levelname)s %(task_name)s: %(message)s",
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
     )
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     app.steps["worker"].add(SlotsStep)
     app.task(name=TASK_NAME, ignore_result=True)(bell.ring)
     return app

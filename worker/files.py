@@ -34,10 +34,11 @@ def check(folder: Path, file: str, size_bytes: int, digest: str) -> Path:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise NotAsAnnounced(f"{file}: {error.strerror}.") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise NotAsAnnounced(f"{file} is not a plain file.")
     with os.fdopen(descriptor, "rb") as content:
-        status = os.fstat(content.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise NotAsAnnounced(f"{file} is not a plain file.")
         if status.st_size != size_bytes:
             raise NotAsAnnounced(f"{file} holds {status.st_size} bytes, not {size_bytes}.")
         if _digest_of(content) != digest:

@@ -78,6 +78,7 @@ class SlotPool:
             host, self._database, devices, self._bell, self._enrol, self._refused
         )
         self._clock = clock
+        self._gives_back = False
         self._joined = False
 
     def start(self) -> None:
@@ -99,6 +100,7 @@ class SlotPool:
 
     def close(self) -> None:
         """Claim nothing more and give back what runs; returns at once."""
+        self._gives_back = self._gives_back or any(slot.is_busy for slot in self.slots)
         for slot in self.slots:
             slot.stop()
 
@@ -113,8 +115,9 @@ class SlotPool:
         self._joined = True
         bells.forget(self.ring)
         self._registrar.stop(SIGN_OFF_S)
-        # What was given back may be started elsewhere at once.
-        self._bell.ring()
+        if self._gives_back:
+            # Another worker may start it at once.
+            self._bell.ring()
         self._bell.close(1.0)
         self._scratch.close()
         self._database.dispose()

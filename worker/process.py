@@ -88,14 +88,15 @@ class RunnerProcess:
         rest = memoryview(encode(message))
         deadline = time.monotonic() + timeout_s
         while rest:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                raise RunnerGone("It does not read its socket.")
             try:
-                select.select((), (self.socket,), (), left_s)
+                # Send first, ask later: select calls a socket writable only when three quarters
+                # of its buffer are free.
                 rest = rest[self.socket.send(rest) :]
             except BlockingIOError:
-                continue
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    raise RunnerGone("It does not read its socket.") from None
+                select.select((), (self.socket,), (), left_s)
             except OSError as error:
                 raise RunnerGone(str(error)) from error
 

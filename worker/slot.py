@@ -83,6 +83,11 @@ class Slot:
             self._thread.join(max(0.0, timeout_s))
         return not self._thread.is_alive()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it holds a trial."""
+        return self._allocation is not None
+
     def describe(self) -> dict[str, Any]:
         """What the slot is and does, for people."""
         return {"device": self.device.kind, "name": self.device.name, "does": self._does}

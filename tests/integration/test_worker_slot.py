@@ -365,7 +365,7 @@ def test_nothing_is_left_when_a_pool_stops(
     with running_pool(settings) as pool:
         _wait_for_checkpoint(database, trial_id)
         runner = _runner_pid(pool)
-    assert process_group.members(runner) == []
+    assert process_group.living(runner) == []
     assert list(settings.scratch_dir.iterdir()) == []
 
 

@@ -1,0 +1,169 @@
+"""Which slots a host has, with a fake NVML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from worker.devices import Device, Gpu, Nvml, host_devices, processor_name, usable_cores
+
+GIBIBYTE = 1024**3
+
+
+class FakeNvml:
+    """As much of pynvml as labpool uses. A GPU is a dict; ``parts`` makes it a divided one."""
+
+    class NVMLError(Exception):
+        """What every failing call raises."""
+
+    def __init__(self, gpus: Sequence[dict[str, Any]], broken: bool = False) -> None:
+        self._gpus = gpus
+        self._broken = broken
+        self.shut_down = 0
+
+    def nvmlInit(self) -> None:
+        if self._broken:
+            raise self.NVMLError("Driver Not Loaded")
+
+    def nvmlShutdown(self) -> None:
+        self.shut_down += 1
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self._gpus)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> dict[str, Any]:
+        return self._gpus[index]
+
+    def nvmlDeviceGetMigMode(self, gpu: dict[str, Any]) -> tuple[int, int]:
+        if "parts" not in gpu and gpu.get("old"):
+            raise self.NVMLError("Not Supported")
+        return int("parts" in gpu), 0
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, gpu: dict[str, Any]) -> int:
+        return len(gpu["parts"]) + 1
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(
+        self, gpu: dict[str, Any], index: int
+    ) -> dict[str, Any]:
+        try:
+            part: dict[str, Any] = gpu["parts"][index]
+        except IndexError:
+            raise self.NVMLError("Not Found") from None
+        return part
+
+    def nvmlDeviceGetUUID(self, gpu: dict[str, Any]) -> bytes:
+        return str(gpu["uuid"]).encode()
+
+    def nvmlDeviceGetName(self, gpu: dict[str, Any]) -> str:
+        return "NVIDIA H200"
+
+    def nvmlDeviceGetMemoryInfo(self, gpu: dict[str, Any]) -> SimpleNamespace:
+        if gpu.get("old"):
+            raise self.NVMLError("Not Supported")
+        return SimpleNamespace(total=141 * GIBIBYTE)
+
+
+TWO = Nvml(FakeNvml([{"uuid": "GPU-aa"}, {"uuid": "GPU-bb", "old": True}]))
+NONE = Nvml(FakeNvml([]))
+
+
+def has_all(module: str) -> bool:
+    return True
+
+
+def has_no_pycuda(module: str) -> bool:
+    return module != "pycuda"
+
+
+def test_a_slot_for_each_gpu() -> None:
+    slots = host_devices(gpus=TWO, cores=8, has_module=has_all)
+    assert slots == (
+        Device("gpu", "NVIDIA H200", 4, ("train", "benchmark"), "GPU-aa", 141 * 1024),
+        Device("gpu", "NVIDIA H200", 4, ("train", "benchmark"), "GPU-bb", None),
+    )
+
+
+def test_a_gpu_slot_without_pycuda_only_trains() -> None:
+    slots = host_devices(gpus=TWO, cores=8, has_module=has_no_pycuda)
+    assert {slot.kinds for slot in slots} == {("train",)}
+
+
+def test_a_divided_gpu_is_a_slot_for_each_part() -> None:
+    divided = Nvml(FakeNvml([{"uuid": "GPU-aa", "parts": [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]}]))
+    slots = host_devices(gpus=divided, cores=2, has_module=has_all)
+    assert [slot.gpu_uuid for slot in slots] == ["MIG-1", "MIG-2"]
+
+
+@pytest.mark.parametrize("library", [FakeNvml([]), FakeNvml([{"uuid": "GPU-aa"}], broken=True)])
+def test_without_a_gpu_up_to_two_slots_share_the_cores(library: FakeNvml) -> None:
+    slots = host_devices(gpus=Nvml(library), cores=5, has_module=has_no_pycuda)
+    assert [(slot.kind, slot.threads, slot.kinds) for slot in slots] == [
+        ("cpu", 2, ("train", "benchmark"))
+    ] * 2
+    assert len(host_devices(gpus=Nvml(library), cores=1, has_module=has_all)) == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kinds"),
+    [(0, []), (1, ["gpu"]), (2, ["gpu", "gpu"]), (3, ["gpu", "gpu", "cpu"])],
+)
+def test_a_number_of_slots_takes_gpus_first(wanted: int, kinds: list[str]) -> None:
+    slots = host_devices(wanted, gpus=TWO, cores=8, has_module=has_all)
+    assert [slot.kind for slot in slots] == kinds
+
+
+def test_threads_can_be_set() -> None:
+    slots = host_devices(3, threads_per_slot=7, gpus=NONE, cores=2, has_module=has_all)
+    assert [slot.threads for slot in slots] == [7, 7, 7]
+
+
+def test_a_host_without_tensorflow_only_times_kernels() -> None:
+    slots = host_devices(1, gpus=NONE, cores=2, has_module=lambda name: name != "tensorflow")
+    assert slots[0].kinds == ("benchmark",)
+
+
+@pytest.mark.parametrize(
+    ("visible", "uuids"),
+    [
+        ("1", ["GPU-bb"]),
+        ("1,0", ["GPU-bb", "GPU-aa"]),
+        ("GPU-b", ["GPU-bb"]),
+        ("0,7,1", ["GPU-aa"]),
+        ("-1", []),
+        ("", []),
+        ("0,0", ["GPU-aa"]),
+    ],
+)
+def test_a_worker_keeps_to_its_share_of_the_gpus(visible: str, uuids: list[str]) -> None:
+    slots = host_devices(gpus=TWO, visible=visible, cores=2, has_module=has_all)
+    assert [slot.gpu_uuid for slot in slots if slot.kind == "gpu"] == uuids
+
+
+def test_nvml_is_always_shut_down() -> None:
+    library = FakeNvml([{"uuid": "GPU-aa"}])
+    assert Nvml(library).gpus() == (Gpu("GPU-aa", "NVIDIA H200", 141 * 1024),)
+    assert library.shut_down == 1
+
+
+def test_a_quota_bounds_the_cores(tmp_path: Path) -> None:
+    free = usable_cores(tmp_path)
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    assert usable_cores(tmp_path) == 1
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert usable_cores(tmp_path) == free
+    (tmp_path / "cpu.max").unlink()
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("50000\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert usable_cores(tmp_path) == 1
+
+
+def test_the_processor_is_named(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    assert processor_name(info) == "CPU"
+    info.write_text("processor : 0\nmodel name\t: A  fast   one\n")
+    assert processor_name(info) == "A fast one"

@@ -1,0 +1,189 @@
+"""Logs, curves, scratch folders and files on their way to the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from db.artifacts import FolderStore
+from worker import curves
+from worker.curves import Curves
+from worker.files import NotAsAnnounced, StoreRefused, check, fetch, publish
+from worker.gpu_lock import GpuLock
+from worker.logs import TrialLog
+from worker.process_group import start_ticks
+from worker.protocol import Metrics
+from worker.scratch import OWNER_FILE, Scratch
+
+
+def digest(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+class TestLog:
+    def test_a_short_log_is_kept_whole(self, tmp_path: Path) -> None:
+        log = TrialLog(tmp_path / "log.txt", 1000)
+        log.note("hello")
+        size_bytes = log.write_to(tmp_path / "copy")
+        assert (tmp_path / "copy").read_text() == "labpool: hello\n"
+        assert size_bytes == log.written_bytes == 15
+
+    def test_a_long_log_keeps_its_start_and_its_end(self, tmp_path: Path) -> None:
+        log = TrialLog(tmp_path / "log.txt", 1000)
+        # As a runner does: one descriptor, opened for appending, over all trims.
+        with log.path.open("ab", buffering=0) as output:
+            for number in range(1000):
+                output.write(f"line {number:03}\n".encode())
+                log.trim()
+                assert log.size_bytes <= 1009
+        log.write_to(tmp_path / "copy")
+        text = (tmp_path / "copy").read_text()
+        assert text.startswith("line 000\nline 001\n")
+        assert text.endswith("line 999\n")
+        assert "bytes left out" in text
+        assert len(text) <= 1100
+        assert log.written_bytes == 9000
+
+    def test_the_tail_begins_with_a_whole_line(self, tmp_path: Path) -> None:
+        log = TrialLog(tmp_path / "log.txt", 1000)
+        log.path.write_bytes(b"first line\nsecond \xff\x00line\n")
+        assert log.tail(20) == "second \ufffd\ufffdline\n"
+        assert log.tail() == "first line\nsecond \ufffd\ufffdline\n"
+
+    def test_a_missing_log_has_an_empty_tail(self, tmp_path: Path) -> None:
+        log = TrialLog(tmp_path / "log.txt", 1000)
+        log.path.unlink()
+        assert log.tail() == ""
+
+
+class TestCurves:
+    @staticmethod
+    def point(step: int, **values: float | None) -> Metrics:
+        return Metrics(trial=1, fence=1, step=step, epoch=None, time_s=1.0, values=values)
+
+    def test_points_become_a_chunk_for_each_curve(self) -> None:
+        gathered = Curves()
+        gathered.add(self.point(1, loss=1.0, accuracy=0.1))
+        gathered.add(self.point(2, loss=None))
+        chunks = {chunk.name: chunk for chunk in gathered.take()}
+        assert chunks["loss"].steps == [1, 2]
+        assert chunks["loss"].values == [1.0, None]
+        assert chunks["accuracy"].steps == [1]
+        assert not gathered
+        assert gathered.take() == []
+
+    def test_too_much_is_dropped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(curves, "MOST_POINTS", 2)
+        monkeypatch.setattr(curves, "MOST_NAMES", 1)
+        gathered = Curves()
+        for step in range(3):
+            gathered.add(self.point(step, loss=1.0, other=1.0))
+            gathered.take()
+        assert gathered.dropped == 4
+
+
+class TestFiles:
+    def test_a_file_as_announced(self, tmp_path: Path) -> None:
+        (tmp_path / "a.npz").write_bytes(b"state")
+        assert check(tmp_path, "a.npz", 5, digest(b"state")) == tmp_path / "a.npz"
+
+    @pytest.mark.parametrize(
+        ("size_bytes", "sha256"), [(4, digest(b"state")), (5, digest(b"other"))]
+    )
+    def test_another_size_or_content(self, tmp_path: Path, size_bytes: int, sha256: str) -> None:
+        (tmp_path / "a.npz").write_bytes(b"state")
+        with pytest.raises(NotAsAnnounced):
+            check(tmp_path, "a.npz", size_bytes, sha256)
+
+    def test_no_link_folder_pipe_or_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to("/etc/hostname")
+        (tmp_path / "folder").mkdir()
+        os.mkfifo(tmp_path / "pipe")
+        for name in ("link", "folder", "pipe", "nothing"):
+            with pytest.raises(NotAsAnnounced):
+                check(tmp_path, name, 0, digest(b""))
+
+    def test_there_and_back(self, tmp_path: Path) -> None:
+        store = FolderStore(tmp_path / "store")
+        (tmp_path / "a").write_bytes(b"state")
+        publish(store, "trials/1/1/a", tmp_path / "a")
+        assert fetch(store, "trials/1/1/a", digest(b"state"), tmp_path / "b")
+        assert (tmp_path / "b").read_bytes() == b"state"
+
+    def test_damage_is_noticed(self, tmp_path: Path) -> None:
+        store = FolderStore(tmp_path / "store")
+        (tmp_path / "a").write_bytes(b"state")
+        publish(store, "trials/1/1/a", tmp_path / "a")
+        assert not fetch(store, "trials/1/1/a", digest(b"other"), tmp_path / "b")
+        assert not (tmp_path / "b").exists()
+        assert not fetch(store, "trials/1/1/gone", digest(b""), tmp_path / "b")
+
+    def test_a_full_store(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreRefused, match="No such file"):
+            publish(FolderStore(tmp_path / "store"), "trials/1/1/a", tmp_path / "missing")
+
+
+class TestScratch:
+    def test_folders_are_new_and_go(self, tmp_path: Path) -> None:
+        scratch = Scratch(tmp_path, "me", "here")
+        scratch.open()
+        folder = scratch.trial_folder(0, 7, 2)
+        (folder / "left").touch()
+        assert list(scratch.trial_folder(0, 7, 2).iterdir()) == []
+        scratch.close()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_only_dead_workers_of_this_host_are_cleared(self, tmp_path: Path) -> None:
+        alive, mine = Scratch(tmp_path, "alive", "here"), Scratch(tmp_path, "mine", "here")
+        alive.open()
+        self.left_behind(tmp_path, "dead", "here")
+        self.left_behind(tmp_path, "elsewhere", "there")
+        (tmp_path / "unknown").mkdir()
+        mine.open()
+        assert mine.remove_leftovers() == ["dead"]
+        names = {folder.name for folder in tmp_path.iterdir()}
+        assert names == {"alive", "mine", "elsewhere", "unknown"}
+
+    def test_a_reused_process_number_does_not_save_a_folder(self, tmp_path: Path) -> None:
+        self.left_behind(tmp_path, "dead", "here", pid=os.getpid())
+        mine = Scratch(tmp_path, "mine", "here")
+        mine.open()
+        assert mine.remove_leftovers() == ["dead"]
+
+    @staticmethod
+    def left_behind(root: Path, name: str, host: str, pid: int = 2**22 + 1) -> None:
+        scratch = Scratch(root, name, host)
+        scratch.open()
+        owner = json.loads((root / name / OWNER_FILE).read_text())
+        assert owner["start_ticks"] == start_ticks(os.getpid())
+        (root / name / OWNER_FILE).write_text(json.dumps({**owner, "pid": pid, "start_ticks": 1}))
+
+
+class TestGpuLock:
+    def test_one_holder_at_a_time(self, tmp_path: Path) -> None:
+        one, other = GpuLock("GPU-a/b", tmp_path), GpuLock("GPU-a/b", tmp_path)
+        assert one.acquire()
+        assert one.acquire()
+        assert not other.acquire()
+        one.release()
+        assert other.acquire()
+        other.close()
+        one.close()
+
+    def test_a_runner_keeps_it_when_its_slot_has_died(self, tmp_path: Path) -> None:
+        one, other = GpuLock("GPU-a", tmp_path), GpuLock("GPU-a", tmp_path)
+        assert one.acquire()
+        runner = subprocess.Popen(
+            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[one.descriptor]
+        )
+        one.close()
+        assert not other.acquire()
+        runner.communicate(b"\n")
+        assert other.acquire()
+        other.close()
