@@ -82,7 +82,7 @@ def label(value: float) -> str:
     if size == 0:
         return "0"
     if size < 1e-3 or size >= 1e9:
-        return f"{value:.2g}".replace("e-0", "e-").replace("e+0", "e")
+        return f"{value:.2g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
     for limit, unit in ((1e6, "M"), (1e4, "k")):
         if size >= limit:
             return f"{value / {'M': 1e6, 'k': 1e3}[unit]:.4g}{unit}"

@@ -24,8 +24,10 @@ def install(app: Flask, settings: Settings) -> None:
     def pass_gate() -> BaseResponse | None:
         g.request_id = secrets.token_hex(8)
         hosts.check_host(names)
-        # No endpoint: Flask goes on to answer 404 or 405, and there is nothing to guard.
         if request.endpoint is None:
+            # Flask goes on to answer 404 or 405: there is nothing to guard, only a page to frame.
+            if not request.path.startswith("/api/"):
+                identity.set_identity(identity.from_session())
             return None
         access = access_of(app, request.endpoint)
         if access is None:

@@ -30,7 +30,7 @@ def apply(response: Response) -> Response:
     headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
     headers.setdefault("X-Request-Id", request_id())
-    if "Cache-Control" not in headers or headers["Cache-Control"] == "no-cache":
+    if "Cache-Control" not in headers:
         headers["Cache-Control"] = "private, no-cache" if response.status_code < 400 else "no-store"
     if not request.path.startswith("/static/"):
         response.vary.update(("Authorization", "Cookie", "Accept"))
