@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -80,6 +81,7 @@ class SlotPool:
         self._clock = clock
         self._gives_back = False
         self._joined = False
+        self._joining = threading.Lock()
 
     def start(self) -> None:
         """Start every thread; returns at once, with the database there or not. Raises OSError."""
@@ -106,13 +108,17 @@ class SlotPool:
 
     def join(self) -> None:
         """Wait, within the grace, until everything is given back, and sign off."""
+        # Celery's thread and the watchdog's may both come; neither may leave before it is done.
+        with self._joining:
+            if not self._joined:
+                self._join()
+                self._joined = True
+
+    def _join(self) -> None:
         deadline_s = self._clock() + self._settings.drain_grace_s + SIGN_OFF_S
         for slot in self.slots:
             if not slot.join(deadline_s - self._clock()):
                 logger.error("slot %d did not end; its lease will run out", slot.index)
-        if self._joined:
-            return
-        self._joined = True
         bells.forget(self.ring)
         self._registrar.stop(SIGN_OFF_S)
         if self._gives_back:
