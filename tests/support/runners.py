@@ -21,6 +21,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog.load([CHECKOUT / "catalog"])
 ANSWERS = protocol.Result | protocol.Failed | protocol.Cancelled
 PATIENCE_S = 120.0
+GPU_SHOWN = ""
+"""What runners see as CUDA_VISIBLE_DEVICES; the tests of tests/gpu set it."""
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -32,7 +34,7 @@ def environment(home: Path) -> dict[str, str]:
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",
-        "CUDA_VISIBLE_DEVICES": "",
+        "CUDA_VISIBLE_DEVICES": GPU_SHOWN,
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
 
@@ -46,7 +48,7 @@ def trial_of(
     catalog: Catalog = CATALOG,
 ) -> TrialToRun:
     """A trial as a slot would hand it over: resolved, with the catalog's digests."""
-    resolved = plan(dict(spec), catalog).trials[0].spec
+    resolved = dict(plan(dict(spec), catalog).trials[0].spec)
     scratch.mkdir(parents=True, exist_ok=True)
     if spec["kind"] == "train":
         code: Entry = catalog.models[resolved["model"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_digits_are_split_the_same_way_for_ever() -> None:
 def test_splits_share_nothing_and_lose_nothing(count: int) -> None:
     splits = data.split(numbered(count), FRACTIONS)
     parts = [p.x.ravel().tolist() for p in (splits.training, splits.validation, splits.test)]
-    assert sorted(sum(parts, [])) == list(range(count))
+    assert sorted(chain(*parts)) == list(range(count))
     assert len(parts[2]) == round(count * 0.1)
 
 

@@ -7,6 +7,7 @@ import queue
 import socket
 import sys
 import threading
+from collections.abc import Callable
 
 from worker.protocol import (
     Bye,
@@ -24,25 +25,32 @@ SLOT_GONE = 3
 READ_BYTES = 65536
 
 
+def end_process() -> None:
+    """What a runner does without a slot. Not sys.exit: the main thread may be inside a C call."""
+    os._exit(SLOT_GONE)
+
+
 class Connection:
     """Sends from any thread; a reading thread takes in runs and, while one goes on, cancels."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, on_lost: Callable[[], None] = end_process) -> None:
+        """`on_lost` is called, from whichever thread notices, when the slot is gone."""
         sock.setblocking(True)
         self._socket = sock
+        self._on_lost = on_lost
         self._sending = threading.Lock()
         self._inbox: queue.SimpleQueue[Run | Bye] = queue.SimpleQueue()
         self._cancelled: set[tuple[int, int]] = set()
         threading.Thread(target=self._read, name="slot reader", daemon=True).start()
 
     def send(self, message: FromRunner) -> None:
-        """Send one message. Ends the process when the slot is gone."""
+        """Send one message. A slot that is gone hears nothing."""
         line = encode(message)
         try:
             with self._sending:
                 self._socket.sendall(line)
         except OSError:
-            os._exit(SLOT_GONE)
+            self._on_lost()
 
     def next(self) -> Run | Bye:
         """Wait for what the slot wants next."""
@@ -64,8 +72,7 @@ class Connection:
                     self._take(line)
         except (OSError, ProtocolError) as error:
             sys.stderr.write(f"the slot cannot be understood: {error}\n")
-        # Not sys.exit: the main thread may be inside a C call that lasts for minutes.
-        os._exit(SLOT_GONE)
+        self._on_lost()
 
     def _take(self, line: bytes) -> None:
         message = parse_from_slot(line)
