@@ -63,7 +63,7 @@ def load(path: Path, sha256: str) -> Checkpoint:
         found = sha256_of(path)
         if found != sha256:
             raise CheckpointBroken(f"{path.name} has the sha256 {found}, not {sha256}.")
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             if header["format"] != FORMAT:
                 raise CheckpointBroken(f"{path.name} is of format {header['format']}.")
@@ -76,7 +76,7 @@ def load(path: Path, sha256: str) -> Checkpoint:
                 optimizer=_gather(file, "optimizer"),
                 best=_gather(file, "best") or model,
             )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointBroken(f"{path.name}: {error}") from error
 
 
