@@ -9,12 +9,16 @@ from typing import Any, Literal, TypeVar
 from flask import request
 from pydantic import BaseModel, ValidationError
 
-from api.problems import ApiProblem, from_spec_error, from_validation_error
-from labpool.errors import SpecError
+from api.problems import ApiProblem, FieldError, from_spec_error, from_validation_error
+from labpool.errors import SpecError, pointer
 from labpool.reading import read_spec
 
 _JSON = frozenset({"application/json"})
 _YAML = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+# A mebibyte of YAML takes PyYAML a quarter of a minute, as JSON half a second.
+_MOST_YAML_BYTES = 128 * 1024
+_MOST_NAMES = 200
+_MOST_ITEMS = 1000
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -24,10 +28,17 @@ def spec_from_body() -> tuple[dict[str, Any], str]:
     The digest is of the meaning, not of the bytes: the same spec with other spacing, or as YAML
     instead of JSON, is the same submission.
 
-    Raises ApiProblem 415 for other media types and 400 for text that cannot be read.
+    Raises ApiProblem 415 for other media types, 413 for too much YAML, and 400 for text that
+    cannot be read.
     """
     form = _spec_format()
     data = request.get_data(cache=False)
+    if form == "yaml" and len(data) > _MOST_YAML_BYTES:
+        raise ApiProblem(
+            413,
+            "body-too-large",
+            f"A spec in YAML may have {_MOST_YAML_BYTES // 1024} KiB. Send a larger one as JSON.",
+        )
     if not data.strip():
         raise ApiProblem(400, "empty-body", "The request has no body. Send a spec.")
     try:
@@ -39,7 +50,32 @@ def spec_from_body() -> tuple[dict[str, Any], str]:
             f"The body is not a readable {form.upper()} spec.",
         )
         raise problem from error
+    refuse_excess(spec)
     return spec, digest_of(spec)
+
+
+def refuse_excess(spec: object) -> None:
+    """Raise ApiProblem 422 for tables and lists that no spec needs, before anything is looked up.
+
+    The catalog is asked about each name, so a body of nothing but wrong names would take seconds.
+    """
+    waiting: list[tuple[object, tuple[str | int, ...]]] = [(spec, ())]
+    while waiting:
+        value, path = waiting.pop()
+        if isinstance(value, dict):
+            most, inner = _MOST_NAMES, [(item, (*path, name)) for name, item in value.items()]
+        elif isinstance(value, list):
+            most, inner = _MOST_ITEMS, [(item, (*path, place)) for place, item in enumerate(value)]
+        else:
+            continue
+        if len(inner) > most:
+            what = "names" if isinstance(value, dict) else "values"
+            error = FieldError(
+                detail=f"holds {len(inner)} {what}; at most {most} are read.",
+                pointer=pointer(*path),
+            )
+            raise ApiProblem(422, "invalid-spec", "The spec has a problem.", errors=[error])
+        waiting.extend(inner)
 
 
 def _spec_format() -> Literal["json", "yaml"]:

@@ -32,6 +32,8 @@ access_log_format = "%(t)s %(m)s %(U)s %(s)s %(B)s %(M)sms"
 accesslog = None
 errorlog = "-"
 loglevel = "info"
+# Gunicorn's own console would put a socket into the home folder; nothing here uses it.
+control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if sys.platform == "linux" else None  # noqa: S108 - heartbeat file
 
 

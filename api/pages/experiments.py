@@ -1,9 +1,9 @@
-"""The list of experiments, and one experiment with its trials."""
+"""One experiment with its trials."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request
@@ -11,68 +11,25 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from api.context import services
-from api.pages.filters import STATE_ORDER
 from api.pages.frame import page
 from api.paging import decode_cursor, encode_cursor
-from api.schemas.experiments import Kind
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import (
-    may_change,
-    narrowed_owner_id,
-    require_change,
-    visible_experiment,
-)
+from api.visibility import may_change, require_change, visible_experiment
 from db.commands import cancel_experiment
 from db.models import Experiment, Trial, User
 from db.reads.curves import latest_values
-from db.reads.experiments import ExperimentFilter, experiments_page
 from db.reads.trials import TrialFilter, TrialRow, trials_of_experiment
 from db.states import TrialState
 from db.waiting import Waiting
 
 pages = Blueprint("experiment_pages", __name__)
 
-_EXPERIMENTS_PER_PAGE = 50
 _TRIALS_PER_PAGE = 100
-_KINDS: tuple[str, ...] = get_args(Kind)
 # The first of these that a trial has are shown; the others stand on the trial's own page.
 _SHOWN_METRICS = (
     "test_accuracy", "val_accuracy", "loss", "median_ms", "gflop_s", "gb_s",
 )  # fmt: skip
-
-
-@pages.get("/experiments")
-@allow("member")
-def list_experiments() -> Response:
-    filters = {name: _argument(name) for name in ("owner", "kind", "state", "model", "dataset")}
-    if filters["kind"] not in _KINDS:
-        filters["kind"] = None
-    if filters["state"] not in STATE_ORDER:
-        filters["state"] = None
-    cursor = decode_cursor(request.args.get("cursor"), (int,))
-    wanted = ExperimentFilter(owner_id=narrowed_owner_id(me()), **filters)
-    with services().database.snapshot() as session:
-        rows = experiments_page(
-            session, wanted, int(cursor[0] or 0) if cursor else None, _EXPERIMENTS_PER_PAGE + 1
-        )
-    shown = rows[:_EXPERIMENTS_PER_PAGE]
-    more = len(rows) > len(shown)
-    catalog = services().catalog
-    return page(
-        "experiments.html",
-        section="Experiments",
-        title="Experiments",
-        rows=shown,
-        filters=filters,
-        filtered=any(filters.values()),
-        kinds=_KINDS,
-        states=STATE_ORDER,
-        models=[*catalog.models, *catalog.kernels],
-        datasets=list(catalog.datasets),
-        next_url=_with_cursor(encode_cursor([shown[-1].id])) if more else None,
-        first_url=_with_cursor(None) if cursor else None,
-    )
 
 
 @pages.get("/experiments/<row:experiment_id>")
@@ -117,11 +74,6 @@ def cancel_the_experiment(experiment_id: int) -> BaseResponse:
     services().database.run(work)
     services().bell.ring()
     return redirect(f"/experiments/{experiment_id}", code=303)
-
-
-def _argument(name: str) -> str | None:
-    value = request.args.get(name, "").strip()
-    return value[:200] if value and "\0" not in value else None
 
 
 def _with_cursor(cursor: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -182,6 +183,32 @@ def test_a_body_beyond_the_limit_is_refused(quick_api: Api) -> None:
     big = json.dumps(train(notes="x" * 1_100_000))
     problem_of(quick_api.owner.send("POST", PATH, big, "application/json"), 413)
 
+    assert quick_api.stored() == NOTHING
+
+
+def test_too_much_yaml_is_refused_before_it_is_read(quick_api: Api) -> None:
+    answer = quick_api.owner.send("POST", PATH, "- 1\n" * 100_000, "application/yaml")
+    assert "JSON" in problem_of(answer, 413)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "pointer"),
+    [
+        (train(**{f"learning_rat{n}": 1 for n in range(40_000)}), ""),
+        (train(parameters={f"hiddn{n}": 1 for n in range(40_000)}), "/parameters"),
+        (sweep(space={"base.seed": list(range(100_000))}), "/space/base.seed"),
+        (train(tags=["!"] * 100_000), "/tags"),
+    ],
+    ids=["names", "parameters", "values", "tags"],
+)
+def test_a_body_made_to_be_slow_is_refused_quickly(
+    quick_api: Api, spec: dict[str, Any], pointer: str
+) -> None:
+    began = time.process_time()
+    problem = problem_of(quick_api.owner.submit(spec), 422)
+
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
+    assert time.process_time() - began < 3
     assert quick_api.stored() == NOTHING
 
 
