@@ -62,6 +62,7 @@ class Allocation:
             while holding.open:
                 self._take(self._runner.receive(self._next_chore_in_s()))
                 self._chores()
+            holding.lease.end()
             self._await_idle()
         except DatabaseAway:
             holding.spoil("the database stayed away")
@@ -97,7 +98,7 @@ class Allocation:
             case Breach(act="suspend"):
                 logger.warning("slot %d: %s Its runner is held still.", holding.slot, item.reason)
             case Breach():
-                holding.breach = item
+                holding.note_breach(item)
             case Ended():
                 holding.settle_all_after_the_runners_end()
             case _:
@@ -177,6 +178,9 @@ class Allocation:
     def _chores(self) -> None:
         if self._stopping():
             self._give_back()
+            return
+        if self._holding.runner_is_stuck:
+            self._holding.settle_all_after_the_runners_end()
             return
         self._holding.beat()
         if self._holding.beaten:

@@ -20,6 +20,9 @@ from worker.recording import Recorder
 
 logger = logging.getLogger(__name__)
 
+# A runner has no use for these, and long notes would not fit into its message.
+FOR_PEOPLE = frozenset({"name", "notes", "tags"})
+
 
 class OtherCatalog(LabpoolError):
     """This worker's catalog does not hold what the trial was made from."""
@@ -70,7 +73,7 @@ def message_of(attempt: Attempt, catalog: Catalog) -> TrialToRun:
         trial=claimed.trial_id,
         fence=claimed.fence,
         kind="train" if claimed.kind == "train" else "benchmark",
-        spec=dict(claimed.spec),
+        spec={key: value for key, value in claimed.spec.items() if key not in FOR_PEOPLE},
         code=_reference(code.get(claimed.code_name), claimed.code_digest),
         data=data,
         scratch=str(attempt.files),

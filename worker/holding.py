@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 RELEASE_DELAY_S = 30.0
 CANCELLED = "Cancelled while it ran."
+# SIGKILL takes milliseconds, with many gigabytes to give back seconds.
+STUCK_S = 30.0
 NOT_OF_A_TRIAL = ("not_ready", "out_of_memory")
 
 
@@ -54,6 +56,7 @@ class Holding:
         self.runner_never_ready = False
         self.beaten = False
         self._give_up = give_up
+        self._killed_at_s: float | None = None
         self.lease = LeaseKeeper(
             host.database,
             runner.guards,
@@ -115,13 +118,24 @@ class Holding:
 
     def refuse(self, reason: str) -> None:
         """The runner cannot be trusted: `Ended` follows, and settles what is open."""
-        self.breach = self.breach or Breach("kill", "internal", reason)
+        self.note_breach(self.breach or Breach("kill", "internal", reason))
         self.spoil(reason)
+
+    def note_breach(self, breach: Breach) -> None:
+        """The runner was killed for this reason."""
+        self.breach = breach
+        self._killed_at_s = self._killed_at_s or self.host.clock()
 
     def spoil(self, why: str) -> None:
         """End the runner: it is not to serve again."""
         self.runner.must_retire = why
+        self._killed_at_s = self._killed_at_s or self.host.clock()
         self.runner.kill()
+
+    @property
+    def runner_is_stuck(self) -> bool:
+        """Whether it was killed and yet goes on: its driver or a file server hangs."""
+        return self._killed_at_s is not None and self.host.clock() - self._killed_at_s >= STUCK_S
 
     def settle(self, attempt: Attempt, record: Callable[[], None]) -> None:
         """Record the end of a trial."""
@@ -149,7 +163,10 @@ class Holding:
             self.spoil("its trial was taken over")
 
     def settle_all_after_the_runners_end(self) -> None:
-        """Blame the trial at fault, and give back those that were only beside it."""
+        """Blame the trial at fault, and give back those that were only beside it.
+
+        The end may be one that not even SIGKILL brings about.
+        """
         ending, breach = self.runner.retire(), self.breach
         if breach is not None:
             ending = Ending(breach.reason_kind, breach.reason)

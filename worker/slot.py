@@ -205,7 +205,16 @@ class Slot:
         if runner is not None:
             why = runner.must_retire or ("it is not needed" if runner.is_alive else "it ended")
             runner.retire()
+            if runner.is_stuck:
+                self._leave_the_gpu_to(runner)
             logger.info("slot %d: runner %d retired: %s", self.index, runner.pid, why)
+
+    def _leave_the_gpu_to(self, runner: WatchedRunner) -> None:
+        """A runner that cannot be ended keeps its GPU: this slot waits for the lock like anyone."""
+        if self._gpu_lock is not None and self.device.gpu_uuid is not None:
+            logger.error("slot %d: runner %d keeps the GPU", self.index, runner.pid)
+            self._gpu_lock.close()
+            self._gpu_lock = GpuLock(self.device.gpu_uuid)
 
     def _must_give_up(self) -> bool:
         return self._give_up_at_s is not None and self._host.clock() >= self._give_up_at_s

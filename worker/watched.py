@@ -49,6 +49,8 @@ class WatchedRunner:
         self.trials_served = 0
         self.is_ready = False
         self.must_retire: str | None = None
+        self.is_stuck = False
+        self._ending: Ending | None = None
         self._resident_at_first_bytes: int | None = None
         self._watch = Watch(
             self._process, self.guards, on_end, name=f"watch of runner {self._process.pid}"
@@ -105,8 +107,14 @@ class WatchedRunner:
     def retire(self) -> Ending:
         """End the runner, leave nothing of its group, and tell how it ended.
 
-        An idle runner is asked first, so that it can close its devices in order.
+        An idle runner is asked first, so that it can close its devices in order. A second call
+        brings the same answer.
         """
+        if self._ending is None:
+            self._ending = self._end()
+        return self._ending
+
+    def _end(self) -> Ending:
         if self.is_alive and self.is_ready and self.must_retire is None:
             with suppress(RunnerGone):
                 self._process.send(Bye(), timeout_s=BYE_GRACE_S)
@@ -116,6 +124,7 @@ class WatchedRunner:
         counters = self._process.counters
         status = self._process.finish()
         if status is None:
+            self.is_stuck = True
             logger.error("runner %d is stuck in the kernel and cannot be ended", self.pid)
             return Ending("internal", "The runner is stuck in the kernel and cannot be ended.")
         return ending_of(status, counters, read_counters())

@@ -32,6 +32,7 @@ from tests.support.slots import (
     wait_until,
 )
 from worker import process_group
+from worker.process import RunnerProcess
 
 
 @pytest.fixture
@@ -356,6 +357,35 @@ def test_a_full_disk_costs_one_checkpoint_then_the_trial_is_given_back(
     with database.snapshot() as session:
         epochs = select(Checkpoint.epoch).where(Checkpoint.trial_id == trial_id)
         assert set(session.scalars(epochs)) == {1, 3}
+
+
+def test_a_runner_that_cannot_be_ended_does_not_hold_its_slot_up(
+    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.holding.STUCK_S", 0.5)
+    [stuck] = submit(database, catalog, behaving(seed_of(fake_runner.is_deaf), time_limit_s=1))
+    [other] = submit(database, catalog, behaving(0))
+    kill, finish = RunnerProcess.kill, RunnerProcess.finish
+    spared: list[RunnerProcess] = []
+
+    def spare_the_first(self: RunnerProcess) -> None:
+        # As a process does that sleeps in a driver: the signal changes nothing.
+        if not spared:
+            spared.append(self)
+        if self is not spared[0]:
+            kill(self)
+
+    def in_vain(self: RunnerProcess, timeout_s: float = 10.0) -> int | None:
+        return None if self is spared[0] else finish(self, timeout_s)
+
+    monkeypatch.setattr(RunnerProcess, "kill", spare_the_first)
+    monkeypatch.setattr(RunnerProcess, "finish", in_vain)
+    with running_pool(settings):
+        wait_for_end(database, stuck, other)
+    monkeypatch.undo()
+    assert trial(database, stuck).reason_kind == "time_limit"
+    assert trial(database, other).state is TrialState.SUCCEEDED
+    spared[0].finish()
 
 
 def test_nothing_is_left_when_a_pool_stops(
