@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from api.pages import boards, experiments, filters, frame, pool, session, static, trials
+from api.pages import (
+    boards,
+    experiment_list,
+    experiments,
+    filters,
+    frame,
+    pool,
+    session,
+    static,
+    trials,
+)
 
 BLUEPRINTS = (
     boards.pages,
+    experiment_list.pages,
     experiments.pages,
     trials.pages,
     pool.pages,
