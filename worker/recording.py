@@ -8,15 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import owner
 from db.artifacts import ArtifactStore
 from db.claims import ClaimedTrial
-from db.models import Checkpoint as CheckpointRow
-from db.models import MetricChunk
 from labpool.errors import LabpoolError
+from worker import already
 from worker.curves import CurveChunk, Curves
 from worker.database_access import DatabaseAccess
 from worker.files import StoreRefused, check, publish
@@ -119,7 +117,9 @@ class Recorder:
 
         def write(session: Session) -> list[str]:
             self._add_points(session, chunks)
-            if self._tries > 1 and self._has_checkpoint(session, message.epoch):
+            if self._tries > 1 and already.checkpoint_is_there(
+                session, self.trial, self.fence, message.epoch
+            ):
                 return []
             return owner.record_checkpoint(session, self.trial, self.fence, row)
 
@@ -214,20 +214,11 @@ class Recorder:
         """
         if self._tries == 1:
             return list(chunks)
-        return [chunk for chunk in chunks if not self._is_last(session, chunk)]
-
-    def _is_last(self, session: Session, chunk: owner.Chunk) -> bool:
-        statement = (
-            select(MetricChunk.steps)
-            .where(
-                MetricChunk.trial_id == self.trial,
-                MetricChunk.fence == self.fence,
-                MetricChunk.name == chunk.name,
-            )
-            .order_by(MetricChunk.id.desc())
-            .limit(1)
-        )
-        return session.scalar(statement) == list(chunk.steps)
+        return [
+            chunk
+            for chunk in chunks
+            if not already.points_are_there(session, self.trial, self.fence, chunk)
+        ]
 
     def _publish(self, file: str, size_bytes: int, digest: str) -> str | None:
         """The key of a file now in the store; None when the store refused it."""
@@ -282,14 +273,6 @@ class Recorder:
 
     def _add_points(self, session: Session, chunks: Sequence[owner.Chunk]) -> None:
         owner.record_metrics(session, self.trial, self.fence, self._unstored(session, chunks))
-
-    def _has_checkpoint(self, session: Session, epoch: int) -> bool:
-        statement = select(CheckpointRow.id).where(
-            CheckpointRow.trial_id == self.trial,
-            CheckpointRow.fence == self.fence,
-            CheckpointRow.epoch == epoch,
-        )
-        return session.scalar(statement) is not None
 
     def _insist(self, work: Callable[[Session], T]) -> T:
         self._tries = 0

@@ -20,6 +20,7 @@ from tests.support import fake_runner
 from tests.support.fake_runner import seed_of
 from tests.support.pool import person
 from tests.support.slots import (
+    DEVICE,
     FAKE_RUNNER,
     attempts,
     behaving,
@@ -32,6 +33,7 @@ from tests.support.slots import (
     wait_until,
 )
 from worker import process_group
+from worker.pool import SlotPool
 from worker.process import RunnerProcess
 
 
@@ -318,6 +320,39 @@ def test_an_expired_lease_is_taken_back_and_resumed_by_another_worker(
     ]
     with database.snapshot() as session:
         assert session.get_one(Result, trial_id).summary["resumed"] == "state after 1"
+
+
+def test_a_commit_whose_answer_is_lost_is_not_done_twice(
+    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Database.run
+    done: dict[int, int] = {}
+
+    def lose_answers(self: Database, work: object, attempts: int = 8) -> object:
+        result: object = run(self, work, attempts)  # type: ignore[arg-type]
+        # Each write that a slot insists on is done, but the first answer does not arrive.
+        if self is pool._database and getattr(work, "__name__", "") == "counted":
+            done[id(work)] = done.get(id(work), 0) + 1
+            if done[id(work)] == 1:
+                raise ConnectionResetError("the answer was lost")
+        return result
+
+    [trial_id] = submit(database, catalog, behaving(0))
+    pool = SlotPool(settings, (DEVICE,), FAKE_RUNNER)
+    monkeypatch.setattr(Database, "run", lose_answers)
+    pool.start()
+    try:
+        [ended] = wait_for_end(database, trial_id)
+    finally:
+        pool.close()
+        pool.join()
+    assert ended.state is TrialState.SUCCEEDED, ended.reason
+    assert len(attempts(database, trial_id)) == 1
+    with database.snapshot() as session:
+        chunks = session.scalars(select(MetricChunk).where(MetricChunk.name == "val_accuracy"))
+        assert sorted(value for chunk in chunks for value in chunk.values) == [0.1, 0.2, 0.3]
+        assert sorted(session.scalars(select(Checkpoint.epoch))) == [1, 2, 3]
+        assert session.scalars(select(Result.trial_id)).all() == [trial_id]
 
 
 def test_a_host_without_a_working_runner_gives_trials_back(
