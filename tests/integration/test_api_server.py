@@ -98,7 +98,7 @@ def test_it_works(sqlite_url: str, tmp_path: Path) -> None:
             # Without a length nothing but reading tells how much comes.
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
             answer = client.post("/api/v1/experiments", content=chunks(), headers=headers)
-            assert answer.status_code == 413
+            assert answer.status_code == 413, answer.text
     assert list((tmp_path / "home").iterdir()) == []
 
 
