@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask, Response, make_response, render_template, request
@@ -15,15 +16,27 @@ from labpool.version import version
 
 NAVIGATION = (("/", "Boards"), ("/experiments", "Experiments"), ("/pool", "Pool"))
 
+_SECTION_TOPICS = {"Boards": ("boards",), "Experiments": ("experiments",), "Pool": ("pool",)}
 
-def page(template: str, *, section: str = "", finished: bool = False, **values: Any) -> Response:
+
+def page(
+    template: str,
+    *,
+    section: str = "",
+    finished: bool = False,
+    topics: Sequence[str] | None = None,
+    **values: Any,
+) -> Response:
     """Render a page, or with `?fragment=1` only its live part, which the browser may have already.
 
-    `finished` says that nothing on it will change by itself any more.
+    `finished` says that nothing on it will change by itself any more; `topics` are those of the
+    event stream that change it, by default its section's.
     """
     fragment = request.args.get("fragment") == "1"
+    if topics is None:
+        topics = _SECTION_TOPICS.get(section, ())
     html = render_template(
-        template, section=section, finished=finished, fragment=fragment, **values
+        template, section=section, finished=finished, topics=topics, fragment=fragment, **values
     )
     response = make_response(html)
     response.headers["Cache-Control"] = "no-store" if not fragment else "private, no-cache"
