@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -85,6 +86,25 @@ def test_the_same_key_with_another_body_is_refused(api: Api) -> None:
 
     assert problem_of(answer, 422)["type"].endswith("idempotency-conflict")
     assert api.stored()["experiments"] == 1
+
+
+def test_one_key_sent_twice_at_once_makes_one_experiment(api: Api) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(
+            threads.map(lambda _: api.owner.submit(GRID, Idempotency_Key="race"), range(4))
+        )
+
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    assert len({answer.headers["Location"] for answer in answers}) == 1
+    assert api.stored() == {"experiments": 1, "trials": 4, "idempotency_keys": 1}
+
+
+def test_many_submit_at_once(api: Api) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: api.owner.submit(), range(12)))
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert api.stored()["trials"] == 12
 
 
 def test_a_key_belongs_to_its_user(quick_api: Api) -> None:

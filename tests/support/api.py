@@ -28,6 +28,8 @@ from labpool.catalog import Catalog
 from labpool.settings import Settings
 from tests.support import pool
 
+# Cookies are named for it; nothing listens there.
+PORT = 8642
 CAST = {"owner": "member", "teammate": "member", "admin": "admin"}
 TRAIN: dict[str, Any] = {"kind": "train", "model": "mlp", "dataset": "digits", "epochs": 3}
 GRID: dict[str, Any] = {
@@ -140,7 +142,7 @@ class Api:
             assert user is not None
             _, text = users.issue_token(session, user, "session", "test", None)
         client = self.app.test_client()
-        client.set_cookie("labpool_session_8642", text, domain="localhost")
+        client.set_cookie(f"labpool_session_{PORT}", text, domain="localhost")
         return Browser(client)
 
     def put_file(self, key: str, data: bytes, folder: Path) -> str:
@@ -178,7 +180,7 @@ def make_api(database: Database, catalog: Catalog, folder: Path, **settings: Any
     """An application over `database` with the cast in it."""
     bell = RecordingBell()
     app = create_app(
-        Settings(data_dir=folder / "data", **settings),
+        Settings(**{"data_dir": folder / "data", "port": PORT, **settings}),
         database=database,
         catalog=catalog,
         bell=bell,  # type: ignore[arg-type]
