@@ -14,6 +14,7 @@ class Experiment(Base):
     __tablename__ = "experiments"
     __table_args__ = (
         Index("ix_experiments_owner_id", "owner_id", "id"),
+        Index("ix_experiments_name", "name", "id"),
         CheckConstraint("kind IN ('train', 'sweep', 'benchmark')", name="kind"),
     )
 

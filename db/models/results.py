@@ -71,6 +71,7 @@ class Result(Base):
     """What a trial came to: one row, written with the move to SUCCEEDED (invariant I6)."""
 
     __tablename__ = "results"
+    __table_args__ = (Index("ix_results_seconds", "seconds", "trial_id"),)
 
     trial_id: Mapped[int] = mapped_column(Reference, ForeignKey("trials.id"), primary_key=True)
     fence: Mapped[int]

@@ -23,6 +23,13 @@ class Trial(Base):
         Index("ix_trials_owner_state", "owner_id", "state"),
         Index("ix_trials_lease_id", "lease_id"),
         Index("ix_trials_configuration", "configuration_digest"),
+        # The lists: what they are narrowed to or sorted by, then the id that pages them.
+        Index("ix_trials_owner_id", "owner_id", "id"),
+        Index("ix_trials_state", "state", "id"),
+        Index("ix_trials_code_name", "code_name", "id"),
+        Index("ix_trials_data_name", "data_name", "id"),
+        Index("ix_trials_finished_at", "finished_at", "id"),
+        Index("ix_trials_experiment_state", "experiment_id", "state"),
         CheckConstraint("device IN ('any', 'cpu', 'gpu')", name="device"),
         CheckConstraint("kind IN ('train', 'benchmark')", name="kind"),
         # Invariant I3: running means to refer to a lease, and nothing else does.

@@ -76,6 +76,12 @@ def experiment_row(session: Session, experiment_id: int) -> ExperimentRow | None
     return rows[0] if rows else None
 
 
+def rows_of(session: Session, ids: Sequence[int]) -> dict[int, ExperimentRow]:
+    """The experiments of these ids."""
+    rows = _rows(session, _experiments().where(Experiment.id.in_(ids)))
+    return {row.id: row for row in rows}
+
+
 def _experiments() -> Select[Experiment, str]:
     return select(Experiment, User.name).join(User, User.id == Experiment.owner_id)
 
