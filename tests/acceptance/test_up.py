@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -22,6 +23,7 @@ from deploy.data_folder import read_json
 from deploy.process_table import ProcessId, descendants, identify
 from labpool import Client
 from tests.support.processes import (
+    Processes,
     answers,
     assert_gone,
     free_port,
@@ -136,11 +138,19 @@ def test_the_broker_has_no_port(up: Up) -> None:
 
 def test_the_sign_in_link_works_once(up: Up) -> None:
     link = read_json(up.ready_file)["sign_in"]
-    with httpx.Client(follow_redirects=True, trust_env=False) as browser:
-        first = browser.get(link)
-        form = first.text
-        assert first.status_code == 200
-        assert "sign-in" in str(first.url) or "experiments" in form
+    origin = read_json(up.ready_file)["url"]
+    assert signed_in(link, origin)
+    assert not signed_in(link, origin)
+
+
+def signed_in(link: str, origin: str) -> bool:
+    """Open the link, press its button, and see whether the pages let one in."""
+    with httpx.Client(trust_env=False) as browser:
+        page = browser.get(link)
+        assert page.status_code == 200
+        inputs = re.findall(r'name="(\w+)" value="([^"]*)"', page.text)
+        browser.post(f"{origin}/sign-in", data=dict(inputs), headers={"Origin": origin})
+        return browser.get(f"{origin}/experiments").status_code == 200
 
 
 def test_a_second_up_on_the_same_folder_is_refused(up: Up) -> None:
@@ -235,6 +245,18 @@ def test_it_stops_cleanly_and_starts_again(tmp_path: Path) -> None:
         assert not answers(ready["url"] + "/api/v1/ready")
         assert read_json(up.data_dir / "run" / "up.lock") == {}
         up.ready_file.unlink()
+
+
+def test_postgres_and_a_broker_of_ones_own(tmp_path: Path, postgres_url: str) -> None:
+    with Processes(tmp_path / "processes") as processes:
+        broker = processes.broker()
+        settings = {"LABPOOL_DATABASE_URL": postgres_url, "LABPOOL_BROKER_URL": broker.url}
+        with running_up(tmp_path, **settings) as up:
+            up.wait_ready()
+            assert up.part("valkey-server") == -1
+            assert not (up.data_dir / "labpool.db").exists()
+            with client_of(up) as client:
+                assert client.wait(client.submit(SMALL_MLP).id, timeout_s=120).succeeded
 
 
 def test_kill_9_leaves_no_orphans_and_the_next_start_works(tmp_path: Path) -> None:
