@@ -22,7 +22,7 @@ LOOK_S = 0.5
 REASON_EVERY_S = 5.0
 LIVE_ROWS = 24
 # The first of these that a trial has measured says how well it does.
-TELLING = ("val_accuracy", "test_accuracy", "accuracy", "median_ms")
+TELLING = ("test_accuracy", "val_accuracy", "accuracy", "median_ms")
 COLOURS = {"succeeded": "green", "failed": "red", "lost": "red", "running": "cyan"}
 
 
@@ -90,7 +90,7 @@ class Observer:
     def _line(self, trial: Trial) -> Line:
         if trial.finished:
             self._curves.pop(trial.id, None)
-            return Line(trial, trial.metrics.get("test_loss"), _telling(trial.metrics), None)
+            return Line(trial, None, _telling(trial.metrics), None)
         if trial.state != "running":
             return Line(trial, None, None, None)
         curves = self._client.curves(trial.id, into=self._curves.get(trial.id))

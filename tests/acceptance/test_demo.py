@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from deploy.child import child_environment
-from tests.support.processes import answers, kept_environment
+from labpool.cli.exit_codes import ExitCode
+from tests.support.processes import (
+    Processes,
+    answers,
+    assert_gone,
+    family,
+    kept_environment,
+    wait_until,
+)
 
 KEYS = ["id", "kind", "model", "state", "test_accuracy", "seconds"]
 
@@ -52,6 +61,20 @@ def test_it_works(tmp_path: Path) -> None:
     log = (tmp_path / "demo" / "logs" / "up.log").read_text()
     assert "was killed" not in log
     assert "Stopped." in log
+
+
+def test_ctrl_c_in_the_middle_stops_everything(tmp_path: Path) -> None:
+    with Processes(tmp_path / "processes") as processes:
+        command = [sys.executable, "-m", "deploy.demo", "--data-dir", str(tmp_path / "demo")]
+        running = processes.child("demo", command, kept_environment())
+        wait_until(lambda: ": running" in running.log_tail(), 120, f"a trial\n{running.log_tail()}")
+        everything = family(running.pid)
+        assert len(everything) >= 5
+        running.signal(signal.SIGINT)
+        assert running.wait(60.0)
+        assert running.status == ExitCode.INTERRUPTED
+        assert_gone(everything, 5.0)
+        assert "Interrupted; everything is stopped." in running.log_tail()
 
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
