@@ -10,7 +10,6 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urljoin
 
 import pytest
@@ -74,8 +73,14 @@ def guard(service: Service) -> Iterator[Guard]:
     assert guard.problems == []
 
 
-class Visit(Protocol):
-    """Opens a page of the service in a browser of somebody's own."""
+class Visit:
+    """Opens pages of the service, each in a browser of somebody's own."""
+
+    def __init__(self, browser: Browser, service: Service, guard: Guard) -> None:
+        self._browser = browser
+        self._service = service
+        self._guard = guard
+        self._contexts: list[BrowserContext] = []
 
     def __call__(
         self,
@@ -86,24 +91,9 @@ class Visit(Protocol):
         dark: bool = False,
         javascript: bool = True,
         session: str | None = None,
-    ) -> Page: ...
-
-
-@pytest.fixture
-def visit(browser: Browser, service: Service, guard: Guard) -> Iterator[Visit]:
-    """Open a page as somebody, wide or narrow, light or dark, with JavaScript or without."""
-    contexts: list[BrowserContext] = []
-
-    def open_page(
-        path: str,
-        *,
-        user: str | None = "grace",
-        width: int = WIDE,
-        dark: bool = False,
-        javascript: bool = True,
-        session: str | None = None,
     ) -> Page:
-        context = browser.new_context(
+        """Open a page as somebody, wide or narrow, light or dark, with JavaScript or without."""
+        context = self._browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
@@ -111,16 +101,26 @@ def visit(browser: Browser, service: Service, guard: Guard) -> Iterator[Visit]:
             locale="en-GB",
             timezone_id="UTC",
         )
-        contexts.append(context)
+        self._contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
-        guard.watch(context)
+        self._guard.watch(context)
+        url = self._service.url
         if user is not None:
-            text = session or service.session(user)
-            context.add_cookies([{"name": service.cookie_name, "value": text, "url": service.url}])
+            text = session or self._service.session(user)
+            context.add_cookies([{"name": self._service.cookie_name, "value": text, "url": url}])
         page = context.new_page()
-        page.goto(urljoin(service.url, path))
+        page.goto(urljoin(url, path))
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    def close(self) -> None:
+        """Close all pages."""
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, service: Service, guard: Guard) -> Iterator[Visit]:
+    """Opens pages as anybody."""
+    visit = Visit(browser, service, guard)
+    yield visit
+    visit.close()
