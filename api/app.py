@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Flask
 from werkzeug.routing import IntegerConverter, Map
 
@@ -9,6 +11,8 @@ from api import context, pages, problems
 from api.openapi import Api
 from api.routes import BLUEPRINTS
 from api.security import guard, roles
+from api.stream.hub import Hub
+from api.stream.reader import Reader
 from db.artifacts import FolderStore
 from db.bell import Bell
 from db.engine import Database
@@ -38,6 +42,7 @@ def create_app(
     CatalogError when the catalog cannot be read.
     """
     settings = settings or load_settings()
+    database = database or Database(settings.database)
     app = Api("api", version(), static_folder=None, template_folder="templates")
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
@@ -47,10 +52,11 @@ def create_app(
         app,
         context.Services(
             settings=settings,
-            database=database or Database(settings.database),
+            database=database,
             catalog=catalog or Catalog.load(settings.catalog_roots),
             bell=bell or Bell(settings.broker),
             store=FolderStore(settings.artifacts_dir),
+            hub=Hub(partial(Reader, database), settings.max_streams),
         ),
     )
     problems.install(app)

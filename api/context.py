@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from api.stream.hub import Hub
 from db.artifacts import ArtifactStore
 from db.bell import Bell
 from db.engine import Database
@@ -24,6 +25,7 @@ class Services:
     catalog: Catalog
     bell: Bell
     store: ArtifactStore
+    hub: Hub
 
 
 def attach(app: Flask, services: Services) -> None:
@@ -32,6 +34,11 @@ def attach(app: Flask, services: Services) -> None:
 
 def services() -> Services:
     """The current application's parts."""
-    found = current_app.extensions[_KEY]
+    return services_of(current_app)
+
+
+def services_of(app: Flask) -> Services:
+    """The parts that `app` was made with."""
+    found = app.extensions[_KEY]
     assert isinstance(found, Services)
     return found

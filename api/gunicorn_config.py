@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.binding import check_binding
+from api.context import services_of
 from db.engine import Database
 from db.migrate import check
 from db.users import count_users
@@ -20,7 +21,9 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = [f"{_host}:{_settings.port}"]
 worker_class = "gthread"
 workers = 1
-threads = 16
+# Each event stream holds a thread for minutes; ordinary requests have theirs beside them.
+REQUEST_THREADS = 16
+threads = REQUEST_THREADS + _settings.max_streams
 timeout = 60
 graceful_timeout = 8
 keepalive = 5
@@ -55,3 +58,8 @@ def on_starting(server: Any) -> None:
         sys.exit(f"labpool: The database does not answer. {reason}")
     finally:
         database.dispose()
+
+
+def post_worker_init(worker: Any) -> None:
+    """After the application is loaded: its event streams end when the worker is told to stop."""
+    services_of(worker.wsgi).hub.stop_when(lambda: not worker.alive)

@@ -89,6 +89,15 @@ class Settings(BaseSettings):
     max_queued_per_user: int = Field(
         default=5000, ge=1, description="Most trials of one user that may wait at once."
     )
+    max_streams: int = Field(
+        default=32,
+        ge=0,
+        le=500,
+        description="Event streams open at once, each with a thread of its own; pages beyond poll.",
+    )
+    stream_lifetime_s: float = Field(
+        default=300.0, gt=0, description="An event stream ends after this and is opened again."
+    )
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

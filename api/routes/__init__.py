@@ -14,6 +14,7 @@ from api.routes import (
     metrics,
     pool,
     specs,
+    stream,
     tokens,
     trials,
     users,
@@ -32,5 +33,6 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     pool.routes,
     users.routes,
     tokens.routes,
+    stream.routes,
     health.routes,
 )

@@ -49,6 +49,7 @@ class Identity:
     user_id: int
     name: str
     role: str
+    token_id: int
 
     @property
     def is_admin(self) -> bool:
@@ -77,7 +78,8 @@ def _identify(text: str, purpose: Purpose) -> Identity | None:
         user = authenticate(session, text, purpose)
         if user is None:
             return None
-        found = Identity(user.id, user.name, user.role.value)
+        # Authenticated: it has the form lp_<id>_<secret>.
+        found = Identity(user.id, user.name, user.role.value, int(text.split("_")[1]))
     if _uses.is_due(text):
         database.run(lambda session: note_use(session, text))
     return found

@@ -33,6 +33,7 @@ ROLES = {
     "GET /api/v1/pool/queue": "member",
     "GET /api/v1/ready": "public",
     "GET /api/v1/specs/schema": "public",
+    "GET /api/v1/stream": "member",
     "GET /api/v1/tokens": "member",
     "GET /api/v1/trials": "member",
     "GET /api/v1/trials/<row:trial_id>": "member",
@@ -72,6 +73,7 @@ ROLES = {
 BY_SESSION = {
     "GET /api/v1/catalog",
     "GET /api/v1/catalog/<room>/<name>",
+    "GET /api/v1/stream",
     "GET /api/v1/trials/<row:trial_id>/artifacts/<row:artifact_id>",
     "GET /api/v1/trials/<row:trial_id>/checkpoints/<row:checkpoint_id>",
     "GET /api/v1/trials/<row:trial_id>/events",
@@ -91,6 +93,8 @@ def rules(app: Flask) -> list[tuple[str, str, Rule]]:
 
 def address(rule: Rule) -> str:
     """An address that the rule matches, of something that is not there."""
+    if rule.rule == "/api/v1/stream":
+        return f"{rule.rule}?topics=trial:999"
     parts = rule.rule.split("/")
     return "/".join(
         "999" if part.startswith("<row:") else "models" if part == "<room>" else part.strip("<>")

@@ -1,0 +1,1 @@
+"""Server-sent events: one thread reads what changed, every listener hears of it."""
