@@ -12,7 +12,8 @@ from flask import Response, request
 
 from api.problems import ApiProblem, FieldError
 
-_LONGEST_CURSOR = 500
+# The longest name of an experiment, each letter escaped, in base 64.
+_LONGEST_CURSOR = 2000
 Scalar = str | int | float | None
 
 

@@ -17,32 +17,32 @@ from db.states import TERMINAL
 
 Direction = Literal["maximize", "minimize"]
 
-# By these a list can be sorted besides `metrics.NAME`.
-SORTABLE = ("id", "name", "kind", "owner", "model", "dataset", "trials", "done")
+# Ids are given out in the order of submission.
+SORTABLE = ("submitted", "name", "kind", "owner", "model", "dataset", "trials", "done")
 _COUNTED = frozenset({"model", "dataset", "trials", "done"})
 
 
 def experiment_places(
     session: Session,
     wanted: Wanted,
-    column: str,
+    column: str | Mapping[str, Direction],
     descending: bool,
     after: Place | None,
     limit: int,
-    direction: Direction = "maximize",
 ) -> list[Place]:
     """The places of at most `limit` experiments by `column`, all after `after`.
 
-    `column` is one of SORTABLE or `metrics.NAME`, the best of the trials in `direction`; the name
-    must hold no quotation mark. Raises KeyError for any other column.
+    `column` is one of SORTABLE, or metrics with their directions: then each experiment stands by
+    the best that its trials came to in the first of these metrics that any of them has. Names must
+    hold no quotation mark. Raises KeyError for any other column.
     """
     query: Select[Any] = select(Experiment.id)
     keys: Sequence[SQLColumnExpression[Any]]
-    room, _, name = column.partition(".")
-    if name and room == "metrics":
-        best = _best(session, name, direction, wanted)
-        query = query.outerjoin(best, best.c.experiment_id == Experiment.id)
-        keys = (best.c.value,)
+    if isinstance(column, Mapping):
+        bests = [_best(session, name, better, wanted) for name, better in column.items()]
+        for best in bests:
+            query = query.outerjoin(best, best.c.experiment_id == Experiment.id)
+        keys = [best.c.value for best in bests]
     elif column in _COUNTED:
         counted = _counted()
         query = query.outerjoin(counted, counted.c.experiment_id == Experiment.id)
@@ -51,7 +51,7 @@ def experiment_places(
         query = query.join(User, User.id == Experiment.owner_id)
         keys = (User.name,)
     else:
-        keys = {"id": (), "name": (Experiment.name,), "kind": (Experiment.kind,)}[column]
+        keys = {"submitted": (), "name": (Experiment.name,), "kind": (Experiment.kind,)}[column]
     query = narrow_experiments(session, query, wanted)
     return places(session, query, Experiment.id, Order(keys, descending), after, limit)
 
@@ -96,7 +96,7 @@ def _best(session: Session, name: str, direction: Direction, wanted: Wanted) -> 
     )
     if wanted.owner_id is not None:
         query = query.where(Trial.owner_id == wanted.owner_id)
-    return query.subquery("best")
+    return query.subquery()
 
 
 def _counted() -> Subquery:

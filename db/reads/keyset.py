@@ -16,8 +16,8 @@ Value = int | float | str
 class Order:
     """How a list is sorted: by the first of `keys` that a row has, then by id.
 
-    A row has at most one of the keys: numbers and texts of one JSON field, say, are two keys of
-    one order. No key at all means by id.
+    The numbers and the texts of one JSON field, say, are two keys of one order. No key at all means
+    by id.
     """
 
     keys: Sequence[SQLColumnExpression[Any]]
@@ -44,7 +44,9 @@ def places(
     """The places of at most `limit` rows of `query`, all after `after`.
 
     One statement for each key that is reached: with an index on (key, id) each reads `limit` rows.
+    Raises ValueError when `after` is no place in this order.
     """
+    _require_fit(order, after)
     found: list[Place] = []
     first = after.phase if after is not None else 0
     for phase in range(first, len(order.keys) + 1):
@@ -56,6 +58,18 @@ def places(
     return found
 
 
+def _require_fit(order: Order, after: Place | None) -> None:
+    """Postgres refuses to compare a text with a number."""
+    if after is None:
+        return
+    if not 0 <= after.phase <= len(order.keys):
+        raise ValueError("no such phase")
+    if after.phase < len(order.keys):
+        key: Any = order.keys[after.phase]
+        if after.value is None or isinstance(after.value, str) != (key.type.python_type is str):
+            raise ValueError("another kind of value")
+
+
 def _phase(
     query: Select[Any],
     row_id: SQLColumnExpression[int],
@@ -63,10 +77,10 @@ def _phase(
     phase: int,
     after: Place | None,
 ) -> Any:
+    query = query.where(*(key.is_(None) for key in order.keys[:phase]))
     if phase < len(order.keys):
         return _with_value(query, row_id, order.keys[phase], order.descending, after)
-    without = [key.is_(None) for key in order.keys]
-    statement: Any = query.with_only_columns(row_id, literal(None)).where(*without)
+    statement: Any = query.with_only_columns(row_id, literal(None))
     # Among rows without a value the newest come first, whichever way the others are sorted.
     descending = order.descending or bool(order.keys)
     if after is not None:

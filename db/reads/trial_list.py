@@ -15,7 +15,7 @@ from db.reads.listing import Wanted, dialect_of, narrow_trials
 
 Keys = Sequence[SQLColumnExpression[Any]]
 
-# By these a list can be sorted besides "id", `metrics.NAME` and `params.PATH`.
+# By these a list can be sorted, besides `metrics.NAME` and `params.PATH`.
 _PLAIN: Mapping[str, Callable[[], SQLColumnExpression[Any]]] = {
     "state": lambda: type_coerce(Trial.state, String),
     "experiment": lambda: Experiment.name,
@@ -31,7 +31,8 @@ _PLAIN: Mapping[str, Callable[[], SQLColumnExpression[Any]]] = {
     "seconds": lambda: Result.seconds,
     "finished": lambda: Trial.finished_at,
 }
-SORTABLE = ("id", *_PLAIN)
+# Ids are given out in the order of submission.
+SORTABLE = ("submitted", *_PLAIN)
 _JOINS: Mapping[str, tuple[str, ...]] = {
     "owner": ("user",),
     "experiment": ("experiment",),
@@ -59,7 +60,7 @@ def trial_places(
     if path:
         keys = _document_keys(session, room, path)
         query = _joined(query, ("result",) if room == "metrics" else ())
-    elif column != "id":
+    elif column != "submitted":
         keys = (_PLAIN[column](),)
         query = _joined(query, _JOINS.get(column, ()))
     query = narrow_trials(session, query, wanted)

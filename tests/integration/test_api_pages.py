@@ -276,7 +276,7 @@ def test_long_lists_page(quick_api: Api) -> None:
     assert older is not None
     second = browser.get(older[1]).text
     assert 'id="experiment-2"' in second
-    assert ">Newest</a>" in second
+    assert ">First page</a>" in second
     queue = browser.get("/pool").text
     assert re.search(r'href="/pool\?cursor=[^"]+" rel="next"', queue)
 
