@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import math
-import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from labpool.catalog import ModelInput
 from labpool.catalog import Splits as Fractions
@@ -19,49 +10,12 @@ from labpool.sdk import Examples
 from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import backend, checkpoints, data, environment, loading
-from worker.runner.checkpoints import Checkpoint
 from worker.runner.data import Splits
-from worker.runner.network import Network, check_model, digest_of_weights
-from worker.runner.reasons import Diverged, EntryBroken
+from worker.runner.loop import Loop, Plan
+from worker.runner.network import Network, check_model
+from worker.runner.reasons import EntryBroken
 from worker.runner.report import Report
-from worker.runner.standing import Standing
-from worker.runner.step_points import StepPoints
 from worker.wire_types import Json
-
-CHUNK_S = 0.2
-"""Seconds between two cancel points within an epoch, about."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The part of a resolved training spec that the loop reads."""
-
-    optimizer: str
-    learning_rate: float
-    learning_rate_decay: float
-    batch_size: int
-    epochs: int
-    seed: int
-    patience: int | None
-    checkpoint_every_epochs: int
-
-    @classmethod
-    def of(cls, spec: Mapping[str, Any]) -> Plan:
-        """From a spec in which every default is filled in."""
-        return cls(
-            optimizer=spec["optimizer"],
-            learning_rate=float(spec["learning_rate"]),
-            learning_rate_decay=float(spec["learning_rate_decay"]),
-            batch_size=spec["batch_size"],
-            epochs=spec["epochs"],
-            seed=spec["seed"],
-            patience=spec.get("early_stopping_patience"),
-            checkpoint_every_epochs=spec["checkpoint_every_epochs"],
-        )
-
-    def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0."""
-        return self.learning_rate * self.learning_rate_decay**epoch
 
 
 def train(trial: TrialToRun, report: Report, threads: int) -> protocol.Result:
@@ -76,17 +30,17 @@ def train(trial: TrialToRun, report: Report, threads: int) -> protocol.Result:
     splits, network = _load(trial, plan, device)
     report.stop_if_cancelled()
     report.started(_environment(plan, network, splits, device, threads), plan.epochs, "epoch")
-    run = _Run(plan, network, splits, report, Path(trial.scratch))
+    loop = Loop(plan, network, splits, report, Path(trial.scratch))
     if trial.resume is not None:
         path = Path(trial.scratch) / trial.resume.file
-        run.go_on_from(checkpoints.load(path, trial.resume.sha256))
-    run.train()
+        loop.go_on_from(checkpoints.load(path, trial.resume.sha256))
+    loop.train()
     return protocol.Result(
         trial=trial.trial,
         fence=trial.fence,
-        metrics=run.results(),
-        summary=run.summary(),
-        ended_early=run.epoch < plan.epochs,
+        metrics=loop.results(),
+        summary=loop.summary(),
+        ended_early=loop.epoch < plan.epochs,
     )
 
 
@@ -135,176 +89,3 @@ def _environment(
             "test": len(splits.test.y),
         },
     }
-
-
-class _Run:
-    """The state of a run between two epochs, and the loop over them."""
-
-    def __init__(
-        self, plan: Plan, network: Network, splits: Splits, report: Report, scratch: Path
-    ) -> None:
-        self._plan, self._network, self._splits = plan, network, splits
-        self._report, self._scratch = report, scratch
-        self._steps = math.ceil(len(splits.training.y) / plan.batch_size)
-        self._points = StepPoints(self._steps, plan.epochs)
-        self.epoch = 0
-        """Whole epochs done."""
-        self._standing = Standing()
-        self._best: checkpoints.Arrays = []
-        self._train_seconds = 0.0
-        self._epoch_seconds: list[float] = []
-        self._resumed_at = 0
-        self._disk_was_full = False
-        self._test = (math.nan, math.nan)
-
-    def go_on_from(self, checkpoint: Checkpoint) -> None:
-        """Put everything back as it was after `checkpoint.epoch`. Raises CheckpointBroken."""
-        self._network.set_weights(checkpoint.model)
-        self._network.set_optimizer_state(checkpoint.optimizer)
-        self.epoch = self._resumed_at = checkpoint.epoch
-        self._standing, self._best = checkpoint.standing, checkpoint.best
-        self._train_seconds = checkpoint.train_seconds
-        print(f"going on after epoch {self.epoch}", flush=True)  # noqa: T201 - the trial's log
-
-    def train(self) -> None:
-        """Every epoch that is left, then the test split with the best epoch's weights."""
-        while self.epoch < self._plan.epochs and not self._should_stop():
-            self._one_epoch()
-        self._report.stop_if_cancelled()
-        last = self._network.weights()
-        self._network.set_weights(self._best)
-        self._test = self._network.measure(self._splits.test)
-        self._network.set_weights(last)
-
-    def results(self) -> dict[str, float]:
-        """The numbers that boards and tables show."""
-        loss, accuracy = self._test
-        return {
-            "test_accuracy": accuracy,
-            "test_loss": loss,
-            "val_accuracy": self._standing.best_accuracy,
-            "val_loss": self._standing.best_loss,
-            "best_epoch": self._standing.best_epoch,
-            "epochs_run": self.epoch,
-            "train_seconds": self._train_seconds,
-            "images_per_second": self._images_per_second(),
-        }
-
-    def summary(self) -> Json:
-        """What else is worth keeping: above all, digests that show two runs to be the same."""
-        return {
-            "weights_sha256": digest_of_weights(self._network.weights()),
-            "best_weights_sha256": digest_of_weights(self._best),
-            "parameter_count": self._network.parameter_count(),
-            "steps_per_epoch": self._steps,
-            "resumed_at_epoch": self._resumed_at,
-            "stopped_early": self.epoch < self._plan.epochs,
-        }
-
-    def _should_stop(self) -> bool:
-        return self.epoch > 0 and self._standing.should_stop(self.epoch, self._plan.patience)
-
-    def _one_epoch(self) -> None:
-        rate = self._plan.rate(self.epoch)
-        self._network.set_learning_rate(rate)
-        loss, accuracy = self._train_epoch()
-        self.epoch += 1
-        val_loss, val_accuracy = self._network.measure(self._splits.validation)
-        if not math.isfinite(val_loss):
-            raise Diverged(f"The validation loss is {val_loss} after epoch {self.epoch}.")
-        self._standing = self._standing.watch(self.epoch, val_accuracy, val_loss)
-        self._report.metrics(
-            self.epoch * self._steps,
-            float(self.epoch),
-            {
-                "loss": loss,
-                "accuracy": accuracy,
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
-                "learning_rate": rate,
-            },
-        )
-        # Plain output, for people who watch the log.
-        print(  # noqa: T201
-            f"epoch {self.epoch}/{self._plan.epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}, "
-            f"val_loss {val_loss:.4f}, val_accuracy {val_accuracy:.4f}, "
-            f"{self._epoch_seconds[-1]:.2f} s",
-            flush=True,
-        )
-        last = self.epoch == self._plan.epochs or self._should_stop()
-        if last or self.epoch % self._plan.checkpoint_every_epochs == 0:
-            self._save(val_accuracy, val_loss)
-        self._report.progress(self.epoch)
-
-    def _train_epoch(self) -> tuple[float, float]:
-        """Mean loss and accuracy over the epoch, in chunks that leave room for a cancel."""
-        examples = len(self._splits.training.y)
-        order = data.permutation(examples, self._plan.seed, self.epoch)
-        losses = np.empty(self._steps, np.float32)
-        right, done, chunk = 0, 0, 1
-        self._points.begin()
-        began = time.monotonic()
-        while done < self._steps:
-            self._report.stop_if_cancelled()
-            chunk_began = time.monotonic()
-            count = min(chunk, self._steps - done)
-            new_losses, hits = self._network.train_steps(order, done, count)
-            losses[done : done + count] = new_losses
-            right += int(hits.sum())
-            done += count
-            if not np.isfinite(new_losses).all():
-                step = self.epoch * self._steps + done - count + _first_bad(new_losses)
-                raise Diverged(
-                    f"The loss is {new_losses[_first_bad(new_losses)]} at step {step + 1}; "
-                    "a lower learning rate may help."
-                )
-            self._report_steps(losses[:done])
-            seconds = time.monotonic() - chunk_began
-            chunk = max(1, min(4 * chunk, int(CHUNK_S * count / max(seconds, 1e-6))))
-        self._epoch_seconds.append(time.monotonic() - began)
-        self._train_seconds += self._epoch_seconds[-1]
-        return float(losses.mean(dtype=np.float64)), right / examples
-
-    def _report_steps(self, losses: np.ndarray[Any, np.dtype[np.float32]]) -> None:
-        for end, loss in self._points.complete(losses):
-            step = self.epoch * self._steps + end
-            self._report.metrics(step, self.epoch + end / self._steps, {"step_loss": loss})
-        if len(losses) < self._steps:
-            self._report.progress(self.epoch + len(losses) / self._steps)
-
-    def _save(self, val_accuracy: float, val_loss: float) -> None:
-        weights = self._network.weights()
-        standing = self._standing.offer(self.epoch, val_accuracy, val_loss)
-        is_best = standing.best_epoch == self.epoch
-        checkpoint = Checkpoint(
-            epoch=self.epoch,
-            train_seconds=self._train_seconds,
-            standing=standing,
-            model=weights,
-            optimizer=self._network.optimizer_state(),
-            best=self._best,
-        )
-        try:
-            written = checkpoints.save(self._scratch, checkpoint)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._disk_was_full:
-                raise
-            # The checkpoint before is still good; the disk may have room again by the next.
-            self._disk_was_full = True
-            sys.stderr.write(f"no checkpoint of epoch {self.epoch}: {error}\n")
-            return
-        self._standing = standing
-        if is_best:
-            self._best = weights
-        self._report.checkpoint(written, self.epoch, val_accuracy, is_best)
-
-    def _images_per_second(self) -> float:
-        # The first epoch of an attempt holds the time that tracing took.
-        seconds = self._epoch_seconds[1:] or self._epoch_seconds
-        if not seconds:
-            return 0.0
-        return len(self._splits.training.y) * len(seconds) / max(sum(seconds), 1e-9)
-
-
-def _first_bad(losses: np.ndarray[Any, np.dtype[np.float32]]) -> int:
-    return int(np.argmin(np.isfinite(losses)))
