@@ -1,38 +1,39 @@
-// Keeps the page's live part current: asks for the same address as a fragment every two seconds
-// while the page is visible and something on it is unfinished, and changes only what differs, so
-// that focus, selection, scroll and open <details> stay as they are.
+// Keeps the page's live part current. The event stream says when something changed; then the same
+// address is fetched as a fragment, and only what differs is changed, so that focus, selection,
+// scroll, ticks and open <details> stay. Without a stream the page asks every few seconds by itself.
+import { Mark } from "./mark.js";
 import { morph } from "./morph.js";
+import { Stream } from "./stream.js";
 import { refreshTimes } from "./times.js";
 
-const EVERY_MS = 2000;
-const SLOWEST_MS = 30000;
+const POLL_MS = 2000;
+const SLOWEST_MS = 15000;
+const SIGNED_OUT_MS = 30000;
+// Some of what a page shows changes with time alone, such as why a trial waits.
+const LOOK_ANYWAY_MS = 30000;
+const LEAST_APART_MS = 500;
+
 const region = document.getElementById("live");
-const mark = document.getElementById("live-mark");
+const mark = new Mark(document.querySelector("[data-live-mark]"));
 
 let etag = null;
 let failures = 0;
+let signedOut = false;
 let timer = null;
+let asking = false;
+let askAgain = false;
+let lastAsked = 0;
 let lastGood = new Date();
+let stream = null;
 
-function show(state, text) {
-  if (!mark || mark.dataset.state === state && mark.textContent === text) return;
-  mark.dataset.state = state;
-  mark.textContent = text;
-}
-
-function stale(why) {
-  const at = lastGood.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  show("stale", `Stale since ${at}: ${why}`);
-}
-
-function finished() {
-  return region.dataset.finished === "true";
-}
+const isFinished = () => region.dataset.finished === "true";
 
 function fragmentAddress() {
   const address = new URL(window.location.href);
   address.hash = "";
   address.searchParams.set("fragment", "1");
+  // Charts that a module draws by itself need not be drawn by the server again.
+  if (region.querySelector("[data-chart-set][data-keep]")) address.searchParams.set("charts", "0");
   return address;
 }
 
@@ -43,57 +44,121 @@ async function fetchFragment() {
   return fetch(fragmentAddress(), { headers, signal, credentials: "same-origin", redirect: "error" });
 }
 
+function take(text) {
+  const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
+  if (fresh) morph(region, fresh);
+  refreshTimes();
+}
+
+// True when what the page shows is current now.
 async function update() {
   let response;
   try {
     response = await fetchFragment();
+    if (response.status === 200) {
+      take(await response.text());
+      etag = response.headers.get("ETag");
+    }
   } catch {
-    failures += 1;
-    stale("the server does not answer");
-    return;
+    return trouble("the server does not answer");
   }
   if (response.status === 401) {
-    failures += 1;
-    stale("you are signed out");
-    return;
+    signedOut = true;
+    mark.signedOut();
+    return false;
   }
-  if (response.status !== 304 && !response.ok) {
-    failures += 1;
-    stale(`the server answered ${response.status}`);
-    return;
-  }
-  if (response.status === 200) {
-    etag = response.headers.get("ETag");
-    const text = await response.text();
-    const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
-    if (fresh) morph(region, fresh);
-  }
+  if (response.status !== 304 && !response.ok) return trouble(`the server answered ${response.status}`);
   failures = 0;
+  signedOut = false;
   lastGood = new Date();
-  refreshTimes();
-  show(finished() ? "finished" : "live", finished() ? "Finished" : "Live");
+  document.dispatchEvent(new CustomEvent("labpool:refreshed"));
+  showState();
+  return true;
 }
 
-async function turn() {
-  timer = null;
-  if (document.hidden) return;
-  await update();
-  if (!(finished() && failures === 0)) schedule();
+function trouble(why) {
+  failures += 1;
+  signedOut = false;
+  mark.stale(lastGood, why);
+  return false;
 }
 
-function schedule() {
-  const wait = Math.min(EVERY_MS * 2 ** Math.min(failures, 4), SLOWEST_MS);
-  timer = window.setTimeout(turn, wait);
+function showState() {
+  if (isFinished()) mark.finished();
+  else if (stream && stream.isUp) mark.live();
+  else mark.polling();
 }
 
-if (region) {
-  if (finished()) {
-    show("finished", "Finished");
-  } else {
-    show("live", "Live");
-    schedule();
+// Asks now, or right after the answer that is on its way.
+async function refresh() {
+  if (asking) {
+    askAgain = true;
+    return;
   }
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && timer === null && !finished()) turn();
-  });
+  asking = true;
+  window.clearTimeout(timer);
+  lastAsked = performance.now();
+  await update();
+  asking = false;
+  if (isFinished() && failures === 0 && !signedOut) {
+    rest();
+    return;
+  }
+  if (stream && !stream.isUp && !stream.source && !document.hidden) stream.open();
+  plan();
 }
+
+function plan() {
+  window.clearTimeout(timer);
+  if (document.hidden) return;
+  timer = window.setTimeout(refresh, nextInMs());
+  askAgain = false;
+}
+
+function nextInMs() {
+  if (askAgain) return Math.max(0, lastAsked + LEAST_APART_MS - performance.now());
+  if (signedOut) return SIGNED_OUT_MS;
+  if (failures > 0) return Math.min(POLL_MS * 2 ** (failures - 1), SLOWEST_MS);
+  return stream && stream.isUp ? LOOK_ANYWAY_MS : POLL_MS;
+}
+
+function refreshSoon() {
+  askAgain = true;
+  if (!asking) plan();
+}
+
+function rest() {
+  window.clearTimeout(timer);
+  timer = null;
+  if (stream) stream.close();
+}
+
+function wake() {
+  if (stream && !isFinished()) stream.open();
+  refresh();
+}
+
+function begin() {
+  if (region.dataset.topics && "EventSource" in window) {
+    stream = new Stream(region.dataset.topics, {
+      onUp: refreshSoon,
+      onChange: refreshSoon,
+      onDown: refreshSoon,
+    });
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : wake()));
+  window.addEventListener("pagehide", rest);
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) wake();
+  });
+  window.addEventListener("online", refreshSoon);
+  if (isFinished()) {
+    mark.finished();
+    return;
+  }
+  if (document.hidden) return;
+  if (stream) stream.open();
+  plan();
+}
+
+if (region) begin();
