@@ -61,8 +61,8 @@ LONG: dict[str, Any] = {
     **SOFTMAX,
     "name": "Runs for long",
     "tags": [],
-    "epochs": 100_000,
-    "early_stopping": None,
+    "model": "lenet5",
+    "epochs": 2000,
 }
 
 
