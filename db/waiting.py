@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from collections.abc import Collection
+
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.clock import db_now
 from db.models import Slot, Trial, Worker
+from db.queue_order import queue_places
 from db.states import SlotState, TrialState
 from db.workers import alive
 
@@ -14,13 +17,16 @@ from db.workers import alive
 class Waiting:
     """The pool as it is now, asked about one trial after another."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, only: Collection[int] | None = None) -> None:
+        """`only` are the ids of the trials that will be asked about, where they are known."""
         self._session = session
+        self._only = only
         self._now: float = session.execute(select(db_now())).scalar_one()
         rows = session.execute(
             select(Slot, Worker).join(Worker, Worker.id == Slot.worker_id).where(alive())
         )
         self._all = [(slot, worker) for slot, worker in rows]
+        self._places: dict[int, int] | None = None
         self._slots = [pair for pair in self._all if pair[0].state is SlotState.READY]
 
     def why(self, trial: Trial) -> str | None:
@@ -60,19 +66,13 @@ class Waiting:
         return None
 
     def _turn(self, trial: Trial) -> str:
-        ahead = (
-            self._session.scalar(
-                select(func.count())
-                .select_from(Trial)
-                .where(
-                    Trial.state == TrialState.QUEUED,
-                    Trial.held.is_(False),
-                    (Trial.priority > trial.priority)
-                    | ((Trial.priority == trial.priority) & (Trial.id < trial.id)),
-                )
-            )
-            or 0
-        )
+        if self._places is None:
+            found = queue_places()
+            query = select(found.c.trial_id, found.c.place)
+            if self._only is not None:
+                query = query.where(found.c.trial_id.in_(self._only))
+            self._places = dict(self._session.execute(query).all())
+        ahead = self._places.get(trial.id, 1) - 1
         if ahead == 0:
             return "It is next; it starts when a slot is free."
         return f"At most {ahead} wait before it; it starts when a slot is free."
@@ -80,7 +80,7 @@ class Waiting:
 
 def why_waiting(session: Session, trial: Trial) -> str | None:
     """Why ``trial`` waits, or None when it does not."""
-    return Waiting(session).why(trial)
+    return Waiting(session, [trial.id]).why(trial)
 
 
 def _wants(name: str, digest: str) -> str:
