@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Literal
 
 from sqlalchemy import CursorResult, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +22,7 @@ from db.models import Token, User
 from db.states import Purpose, Role
 
 USER_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+Refusal = Literal["wrong", "used", "revoked", "expired", "disabled"]
 _TOKEN = re.compile(r"lp_([0-9]{1,18})_([A-Za-z0-9_-]{43})")
 # Noting every use would make every request write.
 _USE_NOTED_EVERY_S = 60.0
@@ -61,13 +63,28 @@ def set_user_disabled(session: Session, name: str, disabled: bool) -> User:
     user = find_user(session, name)
     if user is None:
         raise NotPossible(f"there is no user {name!r}")
-    active_admins = select(func.count()).where(
-        User.role == Role.ADMIN, User.disabled_at.is_(None), User.id != user.id
-    )
-    if disabled and user.role is Role.ADMIN and not session.scalar(active_admins):
+    if disabled and user.role is Role.ADMIN and _is_last_admin(session, user):
         raise NotPossible(f"{name!r} is the last active admin")
     user.disabled_at = _now(session) if disabled else None
     return user
+
+
+def set_user_role(session: Session, name: str, role: Role | str) -> User:
+    """Make somebody an admin, or no longer one. Raises NotPossible for the last active admin."""
+    user = find_user(session, name)
+    if user is None:
+        raise NotPossible(f"there is no user {name!r}")
+    if Role(role) is not Role.ADMIN and user.role is Role.ADMIN and _is_last_admin(session, user):
+        raise NotPossible(f"{name!r} is the last active admin")
+    user.role = Role(role)
+    return user
+
+
+def _is_last_admin(session: Session, user: User) -> bool:
+    others = select(func.count()).where(
+        User.role == Role.ADMIN, User.disabled_at.is_(None), User.id != user.id
+    )
+    return not session.scalar(others)
 
 
 def issue_token(
@@ -128,6 +145,35 @@ def redeem_sign_in(session: Session, text: str) -> User | None:
     )
     assert isinstance(result, CursorResult)
     return session.get_one(User, token.user_id) if result.rowcount == 1 else None
+
+
+def why_refused(session: Session, text: str, purpose: Purpose | str) -> Refusal:
+    """Why this text signs nobody in. Only who holds the right secret learns more than "wrong"."""
+    matched = _TOKEN.fullmatch(text)
+    token = session.get(Token, int(matched[1])) if matched else None
+    if not matched or not token or not hmac.compare_digest(token.secret_sha256, _hash(matched[2])):
+        return "wrong"
+    if token.purpose is not Purpose(purpose):
+        return "wrong"
+    if session.get_one(User, token.user_id).disabled_at is not None:
+        return "disabled"
+    if token.revoked_at is not None:
+        return "used" if token.purpose is Purpose.SIGN_IN and token.used_at else "revoked"
+    return "expired"
+
+
+def revoke_sessions(session: Session, user: User) -> None:
+    """Sign a user out of every browser."""
+    session.execute(
+        update(Token)
+        .where(
+            Token.user_id == user.id,
+            Token.purpose == Purpose.SESSION,
+            Token.revoked_at.is_(None),
+        )
+        .values(revoked_at=db_now())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def revoke_token(session: Session, token_id: int, by: User) -> bool:

@@ -48,7 +48,7 @@ def _problem(
     for jargon, plain in _PLAIN.items():
         message = message.replace(jargon, plain)
     hint: str | None = None
-    if isinstance(details.get("input"), str) and details["type"] in _NUMBER_ERRORS:
+    if details["type"] in _NUMBER_ERRORS and _is_quoted_number(details.get("input")):
         hint = "Write the number without quotes."
     return Problem(pointer(*where, *path), f"{message.rstrip('.')}.", hint)
 
@@ -63,9 +63,19 @@ _PLAIN = {
     "a valid number": "a number",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
+    "List should have": "must hold",
+    "Dictionary should have": "must hold",
+    " after validation": "",
 }
 _TAGS = {"kind": "train, benchmark", "method": "grid, random"}
 _NUMBER_ERRORS = {"float_type", "int_type"}
+
+
+def _is_quoted_number(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and float(value) is not None
+    except ValueError:
+        return False
 
 
 def _pattern_message(path: tuple[str | int, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from api.pages import (
+    account,
     boards,
     experiment_list,
     experiments,
@@ -13,15 +14,22 @@ from api.pages import (
     pool,
     session,
     static,
+    submit,
+    trial_list,
     trials,
+    users,
 )
 
 BLUEPRINTS = (
     boards.pages,
     experiment_list.pages,
     experiments.pages,
+    trial_list.pages,
     trials.pages,
     pool.pages,
+    submit.pages,
+    account.pages,
+    users.pages,
     session.pages,
     static.pages,
 )

@@ -14,7 +14,12 @@ from api.security import csrf
 from api.security.identity import viewer
 from labpool.version import version
 
-NAVIGATION = (("/", "Boards"), ("/experiments", "Experiments"), ("/pool", "Pool"))
+NAVIGATION = (
+    ("/", "Boards"),
+    ("/experiments", "Experiments"),
+    ("/pool", "Pool"),
+    ("/submit", "Submit"),
+)
 
 _SECTION_TOPICS = {"Boards": ("boards",), "Experiments": ("experiments",), "Pool": ("pool",)}
 

@@ -34,7 +34,7 @@ def show_spec_schema() -> Response:
 @routes.post(
     "/specs/validate", responses={200: schemas.CheckedSpec}, openapi_extensions=spec_body()
 )
-@allow("member")
+@allow("member", form_token=True)
 def validate_spec() -> Response:
     """Check a spec
 

@@ -47,9 +47,8 @@ def _check_api(access: Access) -> None:
     if access.role == "public":
         return
     who = identity.from_bearer()
-    by_session = access.session and request.method in _SAFE and hosts.cookie_is_ours()
-    if who is None and by_session and "Authorization" not in request.headers:
-        who = identity.from_session()
+    if who is None and "Authorization" not in request.headers:
+        who = _by_session(access)
     if who is None:
         raise ApiProblem(
             401,
@@ -59,6 +58,19 @@ def _check_api(access: Access) -> None:
         )
     identity.set_identity(who)
     _require(access, who)
+
+
+def _by_session(access: Access) -> identity.Identity | None:
+    """The cookie's owner where the route takes a cookie, and our own page made the request."""
+    if request.method in _SAFE:
+        return identity.from_session() if access.session and hosts.cookie_is_ours() else None
+    if not access.form_token or csrf.HEADER not in request.headers:
+        return None
+    hosts.check_origin()
+    who = identity.from_session()
+    if who is not None:
+        csrf.check_header()
+    return who
 
 
 def _check_page(access: Access) -> BaseResponse | None:

@@ -17,10 +17,15 @@ _RANK: dict[str, int] = {"public": 0, "member": 1, "admin": 2}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Least role for a route; `session` lets a page's script read it with the cookie."""
+    """Least role for a route.
+
+    `session` lets a page's script read it with the cookie; `form_token` lets it POST there with the
+    cookie and the page's form token.
+    """
 
     role: Role
     session: bool = False
+    form_token: bool = False
 
     def allows(self, role: str) -> bool:
         """Whether a user of `role` (a database role; unknown ones rank lowest) may pass."""
@@ -31,15 +36,16 @@ class UndeclaredRoute(RuntimeError):
     """Routes without a declared role"""
 
 
-def allow(role: Role, *, session: bool = False) -> Callable[[View], View]:
+def allow(role: Role, *, session: bool = False, form_token: bool = False) -> Callable[[View], View]:
     """Declare the least role for a view. Put it right above the function.
 
     `session=True` marks a read-only API route that our own pages fetch or link to, so that the
     browser's session cookie will do there; everywhere else the API wants the bearer header.
+    `form_token=True` does the same for a POST that changes nothing, given the page's form token.
     """
 
     def decorate(view: View) -> View:
-        setattr(view, _ATTRIBUTE, Access(role, session))
+        setattr(view, _ATTRIBUTE, Access(role, session, form_token))
         return view
 
     return decorate

@@ -21,6 +21,7 @@ pytest_plugins = ["tests.support.api_fixtures"]
 # The whole surface: a new route, or another role, is a change that somebody has to write down.
 ROLES = {
     "GET /": "member",
+    "GET /account": "member",
     "GET /api/v1/boards": "member",
     "GET /api/v1/boards/<name>": "member",
     "GET /api/v1/catalog": "member",
@@ -52,8 +53,14 @@ ROLES = {
     "GET /pool": "member",
     "GET /sign-in": "public",
     "GET /static/<path:name>": "public",
+    "GET /submit": "member",
+    "GET /trials": "member",
     "GET /trials/<row:trial_id>": "member",
+    "GET /users": "admin",
     "PATCH /api/v1/users/<name>": "admin",
+    "POST /account/sign-out-everywhere": "member",
+    "POST /account/tokens": "member",
+    "POST /account/tokens/<row:token_id>/revoke": "member",
     "POST /api/v1/experiments": "member",
     "POST /api/v1/experiments/<row:experiment_id>/cancel": "member",
     "POST /api/v1/specs/validate": "member",
@@ -65,8 +72,15 @@ ROLES = {
     "POST /experiments/<row:experiment_id>/cancel": "member",
     "POST /sign-in": "public",
     "POST /sign-out": "public",
+    "POST /submit": "member",
+    "POST /submit/form": "member",
     "POST /trials/<row:trial_id>/cancel": "member",
     "POST /trials/<row:trial_id>/retry": "member",
+    "POST /users": "admin",
+    "POST /users/<name>/disable": "admin",
+    "POST /users/<name>/enable": "admin",
+    "POST /users/<name>/link": "admin",
+    "POST /users/<name>/role": "admin",
     "DELETE /api/v1/tokens/<row:token_id>": "member",
 }
 # Read-only answers that our own pages fetch or link to: here, and only here, the cookie will do.
@@ -81,6 +95,11 @@ BY_SESSION = {
     "GET /api/v1/trials/<row:trial_id>/metrics",
     "GET /api/v1/users/me",
 }
+
+
+# A POST that stores nothing, which the submit page makes as one types: the cookie and the page's
+# form token will do.
+BY_FORM_TOKEN = {"POST /api/v1/specs/validate"}
 
 
 def rules(app: Flask) -> list[tuple[str, str, Rule]]:
@@ -109,6 +128,7 @@ def test_it_works(quick_api: Api) -> None:
         assert access is not None, name
         found[name] = access.role
         assert access.session == (name in BY_SESSION), name
+        assert access.form_token == (name in BY_FORM_TOKEN), name
     assert found == ROLES
 
 
@@ -130,9 +150,19 @@ def test_nobody_without_a_token_gets_anywhere(api: Api) -> None:
 
 def test_members_reach_no_admin_route(api: Api) -> None:
     for name, method, rule in rules(api.app):
-        if ROLES[name] == "admin":
+        if ROLES[name] != "admin":
+            continue
+        if rule.rule.startswith("/api/"):
             answer = api.teammate.send(method, address(rule), b"{}", "application/json")
             problem_of(answer, 403)
+        elif method == "GET":
+            assert api.browser("teammate").get(address(rule)).status_code == 403, name
+        else:
+            browser = api.browser("teammate")
+            token = browser.form_token("/account")
+            answer = browser.send(address(rule), {"csrf_token": token, "role": "admin"})
+            assert answer.status_code == 403, name
+            assert "needs the role admin" in answer.text
 
 
 def test_the_cookie_opens_only_what_pages_need(api: Api) -> None:
@@ -147,6 +177,38 @@ def test_the_cookie_opens_only_what_pages_need(api: Api) -> None:
             assert answer.status_code in (200, 404), name
         else:
             problem_of(answer, 401)
+
+
+def test_the_submit_pages_check_takes_the_cookie_with_the_forms_token(quick_api: Api) -> None:
+    browser = quick_api.browser()
+    path, body = "/api/v1/specs/validate", json.dumps(TRAIN)
+    token = browser.form_token("/submit")
+    assert token
+    ours = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+
+    def check(headers: dict[str, str]) -> Any:
+        return browser.client.post(path, data=body, headers={**headers, **JSON})
+
+    good = check({**ours, "X-CSRF-Token": token})
+    assert good.status_code == 200
+    assert good.get_json()["trial_count"] == 1
+    problem_of(check(ours), 401)
+    problem_of(check({**ours, "X-CSRF-Token": "0" * 64}), 403)
+    stolen = quick_api.browser("teammate").form_token("/submit")
+    problem_of(check({**ours, "X-CSRF-Token": stolen}), 403)
+    evil = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
+    problem_of(check({**evil, "X-CSRF-Token": token}), 403)
+    # It opens nothing else.
+    made = browser.client.post(
+        "/api/v1/experiments", data=body, headers={**ours, **JSON, "X-CSRF-Token": token}
+    )
+    problem_of(made, 401)
+    signed_out = quick_api.app.test_client()
+    answer = signed_out.post(path, data=body, headers={**ours, **JSON, "X-CSRF-Token": token})
+    problem_of(answer, 401)
+
+
+JSON = {"Content-Type": "application/json"}
 
 
 def test_the_cookie_opens_nothing_to_other_sites(quick_api: Api) -> None:
