@@ -11,15 +11,13 @@ from db.reads.curves import Curve
 from db.reads.files import AttemptRow
 from db.reads.trials import TrialRow
 
-_UNITS = {
-    "_ms": "ms",
-    "_s": "s",
-    "_seconds": "s",
-    "_percent": "%",
-    "gflop_s": "GFLOP/s",
-    "gb_s": "GB/s",
-    "images_per_second": "images/s",
+# Whole names with what they are called and their unit; then endings of names with their unit.
+_NAMED = {
+    "gflop_s": ("throughput", "GFLOP/s"),
+    "gb_s": ("bandwidth", "GB/s"),
+    "images_per_second": ("training speed", "images/s"),
 }
+_ENDINGS = {"_ms": "ms", "_seconds": "s", "_s": "s", "_percent": "%"}
 # The order in which results are read; whatever else a trial measured follows.
 _FIRST = (
     "test_accuracy", "test_loss", "val_accuracy", "median_ms", "median_low_ms", "median_high_ms",
@@ -55,23 +53,12 @@ def facts_of(
 
 
 def _fact(name: str, value: Any) -> Fact:
-    for ending, unit in _UNITS.items():
-        if name == ending:
-            return Fact(
-                "throughput" if unit == "GFLOP/s" else "bandwidth", metric_value(value), unit
-            )
-        if ending.startswith("_") and name.endswith(ending):
+    if name in _NAMED:
+        return Fact(_NAMED[name][0], metric_value(value), _NAMED[name][1])
+    for ending, unit in _ENDINGS.items():
+        if name.endswith(ending):
             return Fact(words(name.removesuffix(ending)), metric_value(value), unit)
     return Fact(words(name), metric_value(value))
-
-
-def remaining_s(trial: TrialRow) -> float | None:
-    """A guess of the seconds to go, from the pace so far; None when there is no pace yet."""
-    running = trial.state == "running"
-    if not running or not trial.progress_total or not trial.progress_done or not trial.seconds:
-        return None
-    left = trial.progress_total - trial.progress_done
-    return max(0.0, trial.seconds / trial.progress_done * left)
 
 
 def settings_of(trial: TrialRow) -> list[tuple[str, Any]]:

@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 from sqlalchemy.orm import Session
 
 from api.context import services
+from api.pages.eta import remaining_s
 from api.pages.experiment_list import experiment_filters, foreign_cursor
-from api.pages.facts import remaining_s
 from api.pages.frame import page
 from api.pages.lists import PER_PAGE, Column, Filter, ListState, measure, read_state
 from api.pages.measures import parameters_of

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, redirect
+from flask import Blueprint, Response, redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from api.charts.colours import look_of
 from api.context import services
 from api.logs import choose, tail
-from api.pages.curves import charts_of
-from api.pages.facts import facts_of, origin_of, remaining_s, settings_of
+from api.pages import pictures
+from api.pages.commands import Command, submit_command
+from api.pages.curves import trial_curves
+from api.pages.eta import remaining_s
+from api.pages.facts import facts_of, origin_of, settings_of
+from api.pages.filters import pretty_yaml
 from api.pages.frame import page
 from api.problems import ApiProblem
 from api.security.identity import me
@@ -28,6 +33,7 @@ from db.reads.trials import TrialRow
 from db.waiting import why_waiting
 
 pages = Blueprint("trial_pages", __name__)
+pages.register_blueprint(pictures.pages)
 
 _LOG_TAIL_BYTES = 16 * 1024
 _EVENTS = 200
@@ -53,9 +59,14 @@ class EventLine:
 
 @dataclass(frozen=True, slots=True)
 class LogPanel:
+    """The log's end; a browser goes on at `next_offset` of the attempt `fence`."""
+
     text: str
     note: str
     total_bytes: int
+    fence: int | None = None
+    next_offset: int = 0
+    complete: bool = False
 
 
 @pages.get("/trials/<row:trial_id>")
@@ -75,9 +86,11 @@ def show_trial(trial_id: int) -> Response:
         title=f"Trial {trial.id}",
         trial=trial,
         finished=trial.finished,
+        topics=[f"trial:{trial.id}"],
         waiting=waiting,
         may_change=may_change(me(), trial.owner_id),
-        charts=charts_of(found.curves),
+        look=look_of(trial.id),
+        curves=trial_curves(trial, found.curves),
         curve_note=_curve_note(attempts),
         facts=facts_of(trial, found.curves, attempts),
         remaining_s=remaining_s(trial),
@@ -88,6 +101,10 @@ def show_trial(trial_id: int) -> Response:
         events=[_event_line(event) for event in reversed(events)],
         checkpoints=checkpoints,
         artifacts=artifacts,
+        pictures=[row for row in artifacts if pictures.is_picture(row)],
+        commands=_commands(trial),
+        spec_text=pretty_yaml(trial.spec),
+        permalink=f"{request.host_url}trials/{trial.id}",
     )
 
 
@@ -135,7 +152,9 @@ def _curve_note(attempts: list[AttemptRow]) -> str:
 def _log_panel(trial: TrialRow, attempts: list[AttemptRow]) -> LogPanel:
     part = tail(choose(attempts, None), _LOG_TAIL_BYTES)
     if part.data:
-        return LogPanel(part.text, "", part.total_bytes)
+        return LogPanel(
+            part.text, "", part.total_bytes, part.fence, part.next_offset, part.complete
+        )
     if not attempts:
         note = "The log begins when a slot takes the trial."
     elif trial.finished:
@@ -143,6 +162,15 @@ def _log_panel(trial: TrialRow, attempts: list[AttemptRow]) -> LogPanel:
     else:
         note = "Nothing has been written yet."
     return LogPanel("", note, 0)
+
+
+def _commands(trial: TrialRow) -> list[Command]:
+    follow = "" if trial.finished else " --follow"
+    return [
+        Command("show", "Show it", f"labpool show {trial.id} --trial"),
+        Command("log", "Read its log", f"labpool logs {trial.id}{follow}"),
+        Command("again", "Submit the same again", submit_command(trial.spec)),
+    ]
 
 
 def _event_line(event: EventRow) -> EventLine:
