@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, render_template, request
 from pydantic import ValidationError
@@ -133,10 +134,19 @@ def _page(problem: ApiProblem) -> Response:
         status=problem.status,
         problem=problem,
         request_id=request_id(),
+        back=_page_before(),
     )
     response = Response(html, status=problem.status, mimetype="text/html")
     response.headers.update(problem.headers)
     return response
+
+
+def _page_before() -> str:
+    """The page of ours that a form was sent from, to go back to after signing in."""
+    parts = urlsplit(request.referrer or "")
+    if parts.netloc.lower() != request.host.lower():
+        return "/"
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def wants_page() -> bool:
