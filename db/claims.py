@@ -65,7 +65,7 @@ class Claim:
 
 def has_work(session: Session) -> bool:
     """Whether anything waits at all: cheap enough to ask at every ring."""
-    statement = select(Trial.id).where(Trial.state == TrialState.QUEUED, *_due()).limit(1)
+    statement = select(Trial.id).where(Trial.state == TrialState.QUEUED, *due()).limit(1)
     return session.scalar(statement) is not None
 
 
@@ -110,7 +110,8 @@ def _may_claim(session: Session, slot: SlotIdentity) -> bool:
     return session.scalar(healthy) is not None
 
 
-def _due() -> tuple[ColumnElement[bool], ...]:
+def due() -> tuple[ColumnElement[bool], ...]:
+    """What a waiting trial must be to run at once: let go, and past its pause between tries."""
     return (Trial.held.is_(False), func.coalesce(Trial.not_before, 0.0) <= db_now())
 
 
@@ -126,7 +127,7 @@ def _next(slot: SlotIdentity) -> Select[Trial]:
     )
     return (
         select(Trial)
-        .where(Trial.state == TrialState.QUEUED, *_due(), *servable(slot))
+        .where(Trial.state == TrialState.QUEUED, *due(), *servable(slot))
         .order_by(Trial.priority.desc(), running, Trial.id)
         .limit(1)
     )

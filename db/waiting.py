@@ -40,9 +40,10 @@ class Waiting:
         if trial.not_before is not None and trial.not_before > self._now:
             wait_s = trial.not_before - self._now
             return f"It waits {wait_s:.0f} s before the next try: {trial.reason}"
-        return self._unserved(trial) or self._turn(trial)
+        return self.lacking(trial) or self._turn(trial)
 
-    def _unserved(self, trial: Trial) -> str | None:
+    def lacking(self, trial: Trial) -> str | None:
+        """What ``trial`` needs and the pool does not have; None when it only waits its turn."""
         if not self._all:
             return "No worker is connected; start one with `labpool worker`."
         if not self._slots:

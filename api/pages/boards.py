@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response
+from markupsafe import Markup
+from sqlalchemy.orm import Session
 
+from api.charts.colours import look_of
+from api.charts.sparkline import sparkline
 from api.context import services
+from api.pages.filters import metric_value, words
 from api.pages.frame import page
 from api.pages.sorting import Key, Sorting
 from api.problems import not_found
@@ -16,12 +23,14 @@ from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id
 from db.boards import BoardRow, board_rows
+from db.reads.curve_sets import curves_of_many
 from labpool.catalog import BoardEntry, Catalog
 
 pages = Blueprint("board_pages", __name__)
 
 _LEADERS = 3
 _ROWS = 200
+_CHIPS = 8
 _RULES = {
     "best": "each person's best of a configuration counts",
     "last": "each person's newest of a configuration counts",
@@ -47,21 +56,28 @@ _NOT_SHOWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A board and its leaders."""
+    """A board and its leaders, or the command that would make the first."""
 
     entry: BoardEntry
     rows: list[BoardRow]
+    values: Mapping[int, str]
+    command: str
 
 
 @pages.get("/")
 @allow("member")
 def show_boards() -> Response:
     owner_id = narrowed_owner_id(me())
+    catalog = services().catalog
     with services().database.snapshot() as session:
-        cards = [
-            Card(entry, board_rows(session, entry, _LEADERS, owner_id))
-            for entry in services().catalog.boards.values()
+        ranked = [
+            (entry, board_rows(session, entry, _LEADERS, owner_id))
+            for entry in catalog.boards.values()
         ]
+    cards = [
+        Card(entry, rows, value_texts(rows), example_command(entry, catalog))
+        for entry, rows in ranked
+    ]
     return page(
         "boards.html",
         section="Boards",
@@ -80,6 +96,7 @@ def show_board(name: str) -> Response:
         raise not_found("board")
     with services().database.snapshot() as session:
         rows = board_rows(session, entry, _ROWS, narrowed_owner_id(me()))
+        curve_name, sparks = _sparklines(session, entry, rows)
     sorting = Sorting.from_request(_COLUMNS, "rank")
     common, differing = split_configurations(rows)
     return page(
@@ -89,12 +106,44 @@ def show_board(name: str) -> Response:
         entry=entry,
         rows=sorting.apply(rows, _COLUMNS),
         sorting=sorting,
+        values=value_texts(rows),
+        curve_name=curve_name,
+        sparks=sparks,
+        most_rows=_ROWS,
         common=common,
         differing=differing,
+        most_chips=_CHIPS,
         rule_text=_RULES[entry.rule],
         kind_word="Model" if entry.kind == "train" else "Kernel",
         command=example_command(entry, catalog),
     )
+
+
+def value_texts(rows: Sequence[BoardRow]) -> dict[int, str]:
+    """By trial the value as people read it, with as many digits as tell unequal ones apart."""
+    short = {row.trial_id: metric_value(row.value) for row in rows}
+    unequal = len({row.value for row in rows})
+    for digits in range(5, 10):
+        if len(set(short.values())) == unequal:
+            break
+        short = {row.trial_id: f"{row.value:,.{digits}f}" for row in rows}
+    return short
+
+
+def _sparklines(
+    session: Session, entry: BoardEntry, rows: Sequence[BoardRow]
+) -> tuple[str, dict[int, Markup]]:
+    """The curve that leads to the board's metric, by trial; no name where there is none."""
+    validation = f"val_{entry.metric.removeprefix('test_').removeprefix('val_')}"
+    names = (validation, entry.metric)
+    curves = curves_of_many(session, [row.trial_id for row in rows], names)
+    name = next((name for name in names if any(name in of for of in curves.values())), "")
+    sparks = {
+        trial_id: sparkline(words(name), of[name].values, look_of(trial_id))
+        for trial_id, of in curves.items()
+        if name in of
+    }
+    return name, sparks
 
 
 def split_configurations(
@@ -141,4 +190,18 @@ def example_command(entry: BoardEntry, catalog: Catalog) -> str:
     name = preferred if preferred in names else fitting[0]
     if entry.where.get("dataset") == "spirals" and "mlp" in names:
         name = "mlp"
-    return f"labpool submit catalog/{room}/{name}/example.yaml"
+    file = f"catalog/{room}/{name}/example.yaml"
+    device = entry.where.get("device")
+    found = catalog.models.get(name) if entry.kind == "train" else catalog.kernels.get(name)
+    asked = _device_line(found.path / "example.yaml") if found and device else None
+    if asked and asked != f"device: {device}":
+        return f"sed 's/^{asked}/device: {device}/' {file} | labpool submit -"
+    return f"labpool submit {file}"
+
+
+def _device_line(example: Path) -> str | None:
+    try:
+        lines = example.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((line for line in lines if re.fullmatch("device: (any|cpu|gpu)", line)), None)

@@ -100,6 +100,11 @@ def spec_value(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def short_value(value: object) -> str:
+    """A spec's value with at most four significant digits, where it need not be copied."""
+    return f"{value:.4g}" if isinstance(value, float) else spec_value(value)
+
+
 _WORDS = {"gflop_s": "throughput", "gb_s": "bandwidth"}
 
 
@@ -140,6 +145,7 @@ def install(app: Flask) -> None:
         plain_number,
         bytes_value,
         spec_value,
+        short_value,
         words,
         spec_subject,
         experiment_title,

@@ -1,26 +1,66 @@
-"""The pool: who has which slot, and the queue with the reason each trial waits."""
+"""The pool: who has which slot, the queue with the reason each trial waits, and who used what."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from api.context import services
 from api.pages.frame import page
 from api.paging import decode_cursor, encode_cursor
-from api.schemas.pool import pool_of
+from api.schemas.pool import Held, Slot, Worker, pool_of
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id
+from db.clock import db_now
 from db.models import Trial
-from db.reads.pool import queue_length, queue_page, workers
-from db.reads.trials import rows_by_id
+from db.reads.pool import WorkerRow, queue_length, queue_page, workers
+from db.reads.trials import TrialRow, rows_by_id
+from db.reads.usage import UsageRow, usage_by_user
 from db.waiting import Waiting
 
 pages = Blueprint("pool_pages", __name__)
 
 _PER_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLine:
+    """A trial on a slot, with a guess of the seconds to go."""
+
+    held: Held
+    started_at: float | None
+    remaining_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCard:
+    slot: Slot
+    held: list[HeldLine]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCard:
+    """A worker with its slots; `state` is alive, silent or stopped."""
+
+    worker: Worker
+    state: str
+    stopped_at: float | None
+    slots: list[SlotCard]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A waiting trial, its place in the order in which slots take them, and why it waits."""
+
+    place: int
+    trial: TrialRow
+    reason: str
 
 
 @pages.get("/pool")
@@ -30,21 +70,73 @@ def show_pool() -> Response:
     cursor = decode_cursor(request.args.get("cursor"), (int, int))
     after = (int(cursor[0] or 0), int(cursor[1] or 0)) if cursor else None
     with services().database.snapshot() as session:
-        pool = pool_of(workers(session), queue_length(session), owner_id)
+        now = session.scalar(select(db_now())) or 0.0
+        rows = workers(session, with_stopped=True)
+        pool = pool_of(rows, queue_length(session), owner_id)
         places = queue_page(session, owner_id, after, _PER_PAGE + 1)
-        shown = places[:_PER_PAGE]
-        reasons = Waiting(session)
-        rows = rows_by_id(session, [trial_id for _, trial_id in shown])
-        waiting = {row_id: reasons.why(session.get_one(Trial, row_id)) for row_id in rows}
-    more = len(places) > len(shown)
-    following = f"/pool?{urlencode({'cursor': encode_cursor(shown[-1])})}" if more else None
+        queue = _queue(session, places[:_PER_PAGE])
+        usage = _usage(usage_by_user(session), owner_id)
+    more = len(places) > len(queue)
+    following = f"/pool?{urlencode({'cursor': encode_cursor(places[-2])})}" if more else None
+    cards = [_card(row, worker, now) for row, worker in zip(rows, pool.workers, strict=True)]
     return page(
         "pool.html",
         section="Pool",
         title="Pool",
         pool=pool,
-        queue=[rows[row_id] for _, row_id in shown],
-        waiting=waiting,
+        cards=cards,
+        quarantined=[
+            (card, slot.slot)
+            for card in cards
+            for slot in card.slots
+            if card.state == "alive" and slot.slot.state == "quarantined"
+        ],
+        queue=queue,
+        usage=usage,
+        most_used_s=max((row.slot_seconds for row in usage), default=0.0),
         next_url=following,
         first_url="/pool" if cursor else None,
     )
+
+
+def _queue(session: Session, places: Sequence[tuple[int, int]]) -> list[Waits]:
+    ids = [trial_id for _, trial_id in places]
+    waiting = Waiting(session, ids)
+    rows: Mapping[int, TrialRow] = rows_by_id(session, ids)
+    return [
+        Waits(place, rows[row_id], waiting.why(session.get_one(Trial, row_id)) or "")
+        for place, row_id in places
+    ]
+
+
+def _usage(rows: Sequence[UsageRow], owner_id: int | None) -> list[UsageRow]:
+    """Where results are private the others are one line: how busy they are, not who they are."""
+    if owner_id is None:
+        return list(rows)
+    own = [row for row in rows if row.user_id == owner_id]
+    others = [row for row in rows if row.user_id != owner_id]
+    if not others:
+        return own
+    everybody_else = UsageRow(
+        user_id=0,
+        user="everybody else",
+        slot_seconds=sum(row.slot_seconds for row in others),
+        running=sum(row.running for row in others),
+        queued=sum(row.queued for row in others),
+    )
+    return [*own, everybody_else]
+
+
+def _card(row: WorkerRow, worker: Worker, now: float) -> WorkerCard:
+    state = "alive" if row.alive else "stopped" if row.stopped_at else "silent"
+    slots = [SlotCard(slot, [_line(held, now) for held in slot.trials]) for slot in worker.slots]
+    return WorkerCard(worker, state, row.stopped_at, slots)
+
+
+def _line(held: Held, now: float) -> HeldLine:
+    started_at = held.started_at.timestamp() if held.started_at else None
+    remaining_s = None
+    if started_at is not None and held.progress_total and held.progress_done:
+        left = max(0.0, held.progress_total - held.progress_done)
+        remaining_s = max(0.0, now - started_at) / held.progress_done * left
+    return HeldLine(held, started_at, remaining_s)

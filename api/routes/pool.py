@@ -39,14 +39,14 @@ def show_pool() -> Response:
 def show_queue(query: schemas.QueueQuery) -> Response:
     """Show the queue
 
-    Waiting trials by priority and age, each with the reason it waits.
+    Waiting trials in the order in which free slots take them, each with the reason it waits.
     """
     cursor = decode_cursor(query.cursor, (int, int))
     after = (int(cursor[0] or 0), int(cursor[1] or 0)) if cursor else None
     with services().database.snapshot() as session:
         places = queue_page(session, narrowed_owner_id(me()), after, query.limit + 1)
         shown = places[: query.limit]
-        waiting = Waiting(session)
+        waiting = Waiting(session, [trial_id for _, trial_id in shown])
         rows = rows_by_id(session, [trial_id for _, trial_id in shown])
         queue = [
             schemas.Queued(

@@ -61,7 +61,7 @@ class Queued(Model):
 
 
 class QueuePage(Model):
-    """Waiting trials by priority and age; whose turn it is depends on fair share as well."""
+    """Waiting trials in the order in which free slots would take them."""
 
     queue: list[Queued]
     next: str | None

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.clock import db_now
 from db.models import Lease, Slot, Trial, User, Worker
+from db.queue_order import queue_places
 from db.states import TrialState
 
 # A worker that fell silent stays on the page for a while, so that people see which one it was.
@@ -48,7 +49,7 @@ class SlotRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """One worker process that has not said goodbye. `alive` is false once it fell silent."""
+    """One worker process. `alive` is false once it fell silent or stopped."""
 
     id: str
     host: str
@@ -56,18 +57,18 @@ class WorkerRow:
     version: str
     started_at: float
     seen_at: float
+    stopped_at: float | None
     alive: bool
     slots: tuple[SlotRow, ...]
 
 
-def workers(session: Session) -> list[WorkerRow]:
-    """Workers by host, with slots and what these run."""
+def workers(session: Session, with_stopped: bool = False) -> list[WorkerRow]:
+    """Workers by host, with slots and what these run; with those that stopped a while ago."""
     now = session.scalar(select(db_now())) or 0.0
-    found = session.scalars(
-        select(Worker)
-        .where(Worker.stopped_at.is_(None), Worker.seen_at > now - _SHOWN_AFTER_SILENCE_S)
-        .order_by(Worker.host, Worker.started_at)
-    ).all()
+    query = select(Worker).where(Worker.seen_at > now - _SHOWN_AFTER_SILENCE_S)
+    if not with_stopped:
+        query = query.where(Worker.stopped_at.is_(None))
+    found = session.scalars(query.order_by(Worker.host, Worker.started_at)).all()
     slots = _slots(session, [worker.id for worker in found])
     return [
         WorkerRow(
@@ -77,7 +78,8 @@ def workers(session: Session) -> list[WorkerRow]:
             version=worker.version,
             started_at=worker.started_at,
             seen_at=worker.seen_at,
-            alive=now - worker.seen_at <= worker.silence_limit_s,
+            stopped_at=worker.stopped_at,
+            alive=worker.stopped_at is None and now - worker.seen_at <= worker.silence_limit_s,
             slots=tuple(slots.get(worker.id, ())),
         )
         for worker in found
@@ -153,14 +155,13 @@ def _held(session: Session, lease_ids: list[int]) -> dict[int, list[HeldTrial]]:
 def queue_page(
     session: Session, owner_id: int | None, after: tuple[int, int] | None, limit: int
 ) -> list[tuple[int, int]]:
-    """(priority, id) of at most `limit` waiting trials in queue order, after a (priority, id)."""
-    query = select(Trial.priority, Trial.id).where(Trial.state == TrialState.QUEUED)
+    """(place, id) of at most `limit` waiting trials in the order in which free slots would take
+    them, after a (place, id). `owner_id` leaves out the others', not their places."""
+    found = queue_places()
+    query = select(found.c.place, found.c.trial_id)
     if owner_id is not None:
-        query = query.where(Trial.owner_id == owner_id)
+        query = query.where(found.c.owner_id == owner_id)
     if after is not None:
-        priority, trial_id = after
-        query = query.where(
-            (Trial.priority < priority) | ((Trial.priority == priority) & (Trial.id > trial_id))
-        )
-    query = query.order_by(Trial.priority.desc(), Trial.id).limit(limit)
-    return [(priority, trial_id) for priority, trial_id in session.execute(query)]
+        query = query.where(found.c.place > after[0])
+    query = query.order_by(found.c.place).limit(limit)
+    return [(place, trial_id) for place, trial_id in session.execute(query)]

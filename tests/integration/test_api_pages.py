@@ -261,7 +261,9 @@ def test_the_commands_shown_name_files_that_are_there(quick_api: Api) -> None:
 
     browser = quick_api.browser()
     for path in ("/", "/experiments", *(f"/boards/{name}" for name in quick_api.catalog.boards)):
-        for file in re.findall(r"labpool submit (\S+?)<", browser.get(path).text):
+        commands = re.findall(r'class="command[^"]*">(.*?)<', browser.get(path).text)
+        assert commands, path
+        for file in re.findall(r"\S+\.yaml", " ".join(commands)):
             assert (CHECKOUT / file).is_file(), file
 
 
