@@ -24,9 +24,9 @@ from tests.support.processes import Api, Processes, wait_until
 TRAIN: dict[str, Any] = {"kind": "train", "model": "softmax", "dataset": "digits", "epochs": 3}
 # Long enough to be interrupted, with a checkpoint each epoch.
 LONG = {**TRAIN, "model": "lenet5", "epochs": 400, "checkpoint_every_epochs": 1}
-EPOCHS = 30
+EPOCHS = 15
 RUN_TIMEOUT_S = 240.0
-QUICK = {"LABPOOL_LEASE_TTL_S": "4", "LABPOOL_BEAT_S": "0.5", "LABPOOL_POLL_S": "1"}
+QUICK = {"LABPOOL_LEASE_TTL_S": "8", "LABPOOL_BEAT_S": "0.5", "LABPOOL_POLL_S": "1"}
 
 
 @dataclass
