@@ -93,6 +93,14 @@ class FolderStore:
             _sync_folder(made.parent)
 
 
+def read_store_id(root: Path) -> str | None:
+    """The id of the store in folder ``root``; None when it is no store (yet)."""
+    try:
+        return (root / _ID_FILE).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+
+
 def _store_id(root: Path) -> str:
     """The id in the store's folder, made when it is new; the first of several makers wins."""
     root.mkdir(parents=True, exist_ok=True)

@@ -96,6 +96,12 @@ def bind_store(session: Session, store_id: str) -> None:
         raise ForeignStore(f"the pool's store is {row.value}, this one is {store_id}")
 
 
+def bound_store(session: Session) -> str | None:
+    """The id of the artifact store that the pool is tied to; None before its first worker."""
+    row = session.get(PoolSetting, _STORE)
+    return None if row is None else row.value
+
+
 def beat_worker(session: Session, worker_id: str) -> None:
     """Say that the worker lives."""
     session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=db_now()))

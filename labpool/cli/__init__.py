@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from labpool import __version__
-from labpool.cli import act, look, server, submit, watch
+from labpool.cli import act, compare, curves, data, doctor, look, server, submit, watch
 from labpool.cli.exit_codes import MEANINGS
 from labpool.cli.options import LabpoolGroup
 
@@ -20,15 +20,18 @@ COMMANDS = (
     look.ls,
     look.show,
     look.logs,
-    look.curves,
+    curves.curves,
+    compare.compare,
     look.board,
     act.cancel,
     act.retry,
     look.pool,
+    data.data,
     look.schema,
     server.user,
     server.token,
     server.worker,
+    doctor.doctor,
 )
 
 

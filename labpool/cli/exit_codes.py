@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from labpool.client.errors import ApiError, NoService, Unreachable, WaitTimeout
+from labpool.client.errors import ApiError, NoService, NotThere, Unreachable, WaitTimeout
 from labpool.errors import LabpoolError
 
 
@@ -25,12 +25,12 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "done; for submit --watch, watch and demo: and every trial succeeded",
-    ExitCode.FAILED: "something else went wrong; the message says what",
+    ExitCode.FAILED: "something else went wrong, or doctor found a problem; the message says what",
     ExitCode.USAGE: "the command was not written as its --help says",
     ExitCode.NO_SERVICE: "no service is known here, or it does not answer",
     ExitCode.REFUSED: "the token is missing or wrong, or its user's role does not allow this",
     ExitCode.INVALID: "the spec or the request is not valid; every bad field is named",
-    ExitCode.NOT_FOUND: "there is no such experiment, trial or board, or it is not yours to see",
+    ExitCode.NOT_FOUND: "there is no such trial, experiment or board, or it is not yours to see",
     ExitCode.TRIALS_FAILED: "the trials ended, but not all of them succeeded",
     ExitCode.TIMED_OUT: "the time given for waiting is over; the trials go on",
     ExitCode.INTERRUPTED: "Ctrl-C",
@@ -45,6 +45,8 @@ def exit_code_of(error: LabpoolError) -> ExitCode:
         return by_status.get(error.status, default)
     if isinstance(error, NoService | Unreachable):
         return ExitCode.NO_SERVICE
+    if isinstance(error, NotThere):
+        return ExitCode.NOT_FOUND
     if isinstance(error, WaitTimeout):
         return ExitCode.TIMED_OUT
     return ExitCode.FAILED

@@ -1,4 +1,4 @@
-"""The commands that only read: ls, show, logs, curves, board, pool, schema."""
+"""The commands that only read: ls, show, logs, board, pool, schema."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from labpool.cli.output import (
     printable,
 )
 from labpool.client import Trial
+from labpool.measures import HEADLINES
 
 
 @click.command("ls")
@@ -80,29 +81,16 @@ def show(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
 @click.argument("trial", type=int)
 @click.option("--follow", "-f", is_flag=True, help="Stay until the trial has ended.")
 @url_option
-def logs(trial: int, follow: bool, url: str | None) -> None:
-    """Print TRIAL's log."""
+@json_option
+def logs(trial: int, follow: bool, url: str | None, as_json: bool) -> None:
+    """Print TRIAL's log; with --json a line for each piece of it."""
     with connect(url) as client:
         for part in client.log_parts(trial, follow):
+            if as_json:
+                print_json({"trial": trial, "text": part})
+                continue
             sys.stdout.write(printable(part) if sys.stdout.isatty() else part)
             sys.stdout.flush()
-
-
-@click.command("curves")
-@click.argument("trial", type=int)
-@url_option
-@json_option
-def curves(trial: int, url: str | None, as_json: bool) -> None:
-    """Print what TRIAL measured, a point a line (tab-separated)."""
-    with connect(url) as client:
-        rows = client.curves(trial).rows()
-    columns = ("metric", "step", "epoch", "time_s", "value")
-    if as_json:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
-        return
-    print("\t".join(columns))
-    for row in rows:
-        print("\t".join("" if value is None else str(value) for value in row))
 
 
 @click.command("board")
@@ -128,16 +116,21 @@ def board(name: str | None, limit: int, url: str | None, as_json: bool) -> None:
 
 
 @click.command("pool")
+@click.option("--limit", type=click.IntRange(1, 200), default=10, show_default=True)
 @url_option
 @json_option
-def pool(url: str | None, as_json: bool) -> None:
-    """Print the slots, who holds them, and the queue."""
+def pool(limit: int, url: str | None, as_json: bool) -> None:
+    """Print the slots, who holds them, and the head of the queue with the reason each waits."""
     with connect(url) as client:
         content = client.pool()
+        queue = client.queue(limit) if content["queued_count"] else []
     if as_json:
-        print_json(content)
-    else:
-        print_pool(content)
+        print_json({**content, "queue": queue})
+        return
+    print_pool(content)
+    if queue:
+        print()
+        _print_queue(queue)
 
 
 @click.command("schema")
@@ -190,6 +183,23 @@ def print_pool(content: dict[str, Any]) -> None:
     print(f"{busy} of {slots} slots busy, {content['queued_count']} trials waiting")
 
 
+def _print_queue(queue: list[dict[str, Any]]) -> None:
+    print_table(
+        ("trial", "owner", "kind", "model", "device", "why it waits"),
+        (
+            (
+                item["trial"]["id"],
+                item["trial"]["owner"],
+                item["trial"]["kind"],
+                item["trial"]["model"],
+                item["trial"]["device"],
+                item["waiting"],
+            )
+            for item in queue
+        ),
+    )
+
+
 def _held(slot: dict[str, Any]) -> str:
     trials = [
         f"trial {held['trial_id']} ({held['model']}, {held['owner']})"
@@ -210,13 +220,25 @@ def _print_trials(trials: list[Trial]) -> None:
                 trial.model,
                 trial.dataset,
                 pairs(trial.varied),
-                f"{100 * trial.progress.fraction:.0f} %" if trial.progress else "-",
-                ", ".join(f"{name} {number(value)}" for name, value in trial.metrics.items()),
+                _done(trial),
+                _headlines(trial),
                 duration(trial.seconds),
             )
             for trial in trials
         ),
     )
+
+
+def _done(trial: Trial) -> str:
+    if trial.state == "succeeded":
+        return "100 %"
+    return f"{100 * trial.progress.fraction:.0f} %" if trial.progress else "-"
+
+
+def _headlines(trial: Trial) -> str:
+    """The metrics that fit a line; --trial and --json show all of them."""
+    shown = [name for name in HEADLINES if name in trial.metrics] or list(trial.metrics)[:2]
+    return ", ".join(f"{name} {number(trial.metrics[name])}" for name in shown)
 
 
 def _print_trial(trial: dict[str, Any], page: str) -> None:

@@ -80,6 +80,8 @@ def _short(value: object) -> str:
 
 
 def _is_number(text: str) -> bool:
+    """Whether a cell holds a number, perhaps marked with a star, or the dash for none."""
+    text = text.rstrip(" *")
     if text == "-":
         return True
     try:

@@ -18,9 +18,14 @@ NEEDED = ("sqlalchemy", "flask", "celery")
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
+def is_checkout(module: str) -> bool:
+    """Whether the server's code is here, and not the client alone."""
+    return (CHECKOUT / "deploy" / f"{module}.py").is_file()
+
+
 def start(module: str, arguments: list[str]) -> None:
-    """Become `python -m deploy.<module>`; never returns."""
-    if not (CHECKOUT / "deploy" / f"{module}.py").is_file():
+    """Become `python -m deploy.<module>`, or say what it lacks; never returns."""
+    if not is_checkout(module):
         say(
             "labpool: only the client is installed here; this command needs the server's code.\n"
             "Clone labpool, run `make setup` there, and use that checkout's .venv/bin/labpool."
@@ -33,6 +38,11 @@ def start(module: str, arguments: list[str]) -> None:
             f"Run `make setup` in {CHECKOUT} and use its .venv/bin/labpool."
         )
         sys.exit(ExitCode.FAILED)
+    become(module, arguments)
+
+
+def become(module: str, arguments: list[str]) -> None:
+    """Become `python -m deploy.<module>`; never returns."""
     path = [str(CHECKOUT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {
         **os.environ,

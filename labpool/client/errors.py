@@ -33,8 +33,8 @@ class NoService(ClientError):
     def __init__(self, looked_at: str) -> None:
         super().__init__(
             f"There is no {looked_at}.\n"
-            "Start one with `labpool up`, or name one: LABPOOL_URL and LABPOOL_TOKEN, or "
-            "--url and --token."
+            "Start one with `labpool up`. If it runs on another data folder, name that with "
+            "LABPOOL_DATA_DIR;\nif it runs elsewhere, set LABPOOL_URL and LABPOOL_TOKEN."
         )
 
 
@@ -72,6 +72,10 @@ class ApiError(ClientError):
 
     def __str__(self) -> str:
         return "\n".join((f"{self.lines[0]} (HTTP {self.status})", *self.lines[1:]))
+
+
+class NotThere(ClientError):
+    """There is no such thing."""
 
 
 class WaitTimeout(ClientError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 import uuid
@@ -27,9 +26,9 @@ from labpool.client.records import (
     TrialDetail,
     TrialList,
 )
+from labpool.client.spec_files import Spec, spec_content
 from labpool.client.transport import Transport
 
-Spec = Mapping[str, Any] | str | os.PathLike[str]
 PAGE = 200
 FIRST_POLL_S = 0.25
 LONGEST_POLL_S = 2.0
@@ -217,6 +216,10 @@ class Client:
         """Workers, slots, who holds what, and the queue."""
         return dict(self._transport.get("/pool"))
 
+    def queue(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The first waiting trials, each as {"trial", "waiting": why}."""
+        return self._pages("/pool/queue", "queue", limit, {})
+
     def catalog(self) -> dict[str, Any]:
         """The models, data sets, kernels and boards there are."""
         return dict(self._transport.get("/catalog"))
@@ -279,22 +282,3 @@ class Client:
             answer = self._transport.get(answer["next"])
             found += answer[name]
         return found if limit is None else found[:limit]
-
-
-def spec_content(spec: Spec) -> tuple[bytes, str]:
-    """A spec as bytes and their media type.
-
-    A string with a line break or a brace is the text of a spec, any other a path. Raises
-    ClientError when there is no such file.
-    """
-    if isinstance(spec, Mapping):
-        return json.dumps(spec, allow_nan=False).encode(), "application/json"
-    if isinstance(spec, str) and ("\n" in spec or spec.lstrip().startswith("{")):
-        return spec.encode(), "application/yaml"
-    path = Path(spec)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ClientError(f"{path}: {error.strerror}") from None
-    is_json = path.suffix.lower() == ".json"
-    return content, "application/json" if is_json else "application/yaml"

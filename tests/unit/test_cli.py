@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from labpool.cli import main, options, server
 from labpool.cli.exit_codes import MEANINGS, ExitCode
 from labpool.cli.output import duration, print_table, printable
 from labpool.cli.progress import Line, PlainView
-from labpool.client import ApiError, Client, NoService, Snapshot, Trial, Unreachable
+from labpool.client import ApiError, Client, Curves, NoService, Snapshot, Trial, Unreachable
 from labpool.client.records import Experiment, TrialDetail, TrialList
+from tests.support.processes import free_port
 
 TRIAL = {
     "id": 11,
@@ -90,6 +93,36 @@ POOL = {
     "queued_count": 4,
 }
 
+QUEUE = [
+    {
+        "trial": {"id": 12, "owner": "ada", "kind": "train", "model": "mlp", "device": "gpu"},
+        "waiting": "It needs a GPU slot; the pool has none at present.",
+    }
+]
+DATASET = {
+    "name": "spirals",
+    "title": "Spirals",
+    "summary": "Points on spiral arms.",
+    "digest": "abc",
+    "details": {
+        "kind": "vector",
+        "shape": [2],
+        "classes": 2,
+        "license": "CC0-1.0",
+        "source": "generated",
+        "splits": {"seed": 1, "validation": 0.2, "test": 0.2},
+        "parameters": {
+            "examples": {
+                "type": "integer",
+                "default": 2000,
+                "minimum": 50.0,
+                "maximum": 100000.0,
+                "meaning": "How many points.",
+            }
+        },
+    },
+}
+
 
 class FakeClient(Client):
     """A client without a service; a test sets what goes wrong."""
@@ -133,8 +166,10 @@ class FakeClient(Client):
         return TrialList([Trial.model_validate({**TRIAL, "state": self.state})])
 
     def trial(self, trial_id: int) -> TrialDetail:
-        spec = {"model": "lenet5"}
-        return TrialDetail.model_validate({**TRIAL, "spec": spec, "waiting": "two are ahead"})
+        spec = {"model": "lenet5", "parameters": {"units": trial_id}, "name": f"run {trial_id}"}
+        metrics = {"test_accuracy": trial_id / 100, "val_loss": trial_id / 10, "epochs_run": 3}
+        changes = {"id": trial_id, "spec": spec, "metrics": metrics, "waiting": "two are ahead"}
+        return TrialDetail.model_validate({**TRIAL, **changes})
 
     def snapshot(self, experiment_id: int) -> Snapshot:
         return Snapshot(experiment=self._experiment(), trials=self.trials())
@@ -144,6 +179,26 @@ class FakeClient(Client):
 
     def pool(self) -> dict[str, Any]:
         return POOL
+
+    def queue(self, limit: int = 50) -> list[dict[str, Any]]:
+        return QUEUE[:limit]
+
+    def catalog(self) -> dict[str, Any]:
+        return {"datasets": [DATASET]}
+
+    def boards(self) -> list[dict[str, Any]]:
+        return [{"name": "digits", "title": "Digits", **BOARD["board"]}]
+
+    def curves(self, trial_id: int, into: Curves | None = None) -> Curves:
+        curves = Curves(trial_id)
+        points = {"steps": [1, 2, 3], "epochs": [1, 2, 3], "times_s": [0.1, 0.2, 0.3]}
+        val_loss = {**points, "values": [1.5, None, 0.5]}
+        answer = {"reset": True, "fence": 1, "finished": True, "cursor": None}
+        curves.add({**answer, "curves": {"val_loss": val_loss}})
+        return curves
+
+    def log_parts(self, trial_id: int, follow: bool = False) -> Iterator[str]:
+        yield from ("epoch 1\n", "epoch 2\n")
 
     def retry(self, trial_id: int) -> int:
         return 12
@@ -178,7 +233,20 @@ def test_every_command_explains_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("ls",), ("show", "7"), ("show", "11", "--trial"), ("board", "digits"), ("pool",)]
+    "arguments",
+    [
+        ("ls",),
+        ("show", "7"),
+        ("show", "11", "--trial"),
+        ("board",),
+        ("board", "digits"),
+        ("pool",),
+        ("curves", "11"),
+        ("compare", "11", "12"),
+        ("data", "ls"),
+        ("data", "show", "spirals"),
+        ("watch", "7"),
+    ],
 )
 def test_reading_commands_give_json(service: type[FakeClient], arguments: tuple[str, ...]) -> None:
     result = run(*arguments, "--json")
@@ -206,6 +274,72 @@ def test_the_pool_hides_what_is_hidden(service: type[FakeClient]) -> None:
     result = run("pool")
     assert "another user's trial" in result.stdout
     assert "1 of 1 slots busy, 4 trials waiting" in result.stdout
+
+
+def test_the_pool_shows_the_queue_with_reasons(service: type[FakeClient]) -> None:
+    result = run("pool")
+    assert re.search(r"12\s+ada\s+train\s+mlp\s+gpu\s+It needs a GPU slot", result.stdout)
+    assert json.loads(run("pool", "--json").stdout)["queue"] == QUEUE
+
+
+def test_curves_are_sparklines_a_plot_or_csv(service: type[FakeClient]) -> None:
+    assert re.search(r"val_loss\s+3\s+1.5\s+0.5\s+0.5\s+1.5\s+█ ▁", run("curves", "11").stdout)
+    plotted = run("curves", "11", "--name", "val_loss").stdout.splitlines()
+    assert len(plotted) == 13
+    assert plotted[1].lstrip().startswith("1.5 │")
+    assert plotted[10].lstrip().startswith("0.5 │")
+    assert run("curves", "11", "--csv").stdout.splitlines() == [
+        "metric,step,epoch,time_s,value",
+        "val_loss,1,1,0.1,1.5",
+        "val_loss,2,2,0.2,",
+        "val_loss,3,3,0.3,0.5",
+    ]
+
+
+def test_a_curve_that_is_not_there_is_said(service: type[FakeClient]) -> None:
+    result = run("curves", "11", "--name", "loss")
+    assert result.exit_code == ExitCode.NOT_FOUND
+    assert "It has val_loss." in result.stderr
+
+
+def test_compare_shows_what_differs_and_marks_the_best(service: type[FakeClient]) -> None:
+    lines = run("compare", "11", "12").stdout.splitlines()
+    assert lines[0].split() == (
+        ["trial", "state", "parameters.units", "test_accuracy", "val_loss", "epochs_run", "time"]
+    )
+    assert lines[1].split()[:6] == ["11", "succeeded", "11", "0.11", "1.1*", "3"]
+    assert lines[2].split()[:6] == ["12", "succeeded", "12", "0.12*", "1.2", "3"]
+    found = json.loads(run("compare", "11", "12", "--metric", "val_loss", "--json").stdout)
+    assert found["best"] == {"val_loss": [11]}
+    assert found["trials"][0]["differing"] == {"parameters.units": 11}
+
+
+def test_compare_needs_two(service: type[FakeClient]) -> None:
+    result = run("compare", "11", "11")
+    assert result.exit_code == ExitCode.USAGE
+    assert "2 to 200" in result.stderr
+
+
+def test_data_sets_are_listed_and_shown(service: type[FakeClient]) -> None:
+    assert re.search(r"spirals\s+vector\s+2\s+2\s+2000 \(a", run("data", "ls").stdout)
+    shown = run("data", "show", "spirals").stdout
+    assert "60% train, 20% validation, 20% test" in shown
+    assert re.search(r"examples\s+integer\s+2000\s+50\s+100000\s+How many", shown)
+    missing = run("data", "show", "mnist")
+    assert missing.exit_code == ExitCode.NOT_FOUND
+    assert "spirals" in missing.stderr
+
+
+def test_a_log_is_text_or_json_lines(service: type[FakeClient]) -> None:
+    assert run("logs", "11").stdout == "epoch 1\nepoch 2\n"
+    lines = run("logs", "11", "--json").stdout.splitlines()
+    assert json.loads(lines[1]) == {"trial": 11, "text": "epoch 2\n"}
+
+
+def test_watch_prints_the_end_as_json(service: type[FakeClient]) -> None:
+    ((seen),) = json.loads(run("watch", "7", "--json").stdout)
+    assert seen["experiment"]["id"] == 7
+    assert [trial["id"] for trial in seen["trials"]] == [11]
 
 
 def test_show_says_why_a_trial_waits(service: type[FakeClient]) -> None:
@@ -279,6 +413,33 @@ def test_server_commands_become_the_checkouts(monkeypatch: pytest.MonkeyPatch) -
     assert command[1:] == ["-m", "deploy.admin", "user", "add", "ada", "--role", "admin"]
     assert environment["PYTHONPATH"].split(":") == [str(server.CHECKOUT), "/elsewhere"]
     assert environment["PYTHONSAFEPATH"] == "1"
+
+
+def test_the_doctor_is_the_checkouts_with_the_same_options(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(server, "become", lambda *given: started.append(given) or sys.exit(0))
+    run("doctor", "--data-dir", str(tmp_path), "--url", "http://x", "--json")
+    options = ["--data-dir", str(tmp_path), "--url", "http://x", "--json"]
+    assert started == [("doctor", options)]
+    # Even where everything else is missing.
+    monkeypatch.setattr(server, "find_spec", lambda name: None)
+    assert run("doctor").exit_code == 0
+    assert started[1:] == [("doctor", [])]
+
+
+def test_the_doctor_of_a_client_alone_looks_at_the_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(server, "CHECKOUT", tmp_path)
+    monkeypatch.setenv("LABPOOL_URL", f"http://127.0.0.1:{free_port()}")
+    result = run("doctor", "--json")
+    assert result.exit_code == ExitCode.FAILED
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert set(checks) == {"python", "service"}
+    assert checks["service"]["state"] == "problem"
+    assert checks["service"]["mend"] == "labpool up"
 
 
 def test_a_client_alone_says_what_is_missing(

@@ -1,0 +1,109 @@
+"""TensorFlow, the GPUs and pycuda, looked at without loading TensorFlow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from labpool.diagnosis import Finding, note, ok, problem
+
+TENSORFLOW, GPU, PYCUDA = "tensorflow", "gpu", "pycuda"
+TENSORFLOW_NAMES = ("tensorflow", "tensorflow-cpu")
+# What `tensorflow[and-cuda]` brings and plain tensorflow does not.
+CUDA_PACKAGE = "nvidia-cudnn-cu12"
+IMPORT_TIMEOUT_S = 60.0
+WITH_CUDA = ".venv/bin/python -m pip install --require-hashes -r requirements/gpu.lock"
+MEBIBYTE = 1024 * 1024
+
+
+def check_tensorflow(installed: Callable[[str], str] = version) -> Finding:
+    """Which TensorFlow is installed, by its metadata."""
+    for name in TENSORFLOW_NAMES:
+        found = _version(name, installed)
+        if found is not None:
+            keras = _version("keras", installed) or "no Keras"
+            return ok(TENSORFLOW, f"{name} {found}, Keras {keras}")
+    says = "It is not installed: this machine can run benchmarks, but train nothing."
+    return problem(TENSORFLOW, says, "make setup")
+
+
+def check_gpus(library: Any = None) -> list[Finding]:
+    """The GPUs that NVIDIA's management library sees, and what they need to be of use."""
+    library = library or _nvml()
+    if library is None:
+        mend = "make setup"
+        return [problem(GPU, "nvidia-ml-py is not installed, so GPUs cannot be found.", mend)]
+    try:
+        library.nvmlInit()
+    except library.NVMLError as error:
+        return [_no_driver(error), _check_pycuda(has_gpu=False)]
+    try:
+        names = [_described(library, index) for index in range(library.nvmlDeviceGetCount())]
+        driver = library.nvmlSystemGetDriverVersion()
+    except library.NVMLError as error:
+        mend = "nvidia-smi        (says more; a restart of the machine often helps)"
+        return [problem(GPU, f"The driver does not answer: {error}.", mend)]
+    finally:
+        library.nvmlShutdown()
+    if not names:
+        return [note(GPU, f"none; driver {driver} sees no device"), _check_pycuda(has_gpu=False)]
+    findings = [ok(GPU, f"{', '.join(names)}; driver {driver}")]
+    if _version(CUDA_PACKAGE, version) is None:
+        says = "TensorFlow has no CUDA libraries here, so training would not use the GPU."
+        findings.append(problem(TENSORFLOW, says, WITH_CUDA))
+    return [*findings, _check_pycuda(has_gpu=True)]
+
+
+def _no_driver(error: Exception) -> Finding:
+    if type(error).__name__ in ("NVMLError_LibraryNotFound", "NVMLError_DriverNotLoaded"):
+        return note(GPU, "none: no NVIDIA driver. Trials run on the CPU.")
+    return note(GPU, f"none can be used: {error}. Trials run on the CPU.", "nvidia-smi")
+
+
+def _check_pycuda(has_gpu: bool) -> Finding:
+    if find_spec("pycuda") is None:
+        if not has_gpu:
+            return note(PYCUDA, "not installed; without a GPU nothing needs it")
+        says = "It is not installed: CUDA benchmarks cannot run on this machine's GPUs."
+        return problem(PYCUDA, says, f"{WITH_CUDA}        (needs a compiler)")
+    # In a process of its own: it must not share one with TensorFlow, nor end this one.
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "import pycuda.driver"],
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_TIMEOUT_S,
+            check=False,
+        )
+        reason = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+    except subprocess.TimeoutExpired:
+        reason = [f"no end after {IMPORT_TIMEOUT_S:g} s"]
+    if not reason:
+        return ok(PYCUDA, f"pycuda {_version('pycuda', version)}")
+    says = f"It is installed and cannot be imported: {reason[0]}"
+    if not has_gpu:
+        return note(PYCUDA, f"{says}. Without a GPU nothing needs it.")
+    return problem(PYCUDA, says, "nvidia-smi        (is the driver well?)\n" + WITH_CUDA)
+
+
+def _described(library: Any, index: int) -> str:
+    handle = library.nvmlDeviceGetHandleByIndex(index)
+    name = library.nvmlDeviceGetName(handle)
+    memory_mb = library.nvmlDeviceGetMemoryInfo(handle).total // MEBIBYTE
+    return f"{name} ({memory_mb} MiB)"
+
+
+def _nvml() -> Any:
+    return import_module("pynvml") if find_spec("pynvml") is not None else None
+
+
+def _version(name: str, installed: Callable[[str], str]) -> str | None:
+    try:
+        return installed(name)
+    except PackageNotFoundError:
+        return None

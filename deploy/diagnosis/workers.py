@@ -1,0 +1,100 @@
+"""What the database knows: workers, slots, the artifact store, and trials that wait in vain."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sqlalchemy import func, select
+
+from db.artifacts import read_store_id
+from db.clock import db_now
+from db.engine import Database
+from db.models import Slot, Trial, Worker
+from db.states import SlotState, TrialState
+from db.waiting import Waiting
+from db.workers import alive, bound_store
+from labpool.diagnosis import Finding, note, ok, problem
+from labpool.settings import Settings
+
+WORKERS, STORE, QUEUE = "workers", "artifact store", "queue"
+START_ONE = "labpool worker        (on the machine that is to work for the pool)"
+
+
+def check_workers(database: Database, is_up: bool) -> list[Finding]:
+    """Who works for the pool, who fell silent, and which slots are out of use."""
+    with database.snapshot() as session:
+        now = session.execute(select(db_now())).scalar_one()
+        living = session.scalars(select(Worker).where(alive())).all()
+        silent = session.scalars(
+            select(Worker).where(Worker.stopped_at.is_(None), ~alive()).order_by(Worker.seen_at)
+        ).all()
+        slots = session.scalars(
+            select(Slot).join(Worker, Worker.id == Slot.worker_id).where(alive())
+        ).all()
+    findings = []
+    if living:
+        ready = Counter(slot.device for slot in slots if slot.state is SlotState.READY)
+        shown = ", ".join(f"{count} {device.upper()}" for device, count in sorted(ready.items()))
+        hosts = ", ".join(sorted({worker.host for worker in living}))
+        findings.append(ok(WORKERS, f"{len(living)} alive on {hosts}; slots ready: {shown or 0}"))
+    elif is_up:
+        says = "None is alive, though the service runs."
+        findings.append(problem(WORKERS, says, f"labpool pool\n{START_ONE}"))
+    else:
+        findings.append(note(WORKERS, "none is alive", "labpool up"))
+    if living and silent:
+        says = "; ".join(
+            f"{worker.host}, process {worker.pid}, was last heard of {now - worker.seen_at:.0f} s "
+            "ago"
+            for worker in silent[-3:]
+        )
+        findings.append(note(WORKERS, f"{len(silent)} fell silent: {says}", START_ONE))
+    findings += [
+        problem(
+            WORKERS,
+            f"Slot {slot.name} is quarantined: {slot.reason or 'no reason recorded'}",
+            "Restart that machine's worker when the device is well again",
+        )
+        for slot in slots
+        if slot.state is SlotState.QUARANTINED
+    ]
+    return findings
+
+
+def check_store(database: Database, settings: Settings) -> Finding:
+    """Whether the artifact folder here is the one that the pool's results are in."""
+    folder = settings.artifacts_dir
+    here = read_store_id(folder)
+    with database.snapshot() as session:
+        bound = bound_store(session)
+    if bound is None:
+        return note(STORE, f"{folder}; no worker has used the pool yet")
+    if here is None:
+        says = f"{folder} is no artifact store, and the pool has one with the id {bound}."
+    elif here != bound:
+        says = f"{folder} has the id {here}, the pool's store the id {bound}."
+    else:
+        return ok(STORE, f"{folder}, id {here[:12]}")
+    return problem(STORE, says, "export LABPOOL_STORE_DIR=…        (the pool's shared folder)")
+
+
+def check_queue(database: Database) -> list[Finding]:
+    """Trials that wait for something the pool does not have, told once a kind."""
+    with database.snapshot() as session:
+        waiting = Waiting(session)
+        # One of each kind says it for all of them.
+        kinds = session.execute(
+            select(func.min(Trial.id), func.count())
+            .where(Trial.state == TrialState.QUEUED, Trial.held.is_(False))
+            .group_by(Trial.device, Trial.kind, Trial.code_digest, Trial.data_digest)
+        ).all()
+        total = sum(count for _, count in kinds)
+        findings = []
+        for trial_id, count in sorted((first, count) for first, count in kinds):
+            lacking = waiting.lacking(session.get_one(Trial, trial_id))
+            if lacking is not None:
+                trials = f"Trial {trial_id}" + (f" and {count - 1} more" if count > 1 else "")
+                verb = "wait" if count > 1 else "waits"
+                mend = f"labpool pool\nlabpool cancel {trial_id} --trial        (or add a machine)"
+                findings.append(problem(QUEUE, f"{trials} {verb} in vain. {lacking}", mend))
+    return findings or [ok(QUEUE, f"{total} trials wait" if total else "empty")]

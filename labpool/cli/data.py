@@ -1,0 +1,109 @@
+"""`labpool data`: the data sets of the catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from labpool.cli.options import connect, json_option, url_option
+from labpool.cli.output import number, print_json, print_table, printable
+from labpool.client import NotThere
+
+
+@click.group("data")
+def data() -> None:
+    """List the data sets of the catalog, or show one."""
+
+
+@data.command("ls")
+@url_option
+@json_option
+def data_ls(url: str | None, as_json: bool) -> None:
+    """List the data sets."""
+    with connect(url) as client:
+        found = client.catalog()["datasets"]
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("name", "kind", "shape", "classes", "examples", "licence", "title"),
+        (
+            (
+                entry["name"],
+                entry["details"]["kind"],
+                shape_of(entry),
+                count_of(entry, "classes"),
+                count_of(entry, "examples"),
+                entry["details"]["license"],
+                entry["title"],
+            )
+            for entry in found
+        ),
+    )
+
+
+@data.command("show")
+@click.argument("name")
+@url_option
+@json_option
+def data_show(name: str, url: str | None, as_json: bool) -> None:
+    """Show data set NAME with its source, its split and its parameters."""
+    with connect(url) as client:
+        found = {entry["name"]: entry for entry in client.catalog()["datasets"]}
+    if name not in found:
+        raise NotThere(f"The catalog's data sets are {', '.join(found) or 'none'}, not {name!r}.")
+    if as_json:
+        print_json(found[name])
+    else:
+        _print_dataset(found[name])
+
+
+def shape_of(entry: dict[str, Any]) -> str:
+    """28 × 28 × 1"""
+    return " × ".join(str(length) for length in entry["details"]["shape"])
+
+
+def count_of(entry: dict[str, Any], name: str) -> str:
+    """How many classes or examples; `2000 (a parameter)` where a spec may choose."""
+    details = entry["details"]
+    if name in details["parameters"]:
+        return f"{details['parameters'][name]['default']} (a parameter)"
+    return str(details.get(name) or "-")
+
+
+def _print_dataset(entry: dict[str, Any]) -> None:
+    details = entry["details"]
+    splits = details["splits"]
+    train = 1 - splits["validation"] - splits["test"]
+    facts = {
+        "kind": details["kind"],
+        "shape": shape_of(entry),
+        "classes": count_of(entry, "classes"),
+        "examples": count_of(entry, "examples"),
+        "split": f"{train:.0%} train, {splits['validation']:.0%} validation, "
+        f"{splits['test']:.0%} test, by seed {splits['seed']}",
+        "licence": details["license"],
+        "source": details["source"],
+        "digest": entry["digest"],
+    }
+    print(f"{printable(entry['name'])}: {printable(entry['title'])}")
+    print(f"{printable(entry['summary'])}\n")
+    for label, text in facts.items():
+        print(f"{label:9} {printable(text)}")
+    if details["parameters"]:
+        print("\nparameters, given in a spec as dataset_parameters:")
+        print_table(
+            ("name", "type", "default", "from", "to", "meaning"),
+            (
+                (
+                    name,
+                    item["type"],
+                    item["default"],
+                    number(item.get("minimum"), 10),
+                    number(item.get("maximum"), 10),
+                    item.get("meaning"),
+                )
+                for name, item in details["parameters"].items()
+            ),
+        )
