@@ -3,62 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from api.charts.colours import look_of
 from api.context import services
+from api.pages.commands import Command, submit_command
+from api.pages.curves import MOST_OVERLAID, ChartSet, chosen_metric, overlaid_curves
+from api.pages.eta import remaining_s
+from api.pages.filters import pretty_yaml
 from api.pages.frame import page
-from api.paging import decode_cursor, encode_cursor
+from api.pages.overview import overview_of
+from api.pages.trial_table import trial_table
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import may_change, require_change, visible_experiment
 from db.commands import cancel_experiment
 from db.models import Experiment, Trial, User
-from db.reads.curves import latest_values
+from db.reads.curve_sets import curves_of_many, metric_names
+from db.reads.experiments import ExperimentRow
 from db.reads.trials import TrialFilter, TrialRow, trials_of_experiment
 from db.states import TrialState
 from db.waiting import Waiting
 
 pages = Blueprint("experiment_pages", __name__)
 
-_TRIALS_PER_PAGE = 100
-# The first of these that a trial has are shown; the others stand on the trial's own page.
-_SHOWN_METRICS = (
-    "test_accuracy", "val_accuracy", "loss", "median_ms", "gflop_s", "gb_s",
-)  # fmt: skip
+# More than the largest sweep, and a retry of each of its trials.
+_MOST_TRIALS = 5000
 
 
 @pages.get("/experiments/<row:experiment_id>")
 @allow("member")
 def show_experiment(experiment_id: int) -> Response:
-    cursor = decode_cursor(request.args.get("cursor"), (int,))
-    after = int(cursor[0] or 0) if cursor else None
     with services().database.snapshot() as session:
         experiment = visible_experiment(session, experiment_id)
         wanted = TrialFilter(experiment_id=experiment_id)
-        rows = trials_of_experiment(session, wanted, after, _TRIALS_PER_PAGE + 1)
-        shown = rows[:_TRIALS_PER_PAGE]
-        waiting = _reasons(session, shown)
-        values = {row.id: _values(session, row) for row in shown}
-    more = len(rows) > len(shown)
+        trials = trials_of_experiment(session, wanted, None, _MOST_TRIALS)
+        table = trial_table(session, trials)
+        waiting = _reasons(session, table.rows)
+        curves = _curves(session, table.rows)
     return page(
         "experiment.html",
         section="Experiments",
         title=f"Experiment {experiment.id}",
-        experiment=experiment,
-        rows=shown,
-        values=values,
-        varied=_in_order(row.varied for row in shown),
-        metrics=_metric_columns(values.values()),
-        waiting=waiting,
-        may_change=may_change(me(), experiment.owner_id),
+        topics=[f"experiment:{experiment.id}"],
         finished=experiment.finished,
-        next_url=_with_cursor(encode_cursor([shown[-1].number])) if more else None,
-        first_url=_with_cursor(None) if cursor else None,
+        experiment=experiment,
+        overview=overview_of(trials, services().catalog),
+        table=table,
+        looks={row.id: look_of(row.id) for row in table.rows},
+        remaining={row.id: remaining_s(row) for row in table.rows},
+        waiting=waiting,
+        curves=curves,
+        may_change=may_change(me(), experiment.owner_id),
+        commands=_commands(experiment),
+        spec_text=pretty_yaml(experiment.spec),
+        permalink=f"{request.host_url}experiments/{experiment.id}",
     )
 
 
@@ -76,37 +78,36 @@ def cancel_the_experiment(experiment_id: int) -> BaseResponse:
     return redirect(f"/experiments/{experiment_id}", code=303)
 
 
-def _with_cursor(cursor: str | None) -> str:
-    pairs = [
-        (name, value)
-        for name, value in request.args.items(multi=True)
-        if name not in ("cursor", "fragment") and value
-    ]
-    if cursor is not None:
-        pairs.append(("cursor", cursor))
-    return f"{request.path}?{urlencode(pairs)}" if pairs else request.path
+def _curves(session: Session, rows: Sequence[TrialRow]) -> ChartSet | None:
+    """The chosen metric of the first trials of the table that have begun."""
+    begun = [row for row in rows if row.fence]
+    drawn = begun[:MOST_OVERLAID]
+    ids = [row.id for row in drawn]
+    metrics = metric_names(session, ids)
+    metric = chosen_metric(metrics)
+    if metric is None:
+        return None
+    found = curves_of_many(session, ids, [metric])
+    curves = {trial_id: of_trial[metric] for trial_id, of_trial in found.items()}
+    note = ""
+    if len(begun) > len(drawn):
+        note = f"The first {len(drawn)} trials of the table below, in its order."
+    return overlaid_curves(drawn, curves, metric, metrics, note)
 
 
-def _reasons(session: Session, rows: Sequence[TrialRow]) -> dict[int, str]:
+def _commands(experiment: ExperimentRow) -> list[Command]:
+    first = (
+        Command("show", "Show it", f"labpool show {experiment.id}")
+        if experiment.finished
+        else Command("watch", "Watch it", f"labpool watch {experiment.id}")
+    )
+    return [first, Command("again", "Submit the same again", submit_command(experiment.spec))]
+
+
+def _reasons(session: Session, rows: Sequence[TrialRow]) -> Mapping[int, str]:
     queued = [row.id for row in rows if row.state in (TrialState.QUEUED, TrialState.PAUSED)]
     if not queued:
         return {}
     pool = Waiting(session)
     found = ((row_id, pool.why(session.get_one(Trial, row_id))) for row_id in queued)
     return {row_id: why for row_id, why in found if why}
-
-
-def _values(session: Session, row: TrialRow) -> Mapping[str, Any]:
-    """The result's metrics, or what a running trial has reached."""
-    if row.metrics or row.state == TrialState.QUEUED or row.fence == 0:
-        return row.metrics
-    return latest_values(session, row.id, row.fence)
-
-
-def _in_order(mappings: Any) -> list[str]:
-    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
-
-
-def _metric_columns(values: Any) -> list[str]:
-    found = set(_in_order(values))
-    return [name for name in _SHOWN_METRICS if name in found]

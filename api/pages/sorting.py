@@ -35,7 +35,7 @@ class Sorting:
         pairs = [
             (name, value)
             for name, value in request.args.items(multi=True)
-            if name not in ("sort", "fragment", "cursor")
+            if name not in ("sort", "fragment", "charts", "cursor", "page")
         ]
         if wanted != self.default:
             pairs.append(("sort", wanted))
