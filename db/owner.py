@@ -108,17 +108,31 @@ def _note_progress(
 
 
 def note_started(
-    session: Session, trial_id: int, fence: int, environment: Mapping[str, Any]
+    session: Session,
+    trial_id: int,
+    fence: int,
+    environment: Mapping[str, Any],
+    progress: Progress | None = None,
 ) -> None:
-    """Keep what the attempt runs on: versions, device, threads, revision."""
+    """Keep what the attempt runs on (versions, device, threads), and how much there is to do."""
     trial = transitions.own(session, trial_id, fence)
     _attempt(session, trial).environment = storable(dict(environment))
+    if progress is not None:
+        _note_progress(session, trial_id, fence, *progress)
 
 
-def record_metrics(session: Session, trial_id: int, fence: int, chunks: Sequence[Chunk]) -> None:
-    """Append to the attempt's curves."""
+def record_metrics(
+    session: Session,
+    trial_id: int,
+    fence: int,
+    chunks: Sequence[Chunk],
+    progress: Progress | None = None,
+) -> None:
+    """Append to the attempt's curves, and say how far it is."""
     transitions.own(session, trial_id, fence)
     _add_chunks(session, trial_id, fence, chunks)
+    if progress is not None:
+        _note_progress(session, trial_id, fence, *progress)
 
 
 def record_checkpoint(

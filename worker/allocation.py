@@ -171,7 +171,7 @@ class Allocation:
     # What is done all along
 
     def _next_chore_in_s(self) -> float:
-        waiting = any(attempt.recorder.has_metrics for attempt in self._holding.open)
+        waiting = any(attempt.recorder.has_news for attempt in self._holding.open)
         flush_in_s = self._flush_due_s - self._clock() if waiting else FLUSH_S
         return min(self._holding.lease.due_in_s, flush_in_s, FLUSH_S)
 

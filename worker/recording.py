@@ -69,6 +69,7 @@ class Recorder:
         self._beside = beside
         self._clock = clock
         self._curves = Curves()
+        self._stored_progress: owner.Progress | None = None
         self._tries = 0
         self._taken: set[str] = {LOG_FILE}
         self._artifacts: set[str] = set()
@@ -76,25 +77,30 @@ class Recorder:
 
     def started(self, environment: dict[str, Any], total: float, unit: str) -> None:
         """The trial's code runs; ``environment`` is what it runs in."""
-        self.progress = (0.0, total, unit)
+        progress = self.progress = (0.0, total, unit)
         self._insist(
-            lambda session: owner.note_started(session, self.trial, self.fence, environment)
+            lambda session: owner.note_started(
+                session, self.trial, self.fence, environment, progress
+            )
         )
+        self._stored_progress = progress
 
     def metrics(self, message: Metrics) -> None:
         """Gather points; `flush` stores them."""
         self._curves.add(message)
 
     @property
-    def has_metrics(self) -> bool:
-        """Whether points wait for a `flush`."""
-        return bool(self._curves)
+    def has_news(self) -> bool:
+        """Whether points or progress wait for a `flush`."""
+        return bool(self._curves) or self.progress != self._stored_progress
 
     def flush(self) -> None:
-        """Store the points gathered so far."""
-        chunks = self._chunks()
-        if chunks:
-            self._insist(lambda session: self._add_points(session, chunks))
+        """Store the points gathered so far, and how far the trial is."""
+        if not self.has_news:
+            return
+        chunks, progress = self._chunks(), self.progress
+        self._insist(lambda session: self._add_points(session, chunks, progress))
+        self._stored_progress = progress
 
     def checkpoint(self, message: Checkpoint) -> None:
         """Publish and record a checkpoint, and forget those that it replaces.
@@ -271,8 +277,14 @@ class Recorder:
         except (OSError, LabpoolError) as error:
             logger.warning("%s could not be removed from the store: %s", key, error)
 
-    def _add_points(self, session: Session, chunks: Sequence[owner.Chunk]) -> None:
-        owner.record_metrics(session, self.trial, self.fence, self._unstored(session, chunks))
+    def _add_points(
+        self,
+        session: Session,
+        chunks: Sequence[owner.Chunk],
+        progress: owner.Progress | None = None,
+    ) -> None:
+        unstored = self._unstored(session, chunks)
+        owner.record_metrics(session, self.trial, self.fence, unstored, progress)
 
     def _insist(self, work: Callable[[Session], T]) -> T:
         self._tries = 0

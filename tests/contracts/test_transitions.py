@@ -58,6 +58,28 @@ def test_it_works(database: Database, claimed: claims.Claim) -> None:
     assert live_leases(database) == 0
 
 
+def test_progress_is_known_from_the_start_and_full_at_the_end(
+    database: Database, claimed: claims.Claim
+) -> None:
+    [work] = claimed.trials
+
+    def progress() -> tuple[float, float | None, str | None]:
+        with database.snapshot() as session:
+            row = trial(session, work.trial_id)
+            return row.progress_done, row.progress_total, row.progress_unit
+
+    assert progress() == (0, None, None)
+    with database.transaction() as session:
+        owner.note_started(session, work.trial_id, work.fence, {}, (0.0, 8.0, "epoch"))
+    assert progress() == (0, 8, "epoch")
+    with database.transaction() as session:
+        owner.record_metrics(session, work.trial_id, work.fence, [], (5.0, 8.0, "epoch"))
+    assert progress() == (5, 8, "epoch")
+    with database.transaction() as session:
+        owner.succeed(session, work.trial_id, work.fence, {}, {})
+    assert progress() == (8, 8, "epoch")
+
+
 ENDS: dict[str, Callable[..., None]] = {
     "succeed": lambda session, work: owner.succeed(session, work.trial_id, work.fence, {}, {}),
     "fail": lambda session, work: owner.fail(session, work.trial_id, work.fence, "internal", "x"),

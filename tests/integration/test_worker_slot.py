@@ -184,6 +184,28 @@ def test_a_long_log_loses_its_middle(
     assert "epoch 3" in text
 
 
+def test_progress_does_not_wait_for_a_heartbeat(
+    database: Database, catalog: Catalog, settings: Settings
+) -> None:
+    short, long = (
+        submit(database, catalog, behaving(seed_of(behaviour)))[0]
+        for behaviour in (fake_runner.well, fake_runner.goes_on)
+    )
+    with running_pool(
+        settings.model_copy(update={"beat_s": 3600.0, "lease_ttl_s": 7200.0})
+    ) as pool:
+        [done] = wait_for_end(database, short)
+        assert done.state is TrialState.SUCCEEDED, done.reason
+        assert (done.progress_done, done.progress_total, done.progress_unit) == (3, 3, "epoch")
+        wait_until(lambda: trial(database, long).progress_done > 1, "progress")
+        seen = trial(database, long).progress_done
+        wait_until(lambda: trial(database, long).progress_done > seen, "more progress")
+        assert trial(database, long).progress_total == 1e6
+        _cancel(database, long)
+        pool.ring()
+        wait_for_end(database, long)
+
+
 def test_cancel_stops_a_running_trial(
     database: Database, catalog: Catalog, settings: Settings
 ) -> None:
