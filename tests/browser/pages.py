@@ -33,6 +33,12 @@ PAGES = {
     "trial_benchmark": PageOf(lambda filled: f"/trials/{filled.benchmark}"),
     "trial_waiting": PageOf(lambda filled: f"/trials/{filled.waiting}"),
     "trial_failed": PageOf(lambda filled: f"/trials/{filled.failed}"),
+    "trials": PageOf(lambda _: "/trials"),
+    "submit": PageOf(lambda _: "/submit?kind=train&model=lenet5"),
+    "submit_sweep": PageOf(lambda filled: f"/submit?from=experiment:{filled.sweep}", user="ada"),
+    "submit_benchmark": PageOf(lambda _: "/submit?kind=benchmark"),
+    "account": PageOf(lambda _: "/account"),
+    "users": PageOf(lambda _: "/users", user="ada"),
     "pool": PageOf(lambda _: "/pool"),
     "missing": PageOf(lambda _: "/trials/999999", status=404),
 }
