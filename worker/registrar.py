@@ -69,7 +69,7 @@ class Registrar:
             self._sign_off()
 
     def _register(self) -> None:
-        info, slots = self._info(), self._slots()
+        info, slots, told = self._info(), self._slots(), False
         while not self._stopping.is_set():
             try:
                 self._host.database.attempt(lambda: migrate.check(self._database))
@@ -79,7 +79,9 @@ class Registrar:
             except DatabaseAway:
                 pass
             except DatabaseOlder as error:
-                logger.warning("%s Waiting for that.", error)
+                if not told:
+                    logger.warning("%s Waiting for that.", error)
+                told = True
             else:
                 self._registered = True
                 self._enrol(

@@ -16,11 +16,14 @@ from db.bell import Bell
 from db.engine import Database
 from db.models import Checkpoint, MetricChunk, Result, Worker
 from db.states import Outcome, TrialState
-from deploy.process_table import descendants
+from deploy.process_table import descendants, identify
 from labpool.catalog import Catalog
 from labpool.settings import CHECKOUT
 from tests.support.processes import Processes, assert_gone
 from tests.support.slots import attempts, submit, trial, wait_for_end, wait_for_state, wait_until
+
+# Half a dozen imports of TensorFlow, one after another, on a machine that may have other work.
+pytestmark = pytest.mark.timeout(900)
 
 HOSTILE = CHECKOUT / "tests" / "support" / "catalog"
 SHORT = {"kind": "train", "model": "softmax", "dataset": "digits", "epochs": 3}
@@ -159,8 +162,7 @@ def test_real_crashes_are_told_and_the_slot_goes_on(sqlite_url: str, processes: 
         "exit": ("crashed", "exited with status 7"),
         "segfault": ("crashed", "SIGSEGV (segmentation fault)"),
         "hog": ("out_of_memory", "the limit here is 2,000 MiB"),
-        "hang": ("time_limit", "its time limit of 3 s"),
-        "children": ("time_limit", "its time limit of 3 s"),
+        "children": ("time_limit", "its time limit of 5 s"),
     }
     trials = {
         how: submit(
@@ -170,7 +172,9 @@ def test_real_crashes_are_told_and_the_slot_goes_on(sqlite_url: str, processes: 
                 **SHORT,
                 "model": "hostile",
                 "parameters": {"how": how},
-                "time_limit_s": 3 if how in ("hang", "children") else 600,
+                # Quick to make: the limit must not strike before the harm is done.
+                "dataset": "spirals",
+                "time_limit_s": 5 if how == "children" else 600,
             },
         )[0]
         for how in expected
@@ -180,7 +184,8 @@ def test_real_crashes_are_told_and_the_slot_goes_on(sqlite_url: str, processes: 
         **settings(database, LABPOOL_CATALOG_PATH=str(HOSTILE), LABPOOL_MEMORY_LIMIT_MB="2000")
     )
     worker = processes.worker(environment)
-    wait_for_end(database, *trials.values(), good)
+    for trial_id in (*trials.values(), good):
+        wait_for_end(database, trial_id)
     for how, (kind, words) in expected.items():
         row, [attempt] = trial(database, trials[how]), attempts(database, trials[how])
         assert (row.state, row.reason_kind) == (TrialState.FAILED, kind), (how, row.reason)
@@ -188,6 +193,9 @@ def test_real_crashes_are_told_and_the_slot_goes_on(sqlite_url: str, processes: 
         assert f"about to {how}" in (attempt.log_tail or "")
         if how == "segfault":
             assert "Fatal Python error: Segmentation fault" in (attempt.log_tail or "")
+        if how == "children":
+            child = int((attempt.log_tail or "").split()[-1])
+            assert identify(child) is None
     assert trial(database, good).state is TrialState.SUCCEEDED
     worker.signal(signal.SIGTERM)
     assert worker.wait(60)

@@ -23,7 +23,7 @@ from worker.devices import Device
 from worker.pool import SlotPool
 
 FAKE_RUNNER = (sys.executable, str(CHECKOUT / "tests" / "support" / "fake_runner.py"))
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 DEVICE = Device("cpu", "a processor", 1, ("train", "benchmark"))
 
 

@@ -24,10 +24,8 @@ def build(parameters: Mapping[str, Any], data: DataShape) -> NoReturn:
             hoard = []
             while True:
                 hoard.append(b"x" * 50_000_000)
-        case "hang":
-            # PyDLL keeps the interpreter's lock: no other thread of the runner runs meanwhile.
-            ctypes.PyDLL(None).sleep(1000)
         case "children":
             print(subprocess.Popen(["/bin/sleep", "1000"]).pid, flush=True)
+            # PyDLL keeps the interpreter's lock: no other thread of the runner runs meanwhile.
             ctypes.PyDLL(None).sleep(1000)
     raise AssertionError(how)
