@@ -7,6 +7,7 @@ from flask import Flask
 from api.pages import (
     account,
     boards,
+    compare,
     experiment_list,
     experiments,
     filters,
@@ -22,6 +23,7 @@ from api.pages import (
 
 BLUEPRINTS = (
     boards.pages,
+    compare.pages,
     experiment_list.pages,
     experiments.pages,
     trial_list.pages,

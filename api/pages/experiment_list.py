@@ -13,7 +13,7 @@ from api.context import services
 from api.pages.filters import STATE_ORDER
 from api.pages.frame import page
 from api.pages.lists import PER_PAGE, Column, Filter, ListState, measure, read_state
-from api.pages.measures import HEADLINES, Direction, direction_of
+from api.pages.measures import direction_of
 from api.paging import bad_parameter
 from api.problems import ApiProblem
 from api.schemas.experiments import Kind
@@ -23,6 +23,7 @@ from api.visibility import narrowed_owner_id
 from db.reads.experiment_list import SORTABLE, best_values, experiment_places, experiments_at
 from db.reads.keyset import Place
 from labpool.catalog import Catalog
+from labpool.measures import HEADLINES, Direction
 
 pages = Blueprint("experiment_list_pages", __name__)
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
+from labpool import measures
 from labpool.catalog import Catalog
+from labpool.measures import Direction
 
-Direction = Literal["maximize", "minimize"]
-
-# The results that lists show unless somebody chooses others.
-HEADLINES = ("test_accuracy", "val_accuracy", "median_ms", "gflop_s")
-_LOWER = re.compile(r"(^|_)(loss|error|ms|seconds|s)$|^noise_percent$")
-_HIGHER = re.compile(r"(^|_)accuracy$|^(gflop_s|gb_s|images_per_second)$")
 # What a spec says besides its parameters.
 _NOT_PARAMETERS = frozenset(
     {"kind", "name", "notes", "tags", "model", "kernel", "dataset", "time_limit_s", "stall_limit_s"}
@@ -23,12 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
 def direction_of(name: str, catalog: Catalog) -> Direction | None:
     """Whether more or less of a metric is better; None where nobody says."""
-    for board in catalog.boards.values():
-        if board.metric == name:
-            return board.direction
-    if _HIGHER.search(name):
-        return "maximize"
-    return "minimize" if _LOWER.search(name) else None
+    boards = {board.metric: board.direction for board in catalog.boards.values()}
+    return measures.direction_of(name, boards)
 
 
 def measure_column(text: str) -> str | None:
@@ -55,11 +47,3 @@ def parameters_of(spec: Mapping[str, Any]) -> dict[str, Any]:
 def short_name(path: str) -> str:
     """The last part of a path: `dropout` of `parameters.dropout`."""
     return path.rpartition(".")[2]
-
-
-def best_of(values: Iterable[float], direction: Direction) -> float | None:
-    """The best of some finite values; None where there is none."""
-    found = list(values)
-    if not found:
-        return None
-    return max(found) if direction == "maximize" else min(found)
