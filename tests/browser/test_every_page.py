@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.accessibility import violations
 from tests.browser.chromium import Guard
 from tests.browser.conftest import NARROW, WIDE, Visit
+from tests.browser.looking import focus_is_visible
 from tests.browser.pages import PAGES, PageOf
 from tests.browser.service import Filled, Service
 
@@ -22,6 +23,22 @@ COLOURS = """() => [document.body, document.querySelector("h1")].map((element) =
 TOO_WIDE = """() => [...document.querySelectorAll("body *")]
   .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
   .slice(0, 5).map((element) => element.outerHTML.slice(0, 120))"""
+# What a keyboard should reach; of a group of radio buttons it reaches the chosen one.
+REMEMBER_STOPS = """() => {
+  const query = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+  window.stops = [...document.querySelectorAll(query)].filter((element) =>
+    element.checkVisibility({ visibilityProperty: true }) && !element.matches(":disabled")
+    && !(element.type === "radio" && !element.checked));
+  document.activeElement.blur();
+  return window.stops.length;
+}"""
+STOP = """() => {
+  const index = window.stops.indexOf(document.activeElement);
+  return { index: index < 0 ? null : index, what: document.activeElement.outerHTML.slice(0, 120) };
+}"""
+NOT_REACHED = """(reached) => window.stops
+  .filter((_, index) => !reached.includes(index))
+  .map((element) => element.outerHTML.slice(0, 120))"""
 
 
 @dataclass
@@ -78,6 +95,23 @@ def test_dark_mode_is_another_set_of_colours(opened: Opened) -> None:
     (dark_ground, _), (_, dark_ink) = opened.page.evaluate(COLOURS)
     assert lightness(light_ground) > 200 > 60 > lightness(dark_ground)
     assert lightness(light_ink) < 60 < 200 < lightness(dark_ink)
+
+
+def test_every_control_is_reached_by_keys_and_seen_to_be(opened: Opened) -> None:
+    page = opened.page
+    count = page.evaluate(REMEMBER_STOPS)
+    unseen, reached = [], set()
+    # Once around, from the top; the browser's own frame may be one of the stops.
+    for _ in range(count + 2):
+        page.keyboard.press("Tab")
+        here = page.evaluate(STOP)
+        if here["index"] in reached:
+            break
+        reached.add(here["index"])
+        if here["index"] is not None and not focus_is_visible(page):
+            unseen.append(here["what"])
+    assert unseen == []
+    assert page.evaluate(NOT_REACHED, sorted(reached - {None})) == []
 
 
 def test_every_page_can_be_read_without_javascript(opened: Opened) -> None:

@@ -50,7 +50,7 @@ def test_a_bad_value_is_named_at_its_field_mended_and_submitted(
     expect(page.locator("#field-epochs-problem")).to_contain_text("whole number")
     assert violations(page) == []
     documents = guard.documents
-    page.locator("#submit-button").click()
+    page.locator("#submit-button").press("Enter")
     expect(page.locator("#problems")).to_be_focused()
     page.locator("#problems").get_by_role("link", name="/epochs").click()
     expect(epochs).to_be_focused()
