@@ -29,7 +29,9 @@ class Scale:
     def ticks(self, about: int = 5) -> list[float]:
         """Round values inside the scale, about as many as asked for."""
         if self.kind == "log":
-            return _log_ticks(self.low, self.high)
+            found = _log_ticks(self.low, self.high)
+            # Within less than a decade there may be none or one: an axis needs two to be read.
+            return found if len(found) > 1 else linear_ticks(self.low, self.high, about)
         return linear_ticks(self.low, self.high, about)
 
     def _bend(self, value: float) -> float:

@@ -16,6 +16,7 @@ _NAMED = {
     "gflop_s": ("throughput", "GFLOP/s"),
     "gb_s": ("bandwidth", "GB/s"),
     "images_per_second": ("training speed", "images/s"),
+    "train_seconds": ("training time", "s"),
 }
 _ENDINGS = {"_ms": "ms", "_seconds": "s", "_s": "s", "_percent": "%"}
 # The order in which results are read; whatever else a trial measured follows.
@@ -83,7 +84,8 @@ def origin_of(trial: TrialRow, attempts: Sequence[AttemptRow]) -> list[tuple[str
     pairs: list[tuple[str, Any]] = [("catalog digest", trial.code_digest)]
     if trial.data_digest:
         pairs.append(("data digest", trial.data_digest))
-    pairs += [(words(name), value) for name, value in environment.items()]
+    known = {name: value for name, value in environment.items() if value is not None}
+    pairs += [(words(name), value) for name, value in known.items()]
     if isinstance(versions, Mapping):
         pairs += [(str(name), value) for name, value in versions.items()]
     return pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +104,7 @@ def show_trial(trial_id: int) -> Response:
         artifacts=artifacts,
         pictures=[row for row in artifacts if pictures.is_picture(row)],
         commands=_commands(trial),
-        spec_text=pretty_yaml(trial.spec),
+        spec_text=pretty_yaml(_said(trial.spec)),
         permalink=f"{request.host_url}trials/{trial.id}",
     )
 
@@ -164,12 +165,17 @@ def _log_panel(trial: TrialRow, attempts: list[AttemptRow]) -> LogPanel:
     return LogPanel("", note, 0)
 
 
+def _said(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec without what it leaves open."""
+    return {name: value for name, value in spec.items() if value not in (None, "", [], {})}
+
+
 def _commands(trial: TrialRow) -> list[Command]:
     follow = "" if trial.finished else " --follow"
     return [
         Command("show", "Show it", f"labpool show {trial.id} --trial"),
         Command("log", "Read its log", f"labpool logs {trial.id}{follow}"),
-        Command("again", "Submit the same again", submit_command(trial.spec)),
+        Command("again", "Submit the same again", submit_command(_said(trial.spec))),
     ]
 
 

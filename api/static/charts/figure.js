@@ -97,7 +97,7 @@ export class Figure {
         label(tick)));
     }
     const whole = this.xScale.high - this.xScale.low >= 2 && this.options.xLabel !== "time (s)";
-    for (const tick of this.xScale.ticks(Math.max(3, Math.round(width / 110)))) {
+    for (const tick of this.xScale.ticks(Math.max(4, Math.round(width / 90)))) {
       if (whole && !Number.isInteger(tick)) continue;
       parts.push(svg("text", { class: "tick", x: this.xScale.position(tick).toFixed(1), y: bottom + 16,
         "text-anchor": "middle" }, label(tick)));
@@ -133,7 +133,7 @@ export class Figure {
     const said = [];
     for (const line of this.lines) {
       const i = x === null ? lastFinite(line.ys) : nearest(line.xs, x);
-      const y = i < 0 ? null : line.smooth[i];
+      const y = i < 0 ? null : (x === null ? line.ys : line.smooth)[i];
       line.value.textContent = i < 0 ? "–" : Number.isFinite(y) ? label(y) : "NaN";
       said.push(`${line.name} ${line.value.textContent}`);
       if (x !== null && Number.isFinite(y) && !(this.yScale.isLog && y <= 0)) this.#dot(line, line.xs[i], y);
@@ -143,7 +143,8 @@ export class Figure {
       const at = this.xScale.position(x).toFixed(1);
       this.pointer.prepend(svg("line", { x1: at, x2: at, y1: ROOM.top, y2: this.height - ROOM.bottom }));
     }
-    const where = x === null ? "newest values" : `${xLabel} ${label(x)}`;
+    const smooth = this.options.smooth > 0 ? ", smoothed" : "";
+    const where = x === null ? "newest values" : `${xLabel} ${label(x)}${smooth}`;
     this.title.textContent = x === null ? this.chart.title : `${this.chart.title} · ${where}`;
     this.plot.setAttribute("aria-label", `${this.chart.title}: arrow keys read values`);
     this.plot.setAttribute("aria-valuetext", `${where}: ${said.slice(0, 8).join(", ")}`);

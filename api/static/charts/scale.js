@@ -15,7 +15,8 @@ export class Scale {
   }
 
   ticks(about) {
-    return this.isLog ? logTicks(this.low, this.high) : linearTicks(this.low, this.high, about);
+    const found = this.isLog ? logTicks(this.low, this.high) : [];
+    return found.length > 1 ? found : linearTicks(this.low, this.high, about);
   }
 }
 
@@ -80,7 +81,8 @@ function digits(value, count) {
 export function label(value) {
   const size = Math.abs(value);
   if (size === 0) return "0";
-  if (size < 1e-3 || size >= 1e9) return value.toExponential(1).replace(/\.0e/, "e").replace("e+", "e");
+  if (size >= 1e-4 && size < 1e-3) return digits(value, 2);
+  if (size < 1e-4 || size >= 1e9) return value.toExponential(1).replace(".0e", "e").replace("e+", "e");
   if (size >= 1e6) return `${digits(value / 1e6, 4)}M`;
   if (size >= 1e4) return `${digits(value / 1e3, 4)}k`;
   return digits(value, 4);
