@@ -10,13 +10,13 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 
 from api.problems import ApiProblem, FieldError, from_spec_error, from_validation_error
-from labpool.errors import SpecError, pointer
+from labpool.errors import Problem, SpecError, pointer
 from labpool.reading import read_spec
 
 _JSON = frozenset({"application/json"})
 _YAML = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 # A mebibyte of YAML takes PyYAML a quarter of a minute, as JSON half a second.
-_MOST_YAML_BYTES = 128 * 1024
+MOST_YAML_BYTES = 128 * 1024
 _MOST_NAMES = 200
 _MOST_ITEMS = 1000
 Body = TypeVar("Body", bound=BaseModel)
@@ -33,11 +33,11 @@ def spec_from_body() -> tuple[dict[str, Any], str]:
     """
     form = _spec_format()
     data = read_body()
-    if form == "yaml" and len(data) > _MOST_YAML_BYTES:
+    if form == "yaml" and len(data) > MOST_YAML_BYTES:
         raise ApiProblem(
             413,
             "body-too-large",
-            f"A spec in YAML may have {_MOST_YAML_BYTES // 1024} KiB. Send a larger one as JSON.",
+            f"A spec in YAML may have {MOST_YAML_BYTES // 1024} KiB. Send a larger one as JSON.",
         )
     if not data.strip():
         raise ApiProblem(400, "empty-body", "The request has no body. Send a spec.")
@@ -65,7 +65,15 @@ def read_body() -> bytes:
 
 
 def refuse_excess(spec: object) -> None:
-    """Raise ApiProblem 422 for tables and lists that no spec needs, before anything is looked up.
+    """Raise ApiProblem 422 for tables and lists that no spec needs, before anything is looked up."""
+    found = excess_of(spec)
+    if found is not None:
+        error = FieldError(detail=found.message, pointer=found.pointer)
+        raise ApiProblem(422, "invalid-spec", "The spec has a problem.", errors=[error])
+
+
+def excess_of(spec: object) -> Problem | None:
+    """The first table or list in `spec` that is larger than any spec needs.
 
     The catalog is asked about each name, so a body of nothing but wrong names would take seconds.
     """
@@ -80,12 +88,10 @@ def refuse_excess(spec: object) -> None:
             continue
         if len(inner) > most:
             what = "names" if isinstance(value, dict) else "values"
-            error = FieldError(
-                detail=f"holds {len(inner)} {what}; at most {most} are read.",
-                pointer=pointer(*path),
-            )
-            raise ApiProblem(422, "invalid-spec", "The spec has a problem.", errors=[error])
+            message = f"holds {len(inner)} {what}; at most {most} are read."
+            return Problem(pointer(*path), message)
         waiting.extend(inner)
+    return None
 
 
 def _spec_format() -> Literal["json", "yaml"]:

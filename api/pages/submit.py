@@ -18,7 +18,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from api.bodies import digest_of
+from api.bodies import MOST_YAML_BYTES, digest_of, excess_of
 from api.context import services
 from api.forms.build import KINDS, SpecForm, build
 from api.forms.changes import start, with_base_kind, with_entry, with_kind
@@ -120,7 +120,7 @@ def submit_the_spec() -> BaseResponse:
 def show_fields() -> Response:
     """The fields for a spec, for the page's script; first changed as the form may ask."""
     try:
-        data = read_spec(_typed(), "yaml")
+        data = _parsed(_typed())
     except SpecError as error:
         raise from_spec_error(error) from error
     data = _changed(data if isinstance(data, dict) else {})
@@ -168,7 +168,7 @@ def _typed() -> str:
 def _read(text: str) -> Reading:
     parts = services()
     try:
-        data = read_spec(text, "yaml")
+        data = _parsed(text)
     except SpecError as error:
         return Reading(text, problems=error.problems)
     known = data if isinstance(data, dict) else None
@@ -177,6 +177,18 @@ def _read(text: str) -> Reading:
     except SpecError as error:
         return Reading(text, known, problems=error.problems)
     return Reading(text, known, planned)
+
+
+def _parsed(text: str) -> Any:
+    """The data in `text`, within the bounds that the API has for a spec. Raises SpecError."""
+    if len(text.encode("utf-8", "surrogatepass")) > MOST_YAML_BYTES:
+        message = f"is longer than the {MOST_YAML_BYTES // 1024} KiB that a form may have."
+        raise SpecError([Problem("", message, "Send it as JSON with: labpool submit FILE")])
+    data = read_spec(text, "yaml")
+    excess = excess_of(data)
+    if excess is not None:
+        raise SpecError([excess])
+    return data
 
 
 def _refused(reading: Reading, error: Exception) -> Reading:

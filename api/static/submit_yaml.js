@@ -37,7 +37,7 @@ export function flow(value) {
 
 function fitsLine(key, value) {
   return !ALWAYS_BLOCK.has(key) && !Object.values(value).some(isTable)
-    && flow(value).length <= LONGEST_FLOW;
+    && [...flow(value)].length <= LONGEST_FLOW;
 }
 
 function readsWellAsLines(text) {

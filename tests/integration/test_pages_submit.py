@@ -435,3 +435,22 @@ def test_signed_out_one_is_sent_to_sign_in_and_back(quick_api: Api) -> None:
 
 def test_the_page_is_in_the_navigation(quick_api: Api) -> None:
     assert '<a href="/submit">Submit</a>' in quick_api.browser().get("/").text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: " + "x" * 140_000, "is longer than the 128 KiB"),
+        ("\n".join(f"k{n}: 1" for n in range(300)), "holds 300 names; at most 200 are read."),
+        (f"kind: train\ntags: [{', '.join('a' * 2000)}]", "holds 2000 values"),
+    ],
+    ids=["long", "wide", "many"],
+)
+def test_a_text_made_to_be_slow_is_refused(quick_api: Api, text: str, said: str) -> None:
+    browser = quick_api.browser()
+    answer = send(browser, text)
+
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert text_on(answer.text) == text
+    assert fields_for(browser, text).status_code == 422
