@@ -103,6 +103,20 @@ class DatabaseUnreachable(DeployError):
         )
 
 
+class DatabaseFileUnusable(DeployError):
+    """The database's file cannot be used."""
+
+    permanent = False
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path}: {reason}.\n"
+            "Look whether its disk is full (`df -h`) or mounted read-only, and whose it is "
+            "(`ls -l`), then start again;\nor choose another folder with --data-dir or "
+            "LABPOOL_DATA_DIR."
+        )
+
+
 class CheckoutMissing(DeployError):
     """A part of the server cannot be imported."""
 

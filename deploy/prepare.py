@@ -15,7 +15,7 @@ from db.migrate import check, upgrade
 from db.models import User, Worker
 from db.users import add_user, authenticate, find_user, issue_token, list_users
 from deploy.data_folder import read_json, write_private_json
-from deploy.errors import DatabaseUnreachable
+from deploy.errors import DatabaseFileUnusable, DatabaseUnreachable, DeployError
 from labpool.settings import Settings
 
 LOCAL_USER = "local"
@@ -25,10 +25,15 @@ SIGN_IN_LIFETIME_S = 600.0
 def open_database(settings: Settings) -> Database:
     """The database, answering and brought to the code's revision.
 
-    Raises DatabaseUnreachable, or db's own error for a database newer than the code.
+    Raises DatabaseUnreachable, DatabaseFileUnusable, or db's own error for a database newer than
+    the code.
     """
     database = _connected(settings)
-    upgrade(database)
+    try:
+        upgrade(database)
+    except (SQLAlchemyError, OSError) as error:
+        database.dispose()
+        raise _unusable(settings, error) from None
     return database
 
 
@@ -86,11 +91,18 @@ def ensure_store(settings: Settings) -> None:
 
 
 def _connected(settings: Settings) -> Database:
-    shown = make_url(settings.database).render_as_string(hide_password=True)
     try:
         database = Database(settings.database)
         database.ping()
     except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise DatabaseUnreachable(shown, reason) from None
+        raise _unusable(settings, error) from None
     return database
+
+
+def _unusable(settings: Settings, error: Exception) -> DeployError:
+    """The same in words for whoever started the command."""
+    url = make_url(settings.database)
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    if url.get_backend_name() == "sqlite":
+        return DatabaseFileUnusable(str(url.database), reason)
+    return DatabaseUnreachable(url.render_as_string(hide_password=True), reason)

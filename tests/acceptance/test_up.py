@@ -8,91 +8,17 @@ import re
 import signal
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from deploy.child import Child, child_environment
 from deploy.data_folder import read_json
-from deploy.process_table import ProcessId, descendants, identify
+from deploy.process_table import descendants, identify
 from labpool import Client
-from tests.support.processes import (
-    Processes,
-    answers,
-    assert_gone,
-    free_port,
-    kept_environment,
-    wait_until,
-)
-
-READY_S = 90.0
-SMALL_MLP = {
-    "kind": "train",
-    "model": "mlp",
-    "dataset": "spirals",
-    "epochs": 2,
-    "batch_size": 64,
-}
-
-
-class Up(Child):
-    """A running `labpool up`."""
-
-    def __init__(self, folder: Path, *options: str, **settings: str) -> None:
-        self.data_dir = folder / "data"
-        self.ready_file = folder / "ready.json"
-        # Another home than the developer's: nothing may depend on what is in there.
-        home = folder / "home"
-        home.mkdir(exist_ok=True)
-        settings = {"LABPOOL_SLOTS": "1", "HOME": str(home), **settings}
-        super().__init__(
-            "up",
-            [
-                *(sys.executable, "-m", "deploy.up"),
-                *("--data-dir", str(self.data_dir), "--ready-file", str(self.ready_file)),
-                *(options or ("--port", "0")),
-            ],
-            child_environment(kept_environment(), **settings),
-            folder / "up.log",
-        )
-
-    def wait_ready(self) -> dict[str, Any]:
-        """What it wrote when everything was ready."""
-        wait_until(
-            lambda: self.ready_file.exists() or not self.running,
-            READY_S,
-            f"labpool up to be ready; it said:\n{self.log_tail()}",
-        )
-        assert self.running, self.log_tail(60)
-        return read_json(self.ready_file)
-
-    def part(self, name: str) -> int:
-        """The number of the process whose command holds `name`; -1 when there is none."""
-        found = [
-            process.pid
-            for process in descendants(self.pid)
-            if name in Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace")
-        ]
-        return min(found, default=-1)
-
-
-@contextmanager
-def running_up(folder: Path, *options: str, **settings: str) -> Iterator[Up]:
-    up = Up(folder, *options, **settings)
-    up.start()
-    seen: list[ProcessId] = []
-    try:
-        yield up
-        seen = descendants(up.pid)
-    finally:
-        up.stop(60.0)
-    assert_gone(seen)
+from tests.support.processes import Processes, answers, assert_gone, free_port, wait_until
+from tests.support.up import SMALL_MLP, Up, client_of, run_module, run_up, running_up
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +27,6 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with running_up(tmp_path_factory.mktemp("up")) as service:
         service.wait_ready()
         yield service
-
-
-def client_of(up: Up) -> Client:
-    known = read_json(up.data_dir / "client.json")
-    return Client(known["url"], known["token"])
 
 
 def test_it_works(up: Up) -> None:
@@ -288,22 +209,6 @@ def test_a_killed_part_is_named_and_started_again(up: Up, name: str) -> None:
     with client_of(up) as client:
         experiment = client.wait(client.submit(SMALL_MLP).id, timeout_s=120)
         assert experiment.succeeded
-
-
-def run_up(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """An `up` that is expected to refuse."""
-    return run_module("deploy.up", *options, **settings)
-
-
-def run_module(module: str, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *options],
-        env=child_environment(kept_environment(), LABPOOL_SLOTS="1", **settings),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def test_users_and_tokens_from_the_command_line(up: Up) -> None:
