@@ -65,7 +65,7 @@ def read_body() -> bytes:
 
 
 def refuse_excess(spec: object) -> None:
-    """Raise ApiProblem 422 for tables and lists that no spec needs, before anything is looked up."""
+    """Raise ApiProblem 422 for tables and lists that no spec needs."""
     found = excess_of(spec)
     if found is not None:
         error = FieldError(detail=found.message, pointer=found.pointer)
