@@ -56,6 +56,7 @@ ROLES = {
     "GET /submit": "member",
     "GET /trials": "member",
     "GET /trials/<row:trial_id>": "member",
+    "GET /trials/<row:trial_id>/pictures/<row:artifact_id>": "member",
     "GET /users": "admin",
     "PATCH /api/v1/users/<name>": "admin",
     "POST /account/sign-out-everywhere": "member",
