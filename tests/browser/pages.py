@@ -34,6 +34,10 @@ PAGES = {
     "trial_waiting": PageOf(lambda filled: f"/trials/{filled.waiting}"),
     "trial_failed": PageOf(lambda filled: f"/trials/{filled.failed}"),
     "trials": PageOf(lambda _: "/trials"),
+    "compare": PageOf(
+        lambda filled: f"/compare?trials={filled.trained},{','.join(map(str, filled.sweep_trials))}"
+    ),
+    "compare_none": PageOf(lambda _: "/compare"),
     "submit": PageOf(lambda _: "/submit?kind=train&model=lenet5"),
     "submit_sweep": PageOf(lambda filled: f"/submit?from=experiment:{filled.sweep}", user="ada"),
     "submit_benchmark": PageOf(lambda _: "/submit?kind=benchmark"),
