@@ -6,6 +6,7 @@ the id is all that the caller sees.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ log = logging.getLogger("labpool.api")
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:labpool:problem:"
+_POSTGRES_DISK_FULL = "53100"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +171,25 @@ _KINDS = {
     415: "unsupported-media-type",
 }
 
+_DISK_FULL = (
+    "The disk of the service's database is full; nothing was stored. Make room on its machine "
+    "(`df -h` there) and try again."
+)
+
 _DETAILS = {
     404: "There is nothing at this address.",
     413: "The request's body is larger than this server takes.",
 }
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Whether the database (SQLite or Postgres), or the system itself, said so."""
+    cause = getattr(error, "orig", None) or error
+    return (
+        getattr(cause, "sqlstate", None) == _POSTGRES_DISK_FULL
+        or str(getattr(cause, "sqlite_errorname", "")) == "SQLITE_FULL"
+        or getattr(cause, "errno", None) == errno.ENOSPC
+    )
 
 
 def _from_http(error: HTTPException) -> ApiProblem:
@@ -220,6 +237,8 @@ def install(app: Flask) -> None:
             request.path,
             exc_info=error,
         )
+        if disk_is_full(error):
+            return response_for(ApiProblem(507, "disk-full", _DISK_FULL))
         return response_for(
             ApiProblem(
                 500,

@@ -60,7 +60,7 @@ class ApiError(ClientError):
         self.kind = str(document.get("type", "")).rpartition(":")[2]
         self.request_id = document.get("request_id")
         self.fields = tuple(_field(item) for item in document.get("errors") or ())
-        self.permanent = status not in (429, 502, 503, 504)
+        self.permanent = status not in (429, 502, 503, 504, 507)
         lines = [str(document.get("detail") or document.get("title") or "no reason given")]
         lines += [f"  {field}" for field in self.fields]
         if status == 401:
