@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -61,5 +62,9 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """After the application is loaded: its event streams end when the worker is told to stop."""
-    services_of(worker.wsgi).hub.stop_when(lambda: not worker.alive)
+    """After the application is loaded: its event streams end when the worker has to.
+
+    A worker whose parent was killed is told by nobody; it waits for its requests to end.
+    """
+    parent = os.getppid()
+    services_of(worker.wsgi).hub.stop_when(lambda: not worker.alive or os.getppid() != parent)

@@ -15,7 +15,7 @@ from api.charts.smoothing import smoothed
 
 __all__ = ["Line", "line_chart"]
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 40
 _MARKS_UP_TO = 25
 
 

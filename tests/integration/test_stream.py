@@ -18,7 +18,7 @@ from db.engine import Database
 from db.models import Trial, User
 from labpool.catalog import Catalog
 from tests.support import pool
-from tests.support.processes import Api, Processes, wait_until
+from tests.support.processes import Api, Processes, assert_gone, family, wait_until
 from tests.support.streams import Listener
 
 CHANGED = "changed"
@@ -232,6 +232,16 @@ def test_streams_end_when_the_server_stops(quick_lab: Lab) -> None:
         assert listener.next() is None
     wait_until(lambda: not quick_lab.server.running, 30.0, "the server's end")
     assert quick_lab.server.status == 0
+
+
+def test_streams_do_not_keep_an_orphan_alive(quick_lab: Lab) -> None:
+    quick_lab.serve()
+    listener = quick_lab.listening("pool")
+    workers = family(quick_lab.server.pid)
+    assert workers
+    quick_lab.server.kill()
+    assert listener.until("end").data == {"reason": "stopping"}
+    assert_gone(workers, 30.0)
 
 
 def transactions(server: str, name: str) -> int:

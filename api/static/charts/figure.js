@@ -4,7 +4,7 @@ import { fit, label, span } from "./scale.js";
 import { smoothed, thinned } from "./points.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const ROOM = { left: 56, right: 12, top: 12, bottom: 40 };
+const ROOM = { left: 64, right: 12, top: 12, bottom: 40 };
 const MARKS_UP_TO = 25;
 
 function svg(name, attributes, ...children) {
