@@ -49,7 +49,7 @@ def board_rows(
     better = value.desc() if board.direction == "maximize" else value.asc()
     first = better if board.rule == "best" else Trial.finished_at.desc()
     place = func.row_number().over(
-        partition_by=(Trial.owner_id, Trial.configuration_digest, Result.device),
+        partition_by=(Trial.owner_id, Trial.configuration_digest, Trial.code_digest, Result.device),
         order_by=(first, Trial.id),
     )
     candidates = (

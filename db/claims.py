@@ -13,7 +13,7 @@ from db import transitions
 from db.checkpoints import ResumePoint, resume_points
 from db.clock import db_now
 from db.models import Attempt, Lease, Slot, Trial
-from db.states import SlotState, TrialState
+from db.states import Outcome, SlotState, TrialState
 
 # All claims of a pool take turns: skipping locked rows instead lets simultaneous claims pick
 # several trials of one user while others wait.
@@ -97,6 +97,32 @@ def claim(session: Session, slot: SlotIdentity, lease_ttl_s: float) -> Claim | N
     resume = points[0] if points else None
     attempt.resumed_epoch = resume.epoch if resume else None
     return Claim(lease.id, slot.slot_id, lease_ttl_s, (_claimed(session, trial, attempt, resume),))
+
+
+def give_back(session: Session, slot: SlotIdentity) -> None:
+    """Release what the slot was given without ever hearing of it: a COMMIT's answer was lost.
+
+    To be called by the slot itself, while it holds nothing that it knows of.
+    """
+    held = session.scalars(
+        select(Trial)
+        .join(Lease, Lease.id == Trial.lease_id)
+        .where(
+            Lease.slot_id == slot.slot_id,
+            Lease.worker_id == slot.worker_id,
+            Lease.ended_at.is_(None),
+            Trial.state == TrialState.RUNNING,
+        )
+        .with_for_update(of=Trial)
+    ).all()
+    for trial in held:
+        transitions.requeue(
+            session,
+            trial,
+            actor=f"worker {slot.worker_id}",
+            outcome=Outcome.RELEASED,
+            reason="The answer to its claim was lost.",
+        )
 
 
 def _may_claim(session: Session, slot: SlotIdentity) -> bool:

@@ -10,6 +10,7 @@ from db.clock import db_now
 from db.errors import NotPossible
 from db.models import Experiment, Trial, User
 from db.states import TERMINAL, TrialState
+from db.submissions import refuse_when_full
 
 
 def cancel_trial(session: Session, trial: Trial, by: User) -> None:
@@ -50,10 +51,14 @@ def cancel_experiment(session: Session, experiment: Experiment, by: User) -> int
     return cancelled
 
 
-def retry_trial(session: Session, trial: Trial, by: User) -> int:
-    """Transition 10: a new trial like an ended one, which stays as it is. Raises NotPossible."""
+def retry_trial(session: Session, trial: Trial, by: User, max_queued: int = 5000) -> int:
+    """Transition 10: a new trial like an ended one, which stays as it is.
+
+    Raises NotPossible, and QueueFull past ``max_queued`` waiting trials of its owner.
+    """
     if trial.state not in TERMINAL:
         raise NotPossible(f"trial {trial.id} is {trial.state}; only an ended one can be retried")
+    refuse_when_full(session, trial.owner_id, 1, max_queued)
     # Two retries at once must not get one number; the experiment's row makes them take turns.
     session.execute(
         select(Experiment.id).where(Experiment.id == trial.experiment_id).with_for_update()

@@ -116,7 +116,11 @@ def note_started(
 ) -> None:
     """Keep what the attempt runs on (versions, device, threads), and how much there is to do."""
     trial = transitions.own(session, trial_id, fence)
-    _attempt(session, trial).environment = storable(dict(environment))
+    attempt = _attempt(session, trial)
+    attempt.environment = storable(dict(environment))
+    if "resumed_epoch" in environment:
+        # The claim named the newest checkpoint; the slot knows which one was whole.
+        attempt.resumed_epoch = environment["resumed_epoch"]
     if progress is not None:
         _note_progress(session, trial_id, fence, *progress)
 

@@ -9,13 +9,13 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from db import transitions
 from db.clock import db_now
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import Experiment, IdempotencyKey, Trial, User
+from db.rows import insert_if_absent
 from db.states import TrialState
 from labpool.planning import Plan, TrialPlan
 
@@ -50,7 +50,7 @@ def submit(
         earlier = _replay(session, owner, key, body_digest)
         if earlier is not None:
             return earlier
-    _refuse_when_full(session, owner, len(plan.trials), max_queued)
+    refuse_when_full(session, owner.id, len(plan.trials), max_queued)
     now = session.execute(select(db_now())).scalar_one()
     experiment = Experiment(
         owner_id=owner.id,
@@ -98,16 +98,27 @@ def _trial(plan: TrialPlan, experiment_id: int, owner_id: int, now: float) -> Tr
 
 def _replay(session: Session, owner: User, key: str, body_digest: str) -> Submitted | None:
     """Take the key; or, when somebody has it, what they made with it."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    taken = session.scalar(
-        dialect.insert(IdempotencyKey)
-        .values(user_id=owner.id, key=key, body_sha256=body_digest, created_at=db_now())
-        .on_conflict_do_nothing()
-        .returning(IdempotencyKey.user_id)
-    )
-    if taken is not None:
+    if insert_if_absent(
+        session,
+        IdempotencyKey,
+        user_id=owner.id,
+        key=key,
+        body_sha256=body_digest,
+        created_at=db_now(),
+    ):
         return None
-    row = session.get_one(IdempotencyKey, (owner.id, key))
+    return replayed(session, owner, key, body_digest)
+
+
+def replayed(session: Session, owner: User, key: str, body_digest: str) -> Submitted | None:
+    """What ``owner`` made with this key before, or None. Raises IdempotencyConflict.
+
+    Asked before a spec is checked, so that a repeat of what was acknowledged is never refused
+    because the catalog or a limit has changed since.
+    """
+    row = session.get(IdempotencyKey, (owner.id, key))
+    if row is None:
+        return None
     if row.body_sha256 != body_digest or row.experiment_id is None:
         raise IdempotencyConflict(f"{key!r} came first with a different body")
     ids = session.scalars(
@@ -118,11 +129,14 @@ def _replay(session: Session, owner: User, key: str, body_digest: str) -> Submit
     return Submitted(row.experiment_id, tuple(ids), replayed=True)
 
 
-def _refuse_when_full(session: Session, owner: User, more: int, limit: int) -> None:
+def refuse_when_full(session: Session, owner_id: int, more: int, limit: int) -> None:
+    """Raises QueueFull when ``more`` trials would bring the owner past ``limit`` waiting ones."""
+    # Two submissions at once must not both see room for one; the user's row makes them take turns.
+    session.execute(select(User.id).where(User.id == owner_id).with_for_update())
     waiting = session.scalar(
         select(func.count())
         .select_from(Trial)
-        .where(Trial.owner_id == owner.id, Trial.state == TrialState.QUEUED)
+        .where(Trial.owner_id == owner_id, Trial.state == TrialState.QUEUED)
     )
     if (waiting or 0) + more > limit:
         raise QueueFull(f"{waiting} wait and {more} more would pass the limit of {limit}")

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from db.clock import db_now
 from db.models import Usage
+from db.rows import insert_if_absent
 
 HALF_LIFE_S = 7 * 24 * 3600.0
 
@@ -19,11 +20,12 @@ def decayed(slot_seconds: float, age_s: float) -> float:
 def charge(session: Session, user_id: int, slot_seconds: float) -> None:
     """Add to a user's use."""
     now = session.execute(select(db_now())).scalar_one()
+    insert_if_absent(session, Usage, user_id=user_id, slot_seconds=0.0, as_of=now)
     row = session.scalars(
-        select(Usage).where(Usage.user_id == user_id).with_for_update()
-    ).one_or_none()
-    if row is None:
-        session.add(Usage(user_id=user_id, slot_seconds=slot_seconds, as_of=now))
-    else:
-        row.slot_seconds = decayed(row.slot_seconds, now - row.as_of) + slot_seconds
-        row.as_of = now
+        select(Usage)
+        .where(Usage.user_id == user_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    row.slot_seconds = decayed(row.slot_seconds, now - row.as_of) + slot_seconds
+    row.as_of = now

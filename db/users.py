@@ -81,10 +81,14 @@ def set_user_role(session: Session, name: str, role: Role | str) -> User:
 
 
 def _is_last_admin(session: Session, user: User) -> bool:
-    others = select(func.count()).where(
-        User.role == Role.ADMIN, User.disabled_at.is_(None), User.id != user.id
-    )
-    return not session.scalar(others)
+    # Locked in one order: two admins who shut each other out at once take turns.
+    admins = session.scalars(
+        select(User.id)
+        .where(User.role == Role.ADMIN, User.disabled_at.is_(None))
+        .order_by(User.id)
+        .with_for_update()
+    ).all()
+    return not [admin for admin in admins if admin != user.id]
 
 
 def issue_token(
@@ -182,6 +186,15 @@ def revoke_token(session: Session, token_id: int, by: User) -> bool:
     if token is None or token.revoked_at is not None:
         return False
     if token.user_id != by.id and by.role is not Role.ADMIN:
+        return False
+    token.revoked_at = _now(session)
+    return True
+
+
+def end_token(session: Session, token_id: int) -> bool:
+    """End anybody's token: for whoever runs the pool's machine. False when there is none to end."""
+    token = session.get(Token, token_id)
+    if token is None or token.revoked_at is not None:
         return False
     token.revoked_at = _now(session)
     return True

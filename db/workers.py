@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from db.clock import db_now
 from db.errors import ForeignStore, SecondHost
 from db.models import PoolSetting, Slot, Worker
+from db.rows import insert_if_absent
 from db.states import SlotState
 
 _STORE = "artifact_store_id"
@@ -88,12 +89,10 @@ def register_worker(session: Session, info: WorkerInfo, slots: Sequence[SlotInfo
 
 def bind_store(session: Session, store_id: str) -> None:
     """Tie the pool to its artifact store; raises ForeignStore when it is tied to another."""
-    row = session.get(PoolSetting, _STORE)
-    if row is None:
-        session.add(PoolSetting(name=_STORE, value=store_id))
-        session.flush()
-    elif row.value != store_id:
-        raise ForeignStore(f"the pool's store is {row.value}, this one is {store_id}")
+    insert_if_absent(session, PoolSetting, name=_STORE, value=store_id)
+    bound = session.scalars(select(PoolSetting.value).where(PoolSetting.name == _STORE)).one()
+    if bound != store_id:
+        raise ForeignStore(f"the pool's store is {bound}, this one is {store_id}")
 
 
 def bound_store(session: Session) -> str | None:

@@ -20,11 +20,11 @@ from db.models import User
 from db.states import Role
 from db.users import (
     add_user,
+    end_token,
     find_user,
     issue_token,
     list_tokens,
     list_users,
-    revoke_token,
     set_user_disabled,
 )
 from deploy.command_line import run, settings_with
@@ -64,7 +64,13 @@ def token() -> None:
 
 @user.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default="member")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default="member",
+    show_default=True,
+    help="Admins manage users and everybody's experiments.",
+)
 @json_option
 def user_add(name: str, role: str, as_json: bool) -> None:
     """Add a user and print their first API token, once."""
@@ -117,7 +123,10 @@ def user_enable(name: str) -> None:
 @user.command("link")
 @click.argument("name", default=LOCAL_USER)
 def user_link(name: str) -> None:
-    """Print a link that signs a user in to the pages once, within ten minutes."""
+    """Print a link to sign a user in.
+
+    It works once, within ten minutes.
+    """
 
     def work() -> None:
         with _opened() as (settings, database):
@@ -177,7 +186,7 @@ def token_revoke(token_id: int) -> None:
     """Make a token useless from now on."""
 
     def work(session: Session) -> None:
-        if not revoke_token(session, token_id, by=_user(session, LOCAL_USER)):
+        if not end_token(session, token_id):
             raise NoSuchToken(str(token_id))
         print(f"Revoked token {token_id}.")
 

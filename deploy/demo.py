@@ -38,8 +38,9 @@ MARK = "made-by-labpool-demo"
 DEFAULT_PORT = 8642
 READY_TIMEOUT_S = 180.0
 STOP_GRACE_S = 45.0
-# The demo is a show of its own: another service's settings have no place in it.
-OTHERS_SETTINGS = ("DATABASE_URL", "BROKER_URL", "URL", "TOKEN", "HOST", "PORT", "DATA_DIR")
+# The demo is a show of its own: another service's settings, its artifact store above all, have no
+# place in it.
+SETTINGS = "LABPOOL_"
 
 
 class NotADemoFolder(DeployError):
@@ -71,8 +72,7 @@ def service(folder: Path, port: int) -> Iterator[Client]:
     """`labpool up` on a fresh folder; stopped at the end, whatever happens."""
     ready_file = folder / "run" / "ready.json"
     command = [sys.executable, "-m", "deploy.up", "--data-dir", str(folder), "--port", str(port)]
-    unwanted = {f"LABPOOL_{name}" for name in OTHERS_SETTINGS}
-    inherited = {name: text for name, text in os.environ.items() if name not in unwanted}
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith(SETTINGS)}
     child = Child(
         "service",
         [*command, "--ready-file", str(ready_file)],
@@ -171,7 +171,14 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     help="The demo's own folder; emptied first.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Fewer epochs: a quick look.")
-@click.option("--timeout", "timeout_s", type=float, default=540.0, show_default=True)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=540.0,
+    show_default=True,
+    help="Seconds that the trials may take.",
+)
 def main(data_dir: Path, epochs: int | None, timeout_s: float) -> None:
     """Start the service, run real trials over HTTP, print the leaderboard, stop."""
     signal.signal(signal.SIGTERM, _interrupt)

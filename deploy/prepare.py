@@ -14,6 +14,7 @@ from db.engine import Database
 from db.migrate import check, upgrade
 from db.models import User, Worker
 from db.users import add_user, authenticate, find_user, issue_token, list_users
+from db.workers import alive
 from deploy.data_folder import read_json, write_private_json
 from deploy.errors import DatabaseFileUnusable, DatabaseUnreachable, DeployError
 from labpool.settings import Settings
@@ -80,7 +81,7 @@ def worker_registered(database: Database, pid: int) -> bool:
     """Whether the worker process `pid` has told the database of itself."""
     with database.snapshot() as session:
         found = select(Worker.id).where(
-            Worker.pid == pid, Worker.host == socket.gethostname(), Worker.stopped_at.is_(None)
+            Worker.pid == pid, Worker.host == socket.gethostname(), alive()
         )
         return session.scalars(found).first() is not None
 

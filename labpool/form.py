@@ -55,6 +55,7 @@ def _problem(
 
 # What pydantic says in Python's terms, for people who write YAML.
 _PLAIN = {
+    "a valid dictionary or object to extract fields from": "a table of names and values",
     "a valid dictionary": "a table of names and values",
     "a valid integer": "a whole number",
     "a valid string": "text",

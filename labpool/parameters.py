@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from labpool.errors import Problem, pointer
 from labpool.suggest import closest
 
+LARGEST = 2**63 - 1
+
 _FORM = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -21,6 +23,8 @@ class _Bounded(BaseModel):
 
     def out_of_range(self, value: float) -> str | None:
         """Why ``value`` is out of range, or None."""
+        if isinstance(value, int) and abs(value) > LARGEST:
+            return "must fit into 64 bits."
         if self.minimum is not None and value < self.minimum:
             return f"must be at least {self.minimum:g}, not {value:g}."
         if self.maximum is not None and value > self.maximum:
@@ -36,8 +40,6 @@ class IntegerParameter(_Bounded):
         """Why ``value`` is refused, or None."""
         if isinstance(value, bool) or not isinstance(value, int):
             return f"must be a whole number, not {_shown(value)}."
-        if abs(value) > 2**63 - 1:
-            return "must fit into 64 bits."
         return self.out_of_range(value)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 from pydantic_core import PydanticCustomError
 
 from labpool.catalog import DataType, Optimizer
+from labpool.parameters import LARGEST
 
 Device = Literal["any", "cpu", "gpu"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
@@ -20,6 +21,7 @@ TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_len
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Scalar = bool | int | float | str | list[int]
 
+MOST_AXES = 16
 DAY_S = 24 * 3600.0
 
 
@@ -117,11 +119,14 @@ class RandomStrategy(_Form):
 Strategy = Annotated[GridStrategy | RandomStrategy, Field(discriminator="method")]
 
 
+End = Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | float
+
+
 class Range(_Form):
     """Values between two numbers. Whole numbers stay whole when both ends are."""
 
-    low: int | float
-    high: int | float
+    low: End
+    high: End
     scale: Literal["linear", "log"] = "linear"
     steps: Annotated[int, Field(ge=2, le=1000)] | None = Field(
         default=None, description="How many values a grid takes, both ends included."
@@ -154,7 +159,7 @@ class SweepSpec(_Described):
     kind: Literal["sweep"]
     base: Base = Field(description="The spec that each trial varies.")
     strategy: Strategy
-    space: Annotated[dict[str, Axis], Field(min_length=1, max_length=16)] = Field(
+    space: Annotated[dict[str, Axis], Field(min_length=1, max_length=MOST_AXES)] = Field(
         description="Dotted path in the base, such as learning_rate or parameters.units, to values."
     )
 

@@ -16,10 +16,12 @@ from labpool.form import form_problems
 from labpool.resolving import catalog_problems
 from labpool.search import STRATEGIES, Create
 from labpool.search.grid import values_of
-from labpool.spec import FORMS, Range, SweepSpec
+from labpool.spec import FORMS, MOST_AXES, Range, SweepSpec
 from labpool.suggest import closest
 
 # What names a trial rather than changing what it does.
+# One answer need not name more than people read, and checking has a price.
+MOST_PROBLEMS = 100
 NOT_VARIED = {"kind", "name", "notes", "tags"}
 
 
@@ -51,8 +53,10 @@ def sweep_problems(raw: Mapping[str, Any], catalog: Catalog, max_trials: int) ->
     problems = catalog_problems(base, catalog, "base")
     space = raw.get("space")
     if isinstance(space, dict):
-        for path, axis in space.items():
-            problems += _axis_problems(base, path, axis, catalog)
+        # The form refuses more axes than it allows; their values are then not looked at.
+        for path, axis in list(space.items())[:MOST_AXES]:
+            if len(problems) < MOST_PROBLEMS:
+                problems += _axis_problems(base, path, axis, catalog)
     return problems + _size_problems(raw, max_trials)
 
 
@@ -85,14 +89,18 @@ def _axis_problems(
         return [Problem(pointer("space", path), "is nothing that a trial can vary in.", hint)]
     if head in nested and not isinstance(base.get(head, {}), dict):
         return []  # the base's own problem
-    problems = []
+    problems: list[Problem] = []
     seen: set[str] = set()
+    # The value is checked beside what it depends on, not beside all that the base says.
+    beside = {name: base[name] for name in ("kind", "model", "dataset", "kernel") if name in base}
     for at, value in _values(path, axis):
+        if len(problems) >= MOST_PROBLEMS:
+            break
         written = json.dumps(value)
         if written in seen:
             problems.append(Problem(at, f"{written} stands in the list twice."))
         seen.add(written)
-        problems += _value_problems(base, path, value, at, catalog)
+        problems += _value_problems(beside, path, value, at, catalog)
     return problems
 
 

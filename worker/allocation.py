@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from db.errors import FencedOff
@@ -127,6 +128,9 @@ class Allocation:
             case Failed():
                 # Whatever made it fail may have left its mark on the process.
                 self._runner.must_retire = "a trial failed in it"
+                if message.reason_kind == "disk_full":
+                    self._holding.release(attempt, message.reason, RELEASE_DELAY_S)
+                    return
                 settle(partial(recorder.fail, message.reason_kind, message.reason))
             case Cancelled():
                 if not attempt.cancel_sent:
@@ -189,7 +193,8 @@ class Allocation:
         if now >= self._flush_due_s:
             self._flush_due_s = now + FLUSH_S
             for attempt in self._holding.open:
-                attempt.log.trim()
+                with suppress(OSError):  # a full disk is no fault of the trial's
+                    attempt.log.trim()
                 self._holding.guarding(attempt, attempt.recorder.flush)
 
     def _heed_beat(self) -> None:

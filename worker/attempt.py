@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from db.artifacts import ArtifactStore
-from db.checkpoints import ResumePoint, resume_points
+from db.checkpoints import ResumePoint, discard, resume_points
 from db.claims import ClaimedTrial
 from labpool.catalog import Catalog, Entry
 from labpool.errors import LabpoolError
@@ -106,9 +109,15 @@ def fetch_resume(
             attempt.log.note(f"going on after epoch {point.epoch}, from attempt {point.fence}")
             return Resume(file=file, epoch=point.epoch, sha256=point.sha256)
         attempt.log.note(f"the checkpoint of epoch {point.epoch} is damaged or gone; passed over")
+        # Else it would count as the newest or the best, and push out good ones.
+        database.insist(partial(_discard, point=point), give_up)
         logger.error("trial %d: checkpoint %s is damaged or gone", attempt.trial, point.key)
     attempt.log.note("no checkpoint is whole: starting over")
     return None
+
+
+def _discard(session: Session, point: ResumePoint) -> None:
+    discard(session, point.checkpoint_id)
 
 
 def _candidates(

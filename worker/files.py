@@ -57,11 +57,11 @@ def publish(store: ArtifactStore, key: str, path: Path) -> None:
 def fetch(store: ArtifactStore, key: str, digest: str, target: Path) -> bool:
     """Copy an object of the store to ``target``; False when it is missing or not what it was.
 
-    Raises OSError when ``target`` cannot be written.
+    Raises OSError when the store cannot be read just now or ``target`` cannot be written.
     """
     try:
         source = store.get(key)
-    except (OSError, LabpoolError):
+    except (FileNotFoundError, LabpoolError):
         return False
     total = sha256()
     with source, target.open("wb") as output:

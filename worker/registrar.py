@@ -65,6 +65,10 @@ class Registrar:
                 self._beat()
         except (SecondHost, ForeignStore, DatabaseNewer) as error:
             self._refuse(str(error))
+        except Exception as error:
+            # Without this thread the worker would be there and never work.
+            logger.exception("this worker could not be registered")
+            self._refuse(f"It could not be registered: {error}")
         finally:
             self._sign_off()
 
@@ -90,7 +94,7 @@ class Registrar:
                         for slot_id, slot in zip(ids, slots, strict=True)
                     ]
                 )
-                self._sweep_if_due()
+                self._beat()
                 return
             self._stopping.wait(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
 

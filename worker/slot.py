@@ -51,6 +51,7 @@ class Slot:
         self._stopping = threading.Event()
         self._give_up_at_s: float | None = None
         self._troubles = 0
+        self._claim_unanswered = False
         self._does = "starting"
         self._thread = threading.Thread(target=self._run, name=f"slot {index}", daemon=True)
 
@@ -144,7 +145,15 @@ class Slot:
         if not self._host.database.read(claims.has_work):
             return None
         ttl_s = self._host.settings.lease_ttl_s
-        return self._host.database.write(lambda session: claims.claim(session, identity, ttl_s))
+        if self._claim_unanswered:
+            # It may have been committed: then the slot holds a trial that it does not know of.
+            self._host.database.write(lambda session: claims.give_back(session, identity))
+            self._claim_unanswered = False
+        try:
+            return self._host.database.write(lambda session: claims.claim(session, identity, ttl_s))
+        except DatabaseAway:
+            self._claim_unanswered = True
+            raise
 
     def _carry_out(self, claim: Claim, claimed_at_s: float) -> None:
         trials = ", ".join(f"{trial.trial_id} (fence {trial.fence})" for trial in claim.trials)

@@ -20,7 +20,9 @@ METRIC_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 FILE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
-ReasonKind: TypeAlias = Literal["user_error", "out_of_memory", "gpu_fault", "diverged", "internal"]
+ReasonKind: TypeAlias = Literal[
+    "user_error", "out_of_memory", "gpu_fault", "diverged", "disk_full", "internal"
+]
 MediaType: TypeAlias = Literal[
     "application/json", "application/octet-stream", "image/png", "text/csv", "text/plain"
 ]

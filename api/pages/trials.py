@@ -122,7 +122,10 @@ def cancel_the_trial(trial_id: int) -> BaseResponse:
 @pages.post("/trials/<row:trial_id>/retry")
 @allow("member")
 def retry_the_trial(trial_id: int) -> BaseResponse:
-    return _change(trial_id, retry_trial)
+    def work(session: Session, trial: Trial, user: User) -> int:
+        return retry_trial(session, trial, user, services().settings.max_queued_per_user)
+
+    return _change(trial_id, work)
 
 
 def _change(trial_id: int, verb: Any) -> BaseResponse:

@@ -24,7 +24,7 @@ from db.errors import IdempotencyConflict, QueueFull
 from db.models import Experiment as ExperimentModel
 from db.models import User
 from db.reads.experiments import ExperimentFilter, experiment_row, experiments_page
-from db.submissions import Submitted, submit
+from db.submissions import Submitted, replayed, submit
 from labpool.planning import plan
 
 routes = ApiBlueprint("experiments", __name__, "Submissions: a run, a sweep or a benchmark")
@@ -47,14 +47,23 @@ def submit_experiment() -> Response:
     key = _idempotency_key()
     spec, digest = spec_from_body()
     parts = services()
-    planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep)
+
+    def earlier(session: Session) -> Submitted | None:
+        owner = session.get_one(User, me().user_id)
+        return None if key is None else replayed(session, owner, key, digest)
 
     def work(session: Session) -> tuple[Submitted, schemas.Submitted]:
         owner = session.get_one(User, me().user_id)
-        done = submit(session, owner, planned, key, digest, parts.settings.max_queued_per_user)
+        limit = parts.settings.max_queued_per_user
+        done = known or submit(session, owner, planned, key, digest, limit)
         return done, _submitted(session, done)
 
     try:
+        # What was acknowledged stays so, even if the catalog or a limit has changed since.
+        with parts.database.snapshot() as session:
+            known = earlier(session)
+        if known is None:
+            planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep)
         done, model = parts.database.run(work)
     except IdempotencyConflict as error:
         raise ApiProblem(422, "idempotency-conflict", str(error)) from error

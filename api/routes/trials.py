@@ -142,7 +142,8 @@ def retry_a_trial(path: TrialPath) -> Response:
         row = visible_trial(session, path.trial_id)
         require_change(me(), row.owner_id, "trial")
         trial = session.get_one(TrialModel, row.id)
-        return retry_trial(session, trial, session.get_one(User, me().user_id))
+        limit = services().settings.max_queued_per_user
+        return retry_trial(session, trial, session.get_one(User, me().user_id), limit)
 
     try:
         new_id = services().database.run(work)

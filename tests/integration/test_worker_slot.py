@@ -264,6 +264,11 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert done.state is TrialState.SUCCEEDED, done.reason
     with database.snapshot() as session:
         assert session.get_one(Result, trial_id).summary["resumed"] == ""
+        kept = select(Checkpoint.epoch).where(
+            Checkpoint.trial_id == trial_id, Checkpoint.deleted_at.is_(None)
+        )
+        assert set(session.scalars(kept)) == {2, 3}, "the damaged one pushes out no good one"
+    assert attempts(database, trial_id)[-1].resumed_epoch is None
     log_key = attempts(database, trial_id)[-1].log_key
     assert log_key is not None
     with FolderStore(settings.artifacts_dir).get(log_key) as log:
@@ -414,6 +419,18 @@ def test_a_full_disk_costs_one_checkpoint_then_the_trial_is_given_back(
     with database.snapshot() as session:
         epochs = select(Checkpoint.epoch).where(Checkpoint.trial_id == trial_id)
         assert set(session.scalars(epochs)) == {1, 3}
+
+
+def test_a_full_scratch_disk_gives_the_trial_back(
+    database: Database, catalog: Catalog, settings: Settings
+) -> None:
+    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.finds_the_disk_full)))
+    with running_pool(settings):
+        wait_until(lambda: len(attempts(database, trial_id)) == 1 and not _runs(database, trial_id))
+    row = trial(database, trial_id)
+    assert (row.state, row.losses) == (TrialState.QUEUED, 0)
+    assert "No space left" in (row.reason or "")
+    assert not attempts(database, trial_id)[0].charged
 
 
 def test_a_runner_that_cannot_be_ended_does_not_hold_its_slot_up(

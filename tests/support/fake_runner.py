@@ -238,6 +238,11 @@ def fails(talk: Talk, trial: TrialToRun) -> None:
     talk.say(protocol.Failed(**_of(trial), reason_kind="user_error", reason="It cannot be."))
 
 
+def finds_the_disk_full(talk: Talk, trial: TrialToRun) -> None:
+    """Cannot write its checkpoints."""
+    talk.say(protocol.Failed(**_of(trial), reason_kind="disk_full", reason="No space left."))
+
+
 def says_nothing(talk: Talk, trial: TrialToRun) -> None:
     """Goes idle without an answer."""
 
@@ -268,6 +273,7 @@ BEHAVIOURS: tuple[Callable[[Talk, TrialToRun], None], ...] = (
     fails,
     says_nothing,
     prints_much,
+    finds_the_disk_full,
 )
 
 

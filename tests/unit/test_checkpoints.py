@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from worker.runner import checkpoints, files
 from worker.runner.checkpoints import Checkpoint
-from worker.runner.reasons import CheckpointBroken
+from worker.runner.reasons import CheckpointBroken, classify
 from worker.runner.standing import Standing
 
 
@@ -121,3 +121,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         files.write_durably(tmp_path, "state", full)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
     assert (tmp_path / "state").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_fault_of_the_trial(number: int) -> None:
+    assert classify(OSError(number, "No space left on device"))[0] == "disk_full"
+    assert classify(OSError(errno.EIO, "Input/output error"))[0] == "internal"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labpool import sweeping
 from labpool.catalog import Catalog
 from labpool.errors import SpecError
 from labpool.planning import plan
@@ -131,6 +132,11 @@ def test_every_problem_is_named_at_once() -> None:
         ({**TRAIN, "parameters": {"hidden": [0]}}, "/parameters/hidden", "at least 1"),
         ({**TRAIN, "parameters": {"dropout": float("nan")}}, "/parameters/dropout", "finite"),
         ({**TRAIN, "parameters": {"dropout": 10**400}}, "/parameters/dropout", "finite"),
+        ({**TRAIN, "parameters": {"hidden": [10**400]}}, "/parameters/hidden", "64 bits"),
+        ({**BENCHMARK, "sizes": {"batch": 10**400}}, "/sizes/batch", "64 bits"),
+        ({**BENCHMARK, "launch": {"warps": -(10**400)}}, "/launch/warps", "64 bits"),
+        ({**SWEEP, "space": {"seed": {"low": 1, "high": 10**400, "steps": 5}}},
+         "/space/seed/high", "at most"),
         ({**TRAIN, "parameters": []}, "/parameters", "table"),
         ({**TRAIN, "model": "lenet5", "dataset": "spirals"}, "/dataset", "no images"),
         ({**TRAIN, "model": "../secret"}, "/model", "name from the catalog"),
@@ -160,6 +166,19 @@ def test_what_is_refused(raw: Any, pointer: str, words: str) -> None:
     found = refused(raw)
     assert pointer in found
     assert words in found[pointer]
+
+
+def test_checking_a_large_bad_space_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    check = sweeping.form_problems
+    monkeypatch.setattr(
+        sweeping, "form_problems", lambda *arguments: looked.append(1) or check(*arguments)
+    )
+    bad_base = {**TRAIN, **{f"wrong{number}": 1 for number in range(200)}}
+    space = {f"parameters.wrong{number}": list(range(1000)) for number in range(200)}
+    found = pointers_of({**SWEEP, "base": bad_base, "space": space})
+    assert "/space" in found
+    assert len(looked) <= 200
 
 
 def test_a_value_of_an_axis_may_mend_nothing_else() -> None:

@@ -18,7 +18,7 @@ from worker.runner import checkpoints, data
 from worker.runner.checkpoints import Checkpoint
 from worker.runner.data import Splits
 from worker.runner.network import Network, digest_of_weights
-from worker.runner.reasons import Diverged
+from worker.runner.reasons import DISK_FULL, Diverged
 from worker.runner.report import Report
 from worker.runner.standing import Standing
 from worker.runner.step_points import StepPoints
@@ -94,6 +94,8 @@ class Loop:
         while self.epoch < self._plan.epochs and not self._should_stop():
             self._one_epoch()
         self._report.stop_if_cancelled()
+        if not self._best:
+            raise OSError(errno.ENOSPC, "no checkpoint of this run could be written")
         last = self._network.weights()
         self._network.set_weights(self._best)
         self._test = self._network.measure(self._splits.test)
@@ -110,7 +112,8 @@ class Loop:
             "best_epoch": self._standing.best_epoch,
             "epochs_run": self.epoch,
             "train_seconds": self._train_seconds,
-            "images_per_second": self._images_per_second(),
+            # Nothing was measured when the last epoch was done before the interruption.
+            **({"images_per_second": self._images_per_second()} if self._epoch_seconds else {}),
         }
 
     def summary(self) -> Json:
@@ -210,7 +213,7 @@ class Loop:
         try:
             written = checkpoints.save(self._scratch, checkpoint)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._disk_was_full:
+            if error.errno not in DISK_FULL or self._disk_was_full:
                 raise
             # The checkpoint before is still good; the disk may have room again by the next.
             self._disk_was_full = True
@@ -224,8 +227,6 @@ class Loop:
     def _images_per_second(self) -> float:
         # The first epoch of an attempt holds the time that tracing took.
         seconds = self._epoch_seconds[1:] or self._epoch_seconds
-        if not seconds:
-            return 0.0
         return len(self._splits.training.y) * len(seconds) / max(sum(seconds), 1e-9)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from labpool.errors import LabpoolError
@@ -51,6 +52,7 @@ _OURS: Final[tuple[tuple[type[LabpoolError], ReasonKind], ...]] = (
 )
 # By name: this module is imported where neither library is.
 _OUT_OF_MEMORY: Final = {"MemoryError", "ResourceExhaustedError"}
+DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _GPU_WORDS: Final = ("CUDA", "cuda", "cudnn", "cuDNN", "cublas", "GPU")
 
 
@@ -59,6 +61,8 @@ def classify(error: BaseException) -> tuple[ReasonKind, str]:
     for kind_of_error, kind in _OURS:
         if isinstance(error, kind_of_error):
             return kind, clean_text(str(error))
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return "disk_full", clean_text(f"{type(error).__name__}: {error}", LONGEST)
     names = {base.__name__ for base in type(error).__mro__}
     modules = {base.__module__.partition(".")[0] for base in type(error).__mro__}
     # TensorFlow's messages run over many lines, and the one that says it may be the last.
