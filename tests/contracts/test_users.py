@@ -84,3 +84,52 @@ def test_the_last_admin_stays(database: Database) -> None:
             users.set_user_disabled(session, "root", True)
         users.add_user(session, "deputy", "admin")
         users.set_user_disabled(session, "root", True)
+
+
+def test_the_last_admin_keeps_the_role(database: Database) -> None:
+    with database.transaction() as session:
+        users.add_user(session, "root", "admin")
+        users.add_user(session, "ada")
+        with pytest.raises(NotPossible, match="last active admin"):
+            users.set_user_role(session, "root", "member")
+        users.set_user_role(session, "root", "admin")
+        assert users.set_user_role(session, "ada", "admin").role == "admin"
+        assert users.set_user_role(session, "root", "member").role == "member"
+        with pytest.raises(NotPossible, match="no user"):
+            users.set_user_role(session, "nobody", "admin")
+
+
+def test_only_who_holds_the_secret_hears_why_it_is_refused(database: Database) -> None:
+    with database.transaction() as session:
+        ada = person(session)
+        _, used = users.issue_token(session, ada, "sign_in", lifetime_s=600)
+        users.redeem_sign_in(session, used)
+        row, revoked = users.issue_token(session, ada, "api")
+        users.revoke_token(session, row.id, ada)
+        _, old = users.issue_token(session, ada, "api", lifetime_s=5)
+    step_clock(database, 6)
+    with database.transaction() as session:
+        assert users.why_refused(session, used, "sign_in") == "used"
+        assert users.why_refused(session, revoked, "api") == "revoked"
+        assert users.why_refused(session, old, "api") == "expired"
+        # Another purpose, another secret, no such token, no token at all.
+        last = "a" if not used.endswith("a") else "b"
+        for text in (old, used[:-1] + last, f"lp_999_{used.split('_', 2)[2]}", "", "lp_1_x"):
+            assert users.why_refused(session, text, "sign_in") == "wrong"
+        users.set_user_disabled(session, ada.name, True)
+        assert users.why_refused(session, old, "api") == "disabled"
+
+
+def test_signing_out_everywhere_ends_sessions_alone(database: Database) -> None:
+    with database.transaction() as session:
+        ada, ben = person(session), person(session, "ben")
+        _, one = users.issue_token(session, ada, "session")
+        _, two = users.issue_token(session, ada, "session")
+        _, token = users.issue_token(session, ada, "api")
+        _, theirs = users.issue_token(session, ben, "session")
+        users.revoke_sessions(session, ada)
+    with database.snapshot() as session:
+        assert users.authenticate(session, one, "session") is None
+        assert users.authenticate(session, two, "session") is None
+        assert users.authenticate(session, token, "api") is not None
+        assert users.authenticate(session, theirs, "session") is not None

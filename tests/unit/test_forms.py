@@ -333,3 +333,24 @@ def test_what_fits(catalog: Catalog) -> None:
     assert not fits(lenet5, spirals)
     assert fits(catalog.models["mlp"], spirals)
     assert fits(None, spirals)
+
+
+def test_what_is_wrong_is_said_in_plain_words(catalog: Catalog) -> None:
+    sweep = {"kind": "sweep", "base": TRAIN, "strategy": {"method": "grid"}}
+    for raw, where, message, hint in (
+        ({**sweep, "space": {}}, "/space", "must hold at least 1 item, not 0.", None),
+        (
+            {**sweep, "space": {"seed": []}},
+            "/space/seed",
+            "must hold at least 1 item, not 0.",
+            None,
+        ),
+        ({**TRAIN, "epochs": "x"}, "/epochs", "must be a whole number.", None),
+        ({**TRAIN, "epochs": "3"}, "/epochs", "must be a whole number.", "Write the number"),
+    ):
+        with pytest.raises(SpecError) as refused:
+            plan(raw, catalog)
+        [problem] = refused.value.problems
+        assert (problem.pointer, problem.message) == (where, message)
+        assert (problem.suggestion or "").startswith(hint or "")
+        assert bool(problem.suggestion) == bool(hint)
