@@ -14,7 +14,10 @@ from labpool.cli.output import pairs, print_json
 @url_option
 @json_option
 def cancel(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
-    """Cancel experiment NUMBER, or one trial: what waits never runs, what runs is stopped."""
+    """Cancel experiment NUMBER, or one trial.
+
+    What waits never runs; what runs is stopped and keeps its curves and checkpoints.
+    """
     with connect(url) as client:
         if is_trial:
             trial = client.cancel_trial(number)

@@ -19,7 +19,13 @@ MOST_TRIALS = 200
 
 @click.command("compare")
 @click.argument("numbers", metavar="TRIAL…", type=int, nargs=-1)
-@click.option("--experiment", "experiments", type=int, multiple=True, help="All its trials.")
+@click.option(
+    "--experiment",
+    "experiments",
+    type=int,
+    multiple=True,
+    help="All trials of this experiment; may be repeated.",
+)
 @click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated.")
 @url_option
 @json_option

@@ -26,7 +26,9 @@ MARGIN = 13
 
 @click.command("curves")
 @click.argument("trial", type=int)
-@click.option("--name", "names", multiple=True, help="Only this metric, as a larger plot.")
+@click.option(
+    "--name", "names", multiple=True, help="Only this metric, as a larger plot; may be repeated."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print every point as CSV.")
 @url_option
 @json_option

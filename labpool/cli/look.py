@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from labpool.cli.options import connect, filter_options, json_option, url_option
+from labpool.cli.options import connect, filter_options, json_option, limit_option, url_option
 from labpool.cli.output import (
     ago,
     duration,
@@ -23,7 +23,7 @@ from labpool.measures import HEADLINES
 
 
 @click.command("ls")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@limit_option(1000, 20, "experiments")
 @filter_options
 @url_option
 @json_option
@@ -95,7 +95,7 @@ def logs(trial: int, follow: bool, url: str | None, as_json: bool) -> None:
 
 @click.command("board")
 @click.argument("name", required=False)
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@limit_option(1000, 20, "rows")
 @url_option
 @json_option
 def board(name: str | None, limit: int, url: str | None, as_json: bool) -> None:
@@ -116,7 +116,7 @@ def board(name: str | None, limit: int, url: str | None, as_json: bool) -> None:
 
 
 @click.command("pool")
-@click.option("--limit", type=click.IntRange(1, 200), default=10, show_default=True)
+@limit_option(200, 10, "waiting trials")
 @url_option
 @json_option
 def pool(limit: int, url: str | None, as_json: bool) -> None:

@@ -37,6 +37,17 @@ def filter_options(command: Command) -> Command:
     return command
 
 
+def limit_option(most: int, default: int, what: str) -> Callable[[Command], Command]:
+    """`--limit`, handed to the command as `limit`."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, most),
+        default=default,
+        show_default=True,
+        help=f"Print at most this many {what}.",
+    )
+
+
 def connect(url: str | None) -> Client:
     """A client for `url`, or for the service that is found."""
     return Client(url)
