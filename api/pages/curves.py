@@ -79,7 +79,8 @@ def trial_curves(trial: TrialRow, curves: Sequence[Curve]) -> ChartSet | None:
             for curve in ordered
         ]
         title, ident = words(group).capitalize(), f"chart-{group}"
-        figures.append(_figure(title, drawn, options, ident))
+        if not drawn_by_browser():
+            figures.append(_figure(title, drawn, options, ident))
         charts.append(
             {
                 "id": ident,
@@ -93,7 +94,7 @@ def trial_curves(trial: TrialRow, curves: Sequence[Curve]) -> ChartSet | None:
     return ChartSet(
         "trial-curves",
         options,
-        _unless_kept(figures),
+        figures,
         json.dumps([_source(trial, dashed=False)]),
         json.dumps(charts),
         carried=_carried(),
@@ -117,11 +118,14 @@ def overlaid_curves(
         if trial.id in curves
     ]
     title = words(metric).capitalize()
+    figures = []
+    if not drawn_by_browser():
+        figures.append(_figure(title, drawn, options, "chart-overlaid", wide=True))
     chart = {"id": "chart-overlaid", "title": title, "curves": [{"metric": metric}], "wide": True}
     return ChartSet(
         "overlaid-curves",
         options,
-        _unless_kept([_figure(title, drawn, options, "chart-overlaid", wide=True)]),
+        figures,
         json.dumps([_source(trial, dashed=look_of(trial.id).dashed) for trial in trials]),
         json.dumps([chart]),
         metrics=metrics,
@@ -139,13 +143,13 @@ def chosen_metric(metrics: Sequence[str]) -> str | None:
     return next((name for name in _PREFERRED if name in metrics), metrics[0] if metrics else None)
 
 
+def drawn_by_browser() -> bool:
+    """Whether the browser has said that it draws by itself: it would throw ours away."""
+    return request.args.get("charts") == "0"
+
+
 def _options() -> ChartOptions:
     return ChartOptions.from_query(request.args)
-
-
-def _unless_kept(figures: Sequence[Markup]) -> Sequence[Markup]:
-    # The browser draws them by itself and has said so: it would throw ours away.
-    return () if request.args.get("charts") == "0" else figures
 
 
 def _carried() -> list[tuple[str, str]]:

@@ -11,7 +11,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from api.charts.colours import look_of
 from api.context import services
 from api.pages.commands import Command, submit_command
-from api.pages.curves import MOST_OVERLAID, ChartSet, chosen_metric, overlaid_curves
+from api.pages.curves import (
+    MOST_OVERLAID,
+    ChartSet,
+    chosen_metric,
+    drawn_by_browser,
+    overlaid_curves,
+)
 from api.pages.eta import remaining_s
 from api.pages.filters import pretty_yaml
 from api.pages.frame import page
@@ -87,7 +93,7 @@ def _curves(session: Session, rows: Sequence[TrialRow]) -> ChartSet | None:
     metric = chosen_metric(metrics)
     if metric is None:
         return None
-    found = curves_of_many(session, ids, [metric])
+    found = {} if drawn_by_browser() else curves_of_many(session, ids, [metric])
     curves = {trial_id: of_trial[metric] for trial_id, of_trial in found.items()}
     note = ""
     if len(begun) > len(drawn):
