@@ -134,7 +134,9 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, given: Path | None = None) -> Iterator[Service]:
+def running(
+    folder: Path, given: Path | None = None, catalog_path: str = str(HOSTILE)
+) -> Iterator[Service]:
     """A service in `folder`, with what `keep` kept in `given`, for the length of a block."""
     data_dir = folder / "data"
     data_dir.mkdir(mode=0o700, parents=True)
@@ -146,7 +148,7 @@ def running(folder: Path, given: Path | None = None) -> Iterator[Service]:
         environment = processes.environment(
             data_dir,
             LABPOOL_BROKER_URL=processes.broker().url,
-            LABPOOL_CATALOG_PATH=str(HOSTILE),
+            LABPOOL_CATALOG_PATH=catalog_path,
             **QUICK,
         )
         api = processes.api(environment)

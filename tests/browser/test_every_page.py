@@ -28,7 +28,8 @@ REMEMBER_STOPS = """() => {
   const query = "a[href], button, input:not([type=hidden]), select, textarea, summary, "
     + "[tabindex='0']";
   window.stops = [...document.querySelectorAll(query)].filter((element) =>
-    element.tabIndex >= 0 && element.checkVisibility({ visibilityProperty: true }) && !element.matches(":disabled")
+    element.tabIndex >= 0 && !element.matches(":disabled")
+    && element.checkVisibility({ visibilityProperty: true })
     && !(element.type === "radio" && !element.checked));
   document.activeElement.blur();
   return window.stops.length;
