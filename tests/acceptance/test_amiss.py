@@ -249,6 +249,21 @@ def test_the_demo_needs_neither_network_nor_compiler(tmp_path: Path) -> None:
     assert [trial["state"] for trial in trials] == ["succeeded"] * 6
 
 
+def test_every_test_that_is_named_above_exists() -> None:
+    folder = Path(__file__).parent
+    checked, here = 0, ""
+    for line in (__doc__ or "").splitlines():
+        # A line that is not indented begins a new thing that can be amiss.
+        here = here if line.startswith(" ") else Path(__file__).name
+        for name in re.findall(r"\btest_\w+(?:\.py)?", line):
+            if name.endswith(".py"):
+                here = name
+                continue
+            assert f"def {name}(" in (folder / here).read_text(encoding="utf-8"), (here, name)
+            checked += 1
+    assert checked > 20
+
+
 def test_a_service_that_is_away_is_said_and_a_second_try_works(up: Up) -> None:
     away = labpool("ls", LABPOOL_URL=f"http://127.0.0.1:{free_port()}", LABPOOL_TOKEN="lp_1_x")
     assert away.returncode == ExitCode.NO_SERVICE

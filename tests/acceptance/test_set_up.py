@@ -24,6 +24,9 @@ esac
 """
 
 
+TOOLS = "/usr/local/bin:/usr/bin:/bin"
+
+
 class Checkout:
     """A copy of what set-up needs, with a stand-in for Python."""
 
@@ -47,10 +50,13 @@ class Checkout:
         path.chmod(0o755)
 
     def make(self, target: str = "setup") -> subprocess.CompletedProcess[str]:
+        return self.run("make", target, f"PYTHON={self.folder / 'python-stand-in'}")
+
+    def run(self, *command: str, path: str = TOOLS) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["make", target, f"PYTHON={self.folder / 'python-stand-in'}"],  # noqa: S607
+            command,
             cwd=self.folder,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.folder / "no-home")},
+            env={"PATH": path, "HOME": str(self.folder / "no-home")},
             capture_output=True,
             text=True,
             check=False,
@@ -118,6 +124,23 @@ def test_an_old_python_is_named(checkout: Checkout) -> None:
     assert "is 3.9.2" in result.stderr
     assert "3.11, 3.12 or 3.13" in result.stderr
     assert not (checkout.folder / ".venv").exists()
+
+
+def test_an_old_python3_on_the_path_is_named_and_a_second_try_works(checkout: Checkout) -> None:
+    checkout.python(version="3.9.2", unfit=1)
+    folder = checkout.folder / "path"
+    folder.mkdir()
+    # Every name that is tried, so that none of this machine's own is found.
+    for name in ("python3", "python3.11", "python3.12", "python3.13", "python"):
+        (folder / name).symlink_to(checkout.folder / "python-stand-in")
+    result = checkout.run("make", "setup", path=f"{folder}:{TOOLS}")
+    assert result.returncode != 0
+    assert "python3 is 3.9.2" in result.stderr
+    assert "make setup PYTHON=/path/to/python3.12" in result.stderr
+    assert "Install one" in result.stderr
+    checkout.python()
+    assert checkout.run("make", "setup", path=f"{folder}:{TOOLS}").returncode == 0
+    assert checkout.installs == 2
 
 
 def test_a_python_without_venv_names_the_package(checkout: Checkout) -> None:
