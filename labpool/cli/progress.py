@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -186,9 +186,9 @@ class LiveView:
             table.add_row(*self._cells(line))
         if len(lines) > len(shown):
             table.add_row("", f"… and {len(lines) - len(shown)} more", "", "", "", "")
-        if waiting:
-            table.add_row("", Text(waiting, style="dim"), "", "", "", "")
-        self._live.update(table, refresh=True)
+        # Below the table: in a column of it the words would be broken into many lines.
+        below = [Text(waiting, style="dim")] if waiting else []
+        self._live.update(Group(table, *below), refresh=True)
 
     def _cells(self, line: Line) -> tuple[str | Text | ProgressBar, ...]:
         trial = line.trial

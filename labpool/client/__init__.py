@@ -11,6 +11,7 @@ from labpool.client.errors import (
     NoService,
     NotThere,
     PandasMissing,
+    SpecUnreadable,
     Unreachable,
     WaitTimeout,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "NotThere",
     "PandasMissing",
     "Snapshot",
+    "SpecUnreadable",
     "Submission",
     "Trial",
     "TrialDetail",

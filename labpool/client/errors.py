@@ -78,6 +78,10 @@ class NotThere(ClientError):
     """There is no such thing."""
 
 
+class SpecUnreadable(ClientError):
+    """The spec cannot be read."""
+
+
 class WaitTimeout(ClientError):
     """The wait is over before the experiment is."""
 

@@ -17,7 +17,7 @@ import httpx
 
 from labpool.client.address import find_address
 from labpool.client.curves import Curves
-from labpool.client.errors import ClientError, Damaged, WaitTimeout
+from labpool.client.errors import Damaged, NotThere, WaitTimeout
 from labpool.client.records import (
     Experiment,
     Snapshot,
@@ -246,7 +246,7 @@ class Client:
             if (item["best"] if checkpoint_id is None else item["id"] == checkpoint_id)
         ]
         if not wanted:
-            raise ClientError(f"Trial {trial_id} has no such checkpoint; it keeps {len(kept)}.")
+            raise NotThere(f"Trial {trial_id} has no such checkpoint; it keeps {len(kept)}.")
         return self._download(wanted[0], Path(path))
 
     def download_artifact(self, artifact: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labpool.client.errors import ClientError
+from labpool.client.errors import SpecUnreadable
 
 Spec = Mapping[str, Any] | str | os.PathLike[str]
 
@@ -17,7 +17,7 @@ def spec_content(spec: Spec) -> tuple[bytes, str]:
     """A spec as bytes and their media type.
 
     A string with a line break or a brace is the text of a spec, any other a path. Raises
-    ClientError when there is no such file.
+    SpecUnreadable when there is no such file.
     """
     if isinstance(spec, Mapping):
         return json.dumps(spec, allow_nan=False).encode(), "application/json"
@@ -27,6 +27,6 @@ def spec_content(spec: Spec) -> tuple[bytes, str]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ClientError(f"{path}: {error.strerror}") from None
+        raise SpecUnreadable(f"{path}: {error.strerror}") from None
     is_json = path.suffix.lower() == ".json"
     return content, "application/json" if is_json else "application/yaml"
