@@ -13,7 +13,7 @@ from api.charts.scale import Scale, fit, label
 AxisKind = Literal["linear", "log", "words"]
 
 # Numbers that span as much are read better by their logarithms.
-_LOG_FROM = 100.0
+_LOG_FROM = 20.0
 _MOST_WORDS = 12
 
 

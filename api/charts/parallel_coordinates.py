@@ -18,7 +18,9 @@ _TOP, _BOTTOM = 44, 14
 _FIRST, _LAST = 76, 64
 # Few axes stand apart as far as makes the picture this wide; many make it wider.
 _WIDTH = 1060
-_LEAST_APART, _MOST_APART = 130, 240
+_LEAST_APART, _MOST_APART = 130, 360
+# Names of axes that stand closer are set at two heights in turn.
+_NAMES_FIT_FROM = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _column(index: int, apart: int, axis: Axis) -> Markup:
         top=_TOP,
         bottom=HEIGHT - _BOTTOM,
         marks=Markup("").join(marks),
-        name_y=18 if index % 2 == 0 else 34,
+        name_y=18 if apart < _NAMES_FIT_FROM and index % 2 == 0 else 34,
         short=axis.name if len(axis.name) <= 24 else f"{axis.name[:23]}…",
     )
 

@@ -30,7 +30,7 @@ pages = Blueprint("board_pages", __name__)
 
 _LEADERS = 3
 _ROWS = 200
-_CHIPS = 8
+_CHIPS = 4
 _RULES = {
     "best": "each person's best of a configuration counts",
     "last": "each person's newest of a configuration counts",
