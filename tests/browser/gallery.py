@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from labpool.client import Client
@@ -57,16 +56,17 @@ RUNNING: dict[str, Any] = {
     "name": "lenet5, a long run",
     "model": "lenet5",
     "dataset": "digits",
-    "epochs": 300,
+    "epochs": 3000,
     "optimizer": "sgd",
-    "learning_rate": 1e-2,
+    "learning_rate": 3e-3,
+    "learning_rate_decay": 1.0,
 }
 
 
 def example(name: str) -> dict[str, Any]:
     """One of the repository's examples."""
-    path: Path = CHECKOUT / "examples" / name
-    return read_spec(path.read_bytes(), "yaml")
+    spec: dict[str, Any] = read_spec((CHECKOUT / "examples" / name).read_bytes(), "yaml")
+    return spec
 
 
 def hang(service: Service) -> Filled:

@@ -13,13 +13,13 @@ from typing import Literal
 from urllib.parse import urljoin
 
 import click
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from labpool.settings import CHECKOUT
 from tests.browser import gallery
 from tests.browser.chromium import chromium, find_chromium
 from tests.browser.pages import PAGES, PageOf
-from tests.browser.service import Filled, Service, running, wait_for_values
+from tests.browser.service import PEOPLE, Filled, Service, running, wait_for_values
 
 FOLDER = CHECKOUT / "docs" / "screenshots"
 WIDTHS = (1280, 360)
@@ -27,7 +27,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 HEIGHT = 900
 # The one that the README shows: the top of it says enough.
 FOR_README = "experiment"
-README_HEIGHT = 860
+README_HEIGHT = 1070
 
 
 @click.command()
@@ -51,9 +51,12 @@ def main(folder: Path, only: tuple[str, ...]) -> None:
     ):
         print("Running the experiments that the pictures show …", flush=True)
         filled = gallery.hang(service)
+        sessions = {name: service.session(name) for name in PEOPLE}
         for name, of in pages_of(service).items():
             if not only or name in only:
-                take(browser, service, name, of.path(filled), of.user, folder)
+                context = context_of(browser, service, sessions.get(of.user or ""))
+                take(context.new_page(), name, urljoin(service.url, of.path(filled)), folder)
+                context.close()
     print(f"{len(list(folder.glob('*.png')))} pictures are in {folder}")
 
 
@@ -74,28 +77,30 @@ def pages_of(service: Service) -> dict[str, PageOf]:
     }
 
 
-def take(
-    browser: Browser, service: Service, name: str, path: str, user: str | None, folder: Path
-) -> None:
-    """The pictures of one page."""
+def context_of(browser: Browser, service: Service, session: str | None) -> BrowserContext:
+    """A browser of somebody's, or of nobody's."""
     context = browser.new_context(reduced_motion="reduce", locale="en-GB", timezone_id="UTC")
-    if user is not None:
-        text = service.session(user)
-        context.add_cookies([{"name": service.cookie_name, "value": text, "url": service.url}])
-    page = context.new_page()
+    if session is not None:
+        cookie = service.cookie_name
+        context.add_cookies([{"name": cookie, "value": session, "url": service.url}])
+    return context
+
+
+def take(page: Page, name: str, url: str, folder: Path) -> None:
+    """The pictures of one page."""
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": HEIGHT})
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
-            page.goto(urljoin(service.url, path))
+            page.goto(url)
             settle(page)
             page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
             if name == FOR_README and width == WIDTHS[0]:
                 page.screenshot(
                     path=folder / f"{name}-{scheme}.png",
                     clip={"x": 0, "y": 0, "width": width, "height": README_HEIGHT},
+                    full_page=True,
                 )
-    context.close()
     print(f"  {name}", flush=True)
 
 
