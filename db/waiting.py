@@ -84,6 +84,15 @@ def why_waiting(session: Session, trial: Trial) -> str | None:
     return Waiting(session, [trial.id]).why(trial)
 
 
+def reasons(session: Session, trial_ids: Collection[int]) -> dict[int, str]:
+    """Why each of these trials waits, by id; those that do not are left out."""
+    if not trial_ids:
+        return {}
+    waiting = Waiting(session, trial_ids)
+    trials = session.scalars(select(Trial).where(Trial.id.in_(trial_ids))).all()
+    return {trial.id: why for trial in trials if (why := waiting.why(trial)) is not None}
+
+
 def _wants(name: str, digest: str) -> str:
     return (
         f"No worker has the {name!r} that it was made from (digest {digest[:12]}); "

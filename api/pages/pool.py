@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -18,11 +18,10 @@ from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id
 from db.clock import db_now
-from db.models import Trial
 from db.reads.pool import WorkerRow, queue_length, queue_page, workers
 from db.reads.trials import TrialRow, rows_by_id
 from db.reads.usage import UsageRow, usage_by_user
-from db.waiting import Waiting
+from db.waiting import reasons
 
 pages = Blueprint("pool_pages", __name__)
 
@@ -101,12 +100,9 @@ def show_pool() -> Response:
 
 def _queue(session: Session, places: Sequence[tuple[int, int]]) -> list[Waits]:
     ids = [trial_id for _, trial_id in places]
-    waiting = Waiting(session, ids)
-    rows: Mapping[int, TrialRow] = rows_by_id(session, ids)
-    return [
-        Waits(place, rows[row_id], waiting.why(session.get_one(Trial, row_id)) or "")
-        for place, row_id in places
-    ]
+    waiting = reasons(session, ids)
+    rows = rows_by_id(session, ids)
+    return [Waits(place, rows[row_id], waiting.get(row_id, "")) for place, row_id in places]
 
 
 def _usage(rows: Sequence[UsageRow], owner_id: int | None) -> list[UsageRow]:

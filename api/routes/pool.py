@@ -13,10 +13,9 @@ from api.schemas.trials import summary_of
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id
-from db.models import Trial
 from db.reads.pool import queue_length, queue_page, workers
 from db.reads.trials import rows_by_id
-from db.waiting import Waiting
+from db.waiting import reasons
 
 routes = ApiBlueprint("pool", __name__, "Workers, slots and the queue")
 
@@ -46,15 +45,13 @@ def show_queue(query: schemas.QueueQuery) -> Response:
     with services().database.snapshot() as session:
         places = queue_page(session, narrowed_owner_id(me()), after, query.limit + 1)
         shown = places[: query.limit]
-        waiting = Waiting(session, [trial_id for _, trial_id in shown])
-        rows = rows_by_id(session, [trial_id for _, trial_id in shown])
-        queue = [
-            schemas.Queued(
-                trial=summary_of(rows[trial_id]),
-                waiting=waiting.why(session.get_one(Trial, trial_id)) or "",
-            )
-            for _, trial_id in shown
-        ]
+        ids = [trial_id for _, trial_id in shown]
+        waiting = reasons(session, ids)
+        rows = rows_by_id(session, ids)
+    queue = [
+        schemas.Queued(trial=summary_of(rows[trial_id]), waiting=waiting.get(trial_id, ""))
+        for trial_id in ids
+    ]
     following = encode_cursor(shown[-1]) if len(places) > query.limit else None
     page = schemas.QueuePage(queue=queue, next=next_url(following) if following else None)
     return link_next(answer(page), following)
