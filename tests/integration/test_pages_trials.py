@@ -199,16 +199,18 @@ def test_a_trial_says_all_about_itself(quick_api: Api) -> None:
         assert f'id="{part}"' in page, part
 
 
-def test_a_short_trial_has_a_full_bar(quick_api: Api) -> None:
+def test_a_short_trial_says_how_far_it_is(quick_api: Api) -> None:
     quick_api.submitted()
     work = claimed(quick_api)
     with quick_api.database.transaction() as session:
         owner.note_started(session, work.trial_id, work.fence, {}, (0.0, 3.0, "epoch"))
-    assert "0 of 3 epochs" in quick_api.browser().get("/trials/1").text
+    browser = quick_api.browser()
+    started = browser.get("/trials/1").text
+    assert "0 of 3 epochs" in started
+    assert '<progress class="wide" max="3.0" value="0.0"' in started
     succeeded(quick_api, work)
-    page = quick_api.browser().get("/trials/1").text
-    assert "3 of 3 epochs" in page
-    assert re.search(r'<progress class="wide" max="3.0" value="3.0"', page)
+    assert "3 of 3 epochs" in browser.get("/trials/1").text
+    assert '<progress max="3.0" value="3.0"' in browser.get("/experiments/1").text
 
 
 def test_numbers_are_called_what_they_are(quick_api: Api) -> None:
