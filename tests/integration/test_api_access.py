@@ -48,6 +48,7 @@ ROLES = {
     "GET /api/v1/users": "admin",
     "GET /api/v1/users/me": "member",
     "GET /boards/<name>": "member",
+    "GET /compare": "member",
     "GET /experiments": "member",
     "GET /experiments/<row:experiment_id>": "member",
     "GET /pool": "member",
