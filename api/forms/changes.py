@@ -30,6 +30,9 @@ def start(catalog: Catalog, kind: str = "train", name: str = "") -> Spec:
     spec = _example(entry) if entry else {}
     if not spec:
         spec = _least(catalog, chosen, entry, benchmark=room is catalog.kernels)
+    if spec.get("kind") != kind:
+        # What the example says of itself fits its own kind only.
+        spec = _without_description(spec)
     return with_kind(spec, kind, catalog)
 
 

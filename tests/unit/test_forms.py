@@ -354,3 +354,8 @@ def test_what_is_wrong_is_said_in_plain_words(catalog: Catalog) -> None:
         assert (problem.pointer, problem.message) == (where, message)
         assert (problem.suggestion or "").startswith(hint or "")
         assert bool(problem.suggestion) == bool(hint)
+
+
+def test_an_examples_name_stays_with_its_kind(catalog: Catalog) -> None:
+    assert start(catalog, "sweep", "lenet5")["name"] == "lenet5, learning rate by batch size"
+    assert "name" not in start(catalog, "train", "lenet5")
