@@ -19,6 +19,8 @@ class ChartSet {
       event.preventDefault();
       this.#chosen();
     });
+    // From here on the controls are the reader's; a fragment may come before the first drawing.
+    this.form.dataset.keep = "";
     this.form.querySelector("[data-apply]").hidden = true;
     for (const button of this.form.querySelectorAll("[data-download]")) {
       button.hidden = false;
