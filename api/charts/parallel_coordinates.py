@@ -101,7 +101,7 @@ def _column(index: int, apart: int, axis: Axis) -> Markup:
         top=_TOP,
         bottom=HEIGHT - _BOTTOM,
         marks=Markup("").join(marks),
-        name_y=18 if apart < _NAMES_FIT_FROM and index % 2 == 0 else 34,
+        name_y=14 if apart < _NAMES_FIT_FROM and index % 2 == 0 else 30,
         short=axis.name if len(axis.name) <= 24 else f"{axis.name[:23]}…",
     )
 
