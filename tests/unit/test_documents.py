@@ -58,6 +58,8 @@ def test_every_make_target_in_the_documents_exists() -> None:
 def test_every_file_in_the_documents_exists() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", documents()):
         assert (CHECKOUT / link).exists(), link
+    for picture in re.findall(r'(?:src|srcset)="([^":]+)"', documents()):
+        assert (CHECKOUT / picture).stat().st_size < 200_000, picture
 
 
 @pytest.mark.parametrize("path", deployment_files(), ids=lambda path: path.name)
