@@ -112,3 +112,24 @@ def test_a_submission_is_followed_to_its_end(
     expect(row.locator(".state-succeeded")).to_be_visible(timeout=STARTS_WITHIN_MS)
     expect_mark(page, "finished")
     assert guard.documents == documents
+
+
+def test_where_no_stream_is_to_be_had_the_page_polls(
+    visit: Visit, guard: Guard, service: Service, client: Client
+) -> None:
+    guard.allow("status of 503")
+    page = visit("/account")
+    page.context.route("**/api/v1/stream?*", lambda route: route.fulfill(status=503))
+    page.goto(f"{service.url}/experiments")
+    expect_mark(page, "polling")
+    submission = client.submit({**WAITING, "name": "Seen by asking"})
+    expect(page.get_by_role("link", name="Seen by asking")).to_be_visible()
+    client.cancel(submission.id)
+
+
+def test_cancelling_works_without_javascript(visit: Visit, client: Client) -> None:
+    submission = client.submit({**WAITING, "name": "Cancelled by a plain form"})
+    page = visit(f"/trials/{submission.trial_ids[0]}", javascript=False)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("h1 .state-cancelled")).to_be_visible()
+    assert client.wait(submission.id, 10).states == {"cancelled": 1}
