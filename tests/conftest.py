@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import uuid
 import warnings
@@ -16,6 +17,11 @@ from db.engine import Database
 from db.migrate import upgrade
 from labpool.catalog import Catalog
 from labpool.settings import CHECKOUT
+
+# Started in the background of a script, this process would ignore Ctrl-C, and so would all that the
+# tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEST_CATALOG = CHECKOUT / "tests" / "support" / "catalog"
 

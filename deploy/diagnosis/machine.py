@@ -32,13 +32,20 @@ def check_environment(root: Path = ROOT, needed: tuple[str, ...] = NEEDED) -> Fi
     """Whether this Python has what the server needs."""
     if (root / ".venv.unfinished").exists():
         return problem("environment", "An earlier set-up was interrupted.", "make setup")
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    missing = [name for name in needed if not _is_there(name)]
     if not missing:
         return ok("environment", f"{sys.prefix} has what the server needs")
     says = f"{sys.executable} lacks {', '.join(missing)}."
     own = root / ".venv" / "bin" / "labpool"
     mend = f"{own} doctor" if own.exists() else f"cd {root} && make setup"
     return problem("environment", says, mend)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # some packages put a stand-in without a spec in their own place
+        return name in sys.modules
 
 
 def check_compiler(path: str | None = None) -> Finding:

@@ -296,7 +296,7 @@ def test_a_slot_that_was_fenced_off_throws_its_work_away(
 def test_work_is_held_still_while_the_database_is_away_and_goes_on_after(
     database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = settings.model_copy(update={"lease_ttl_s": 1.0})
+    short = settings.model_copy(update={"lease_ttl_s": 5.0})
     [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
     with running_pool(short) as pool:
         _wait_for_checkpoint(database, trial_id)
@@ -328,7 +328,7 @@ def test_work_is_held_still_while_the_database_is_away_and_goes_on_after(
 def test_an_expired_lease_is_taken_back_and_resumed_by_another_worker(
     database: Database, catalog: Catalog, settings: Settings
 ) -> None:
-    short = settings.model_copy(update={"lease_ttl_s": 1.0, "poll_s": 0.1})
+    short = settings.model_copy(update={"lease_ttl_s": 4.0, "poll_s": 0.1})
     [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
     with running_pool(short) as silent:
         _wait_for_checkpoint(database, trial_id)
