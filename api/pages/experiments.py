@@ -30,7 +30,8 @@ from db.commands import cancel_experiment
 from db.models import Experiment, Trial, User
 from db.reads.curve_sets import curves_of_many, metric_names
 from db.reads.experiments import ExperimentRow
-from db.reads.trials import TrialFilter, TrialRow, trials_of_experiment
+from db.reads.listing import Wanted
+from db.reads.trials import TrialRow, trials_of_experiment
 from db.states import TrialState
 from db.waiting import Waiting
 
@@ -45,7 +46,7 @@ _MOST_TRIALS = 5000
 def show_experiment(experiment_id: int) -> Response:
     with services().database.snapshot() as session:
         experiment = visible_experiment(session, experiment_id)
-        wanted = TrialFilter(experiment_id=experiment_id)
+        wanted = Wanted(experiment_id=experiment_id)
         trials = trials_of_experiment(session, wanted, None, _MOST_TRIALS)
         table = trial_table(session, trials)
         waiting = _reasons(session, table.rows)

@@ -23,7 +23,8 @@ from db.commands import cancel_experiment
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import Experiment as ExperimentModel
 from db.models import User
-from db.reads.experiments import ExperimentFilter, experiment_row, experiments_page
+from db.reads.experiments import experiment_row, experiments_page
+from db.reads.listing import Wanted
 from db.submissions import Submitted, replayed, submit
 from labpool.planning import plan
 
@@ -108,7 +109,7 @@ def list_experiments(query: schemas.ExperimentQuery) -> Response:
     Newest first.
     """
     cursor = decode_cursor(query.cursor, (int,))
-    wanted = ExperimentFilter(
+    wanted = Wanted(
         owner_id=narrowed_owner_id(me()),
         owner=query.owner,
         kind=query.kind,

@@ -22,7 +22,8 @@ from db.models import Trial as TrialModel
 from db.models import User
 from db.reads.events import events_of_trial
 from db.reads.files import attempts_of
-from db.reads.trials import TrialFilter, TrialRow, trials_of_experiment, trials_page
+from db.reads.listing import Wanted
+from db.reads.trials import TrialRow, trials_of_experiment, trials_page
 from db.states import TrialState
 from db.waiting import why_waiting
 
@@ -56,7 +57,7 @@ def _by_number(query: schemas.TrialQuery) -> bool:
 
 
 def _page(session: Session, query: schemas.TrialQuery, place: int | None) -> list[TrialRow]:
-    wanted = TrialFilter(
+    wanted = Wanted(
         experiment_id=query.experiment,
         owner_id=narrowed_owner_id(me()),
         owner=query.owner,

@@ -10,7 +10,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from db.models import Experiment, Trial, User
-from db.states import TERMINAL, TrialState
+from db.reads.listing import Wanted, narrow_experiments
+from db.states import TERMINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +42,14 @@ class ExperimentRow:
         return self.finished_count == self.trial_count
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentFilter:
-    """What to list; None asks nothing. `state`, `model` and `dataset` ask for a trial with it."""
-
-    owner_id: int | None = None
-    owner: str | None = None
-    kind: str | None = None
-    state: str | None = None
-    model: str | None = None
-    dataset: str | None = None
-
-
 def experiments_page(
-    session: Session, wanted: ExperimentFilter, before_id: int | None, limit: int
+    session: Session, wanted: Wanted, before_id: int | None, limit: int
 ) -> list[ExperimentRow]:
     """At most `limit` experiments, newest first, all with ids below `before_id`."""
-    query = _experiments().order_by(Experiment.id.desc()).limit(limit)
+    query = narrow_experiments(session, _experiments(), wanted)
+    query = query.order_by(Experiment.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(Experiment.id < before_id)
-    if wanted.owner_id is not None:
-        query = query.where(Experiment.owner_id == wanted.owner_id)
-    if wanted.owner is not None:
-        query = query.where(User.name == wanted.owner)
-    if wanted.kind is not None:
-        query = query.where(Experiment.kind == wanted.kind)
-    if wanted.state or wanted.model or wanted.dataset:
-        query = query.where(_has_trial(wanted))
     return _rows(session, query)
 
 
@@ -84,17 +66,6 @@ def rows_of(session: Session, ids: Sequence[int]) -> dict[int, ExperimentRow]:
 
 def _experiments() -> Select[Experiment, str]:
     return select(Experiment, User.name).join(User, User.id == Experiment.owner_id)
-
-
-def _has_trial(wanted: ExperimentFilter) -> Any:
-    trial = select(Trial.id).where(Trial.experiment_id == Experiment.id)
-    if wanted.state:
-        trial = trial.where(Trial.state == TrialState(wanted.state))
-    if wanted.model:
-        trial = trial.where(Trial.code_name == wanted.model)
-    if wanted.dataset:
-        trial = trial.where(Trial.data_name == wanted.dataset)
-    return trial.exists()
 
 
 def _rows(session: Session, query: Select[Experiment, str]) -> list[ExperimentRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, select
 from sqlalchemy.orm import Session
@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 from db.models import Experiment, Trial, User
 from db.reads.documents import has_word
 from db.states import TrialState
+
+# Narrowing changes no column of what is read.
+Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def dialect_of(session: Session) -> str:
     return session.get_bind().dialect.name
 
 
-def narrow_trials(session: Session, query: Select[Any], wanted: Wanted) -> Select[Any]:
+def narrow_trials(session: Session, query: Query, wanted: Wanted) -> Query:
     """`query`, which reads `Trial`, for the wanted ones only."""
     if wanted.experiment_id is not None:
         query = query.where(Trial.experiment_id == wanted.experiment_id)
@@ -52,7 +55,7 @@ def narrow_trials(session: Session, query: Select[Any], wanted: Wanted) -> Selec
     return query
 
 
-def narrow_experiments(session: Session, query: Select[Any], wanted: Wanted) -> Select[Any]:
+def narrow_experiments(session: Session, query: Query, wanted: Wanted) -> Query:
     """`query`, which reads `Experiment`, for the wanted ones only; some trial must be as asked."""
     if wanted.experiment_id is not None:
         query = query.where(Experiment.id == wanted.experiment_id)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.clock import db_now
 from db.models import Experiment, Result, Trial, User
+from db.reads.listing import Wanted, narrow_trials
 from db.states import TERMINAL, TrialState
 
 
@@ -62,37 +63,24 @@ class TrialRow:
         return TrialState(self.state) in TERMINAL
 
 
-@dataclass(frozen=True, slots=True)
-class TrialFilter:
-    """What to list; None asks nothing. `owner_id` narrows to what a viewer may see."""
-
-    experiment_id: int | None = None
-    owner_id: int | None = None
-    owner: str | None = None
-    kind: str | None = None
-    state: str | None = None
-    model: str | None = None
-    dataset: str | None = None
-
-
 _Found = Select[Trial, str, str | None, Result, float]
 
 
 def trials_page(
-    session: Session, wanted: TrialFilter, before_id: int | None, limit: int
+    session: Session, wanted: Wanted, before_id: int | None, limit: int
 ) -> list[TrialRow]:
     """At most `limit` trials, newest first, all with ids below `before_id`."""
-    query = _narrow(_trials(), wanted).order_by(Trial.id.desc()).limit(limit)
+    query = narrow_trials(session, _trials(), wanted).order_by(Trial.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(Trial.id < before_id)
     return [_row(found) for found in session.execute(query).all()]
 
 
 def trials_of_experiment(
-    session: Session, wanted: TrialFilter, after_number: int | None, limit: int
+    session: Session, wanted: Wanted, after_number: int | None, limit: int
 ) -> list[TrialRow]:
     """At most `limit` trials of `wanted.experiment_id` by number, all above `after_number`."""
-    query = _narrow(_trials(), wanted).order_by(Trial.number).limit(limit)
+    query = narrow_trials(session, _trials(), wanted).order_by(Trial.number).limit(limit)
     if after_number is not None:
         query = query.where(Trial.number > after_number)
     return [_row(found) for found in session.execute(query).all()]
@@ -122,24 +110,6 @@ def _trials() -> _Found:
         .join(Experiment, Experiment.id == Trial.experiment_id)
         .outerjoin(Result, Result.trial_id == Trial.id)
     )
-
-
-def _narrow(query: _Found, wanted: TrialFilter) -> _Found:
-    if wanted.experiment_id is not None:
-        query = query.where(Trial.experiment_id == wanted.experiment_id)
-    if wanted.owner_id is not None:
-        query = query.where(Trial.owner_id == wanted.owner_id)
-    if wanted.owner is not None:
-        query = query.where(User.name == wanted.owner)
-    if wanted.kind is not None:
-        query = query.where(Trial.kind == wanted.kind)
-    if wanted.state is not None:
-        query = query.where(Trial.state == TrialState(wanted.state))
-    if wanted.model is not None:
-        query = query.where(Trial.code_name == wanted.model)
-    if wanted.dataset is not None:
-        query = query.where(Trial.data_name == wanted.dataset)
-    return query
 
 
 def _row(found: Any) -> TrialRow:
