@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
-from db import transitions
+from db import clock, transitions
 from db.checkpoints import ResumePoint, resume_points
 from db.clock import db_now
 from db.models import Attempt, Lease, Slot, Trial
@@ -78,7 +78,7 @@ def claim(session: Session, slot: SlotIdentity, lease_ttl_s: float) -> Claim | N
     trial = session.scalars(_next(slot)).first()
     if trial is None:
         return None
-    now = session.execute(select(db_now())).scalar_one()
+    now = clock.now(session)
     lease = Lease(
         slot_id=slot.slot_id,
         worker_id=slot.worker_id,

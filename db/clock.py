@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Double
+from sqlalchemy import Double, select
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 SQLITE_FUNCTION = "labpool_now"
@@ -32,3 +33,8 @@ def _on_sqlite(_element: db_now, _compiler: Any, **_options: Any) -> str:
 def _on_postgres(_element: db_now, _compiler: Any, **_options: Any) -> str:
     offset = f"coalesce(nullif(current_setting('{POSTGRES_SETTING}', true), ''), '0')::float8"
     return f"(extract(epoch from clock_timestamp())::float8 + {offset})"
+
+
+def now(session: Session) -> float:
+    """What the clock says, for arithmetic in Python and for columns that must agree."""
+    return session.execute(select(db_now())).scalar_one()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db import transitions
-from db.clock import db_now
+from db import clock, transitions
 from db.errors import NotPossible
 from db.models import Experiment, Trial, User
 from db.states import TERMINAL, TrialState
@@ -83,7 +82,7 @@ def retry_trial(session: Session, trial: Trial, by: User, max_queued: int = 5000
         configuration_digest=trial.configuration_digest,
         fuse_key=trial.fuse_key,
         priority=trial.priority,
-        queued_at=session.execute(select(db_now())).scalar_one(),
+        queued_at=clock.now(session),
     )
     transitions.enqueue(session, [again], actor=f"user {by.name}")
     return again.id

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db import transitions
+from db import clock, transitions
 from db.clock import db_now
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import Experiment, IdempotencyKey, Trial, User
@@ -51,7 +51,7 @@ def submit(
         if earlier is not None:
             return earlier
     refuse_when_full(session, owner.id, len(plan.trials), max_queued)
-    now = session.execute(select(db_now())).scalar_one()
+    now = clock.now(session)
     experiment = Experiment(
         owner_id=owner.id,
         kind=plan.kind,

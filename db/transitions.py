@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import CursorResult, Update, func, select, update
 from sqlalchemy.orm import Session
 
+from db import clock
 from db.clock import db_now
 from db.errors import FencedOff
 from db.events import record
@@ -227,7 +228,7 @@ def close_attempt(
     attempt = session.scalars(
         select(Attempt).where(Attempt.trial_id == trial.id, Attempt.fence == trial.fence)
     ).one()
-    now = session.execute(select(db_now())).scalar_one()
+    now = clock.now(session)
     attempt.ended_at = now
     attempt.outcome = outcome
     attempt.reason_kind = reason_kind

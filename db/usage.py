@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.clock import db_now
+from db import clock
 from db.models import Usage
 from db.rows import insert_if_absent
 
@@ -19,7 +19,7 @@ def decayed(slot_seconds: float, age_s: float) -> float:
 
 def charge(session: Session, user_id: int, slot_seconds: float) -> None:
     """Add to a user's use."""
-    now = session.execute(select(db_now())).scalar_one()
+    now = clock.now(session)
     insert_if_absent(session, Usage, user_id=user_id, slot_seconds=0.0, as_of=now)
     row = session.scalars(
         select(Usage)

@@ -16,6 +16,7 @@ from sqlalchemy import CursorResult, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from db import clock
 from db.clock import db_now
 from db.errors import NameTaken, NotPossible
 from db.models import Token, User
@@ -34,7 +35,7 @@ def add_user(session: Session, name: str, role: Role | str = Role.MEMBER) -> Use
         raise NotPossible(
             f"a user's name begins with a small letter and holds a-z, 0-9, . _ and -, not {name!r}"
         )
-    user = User(name=name, role=Role(role), share=1.0, created_at=_now(session))
+    user = User(name=name, role=Role(role), share=1.0, created_at=clock.now(session))
     try:
         with session.begin_nested():
             session.add(user)
@@ -65,7 +66,7 @@ def set_user_disabled(session: Session, name: str, disabled: bool) -> User:
         raise NotPossible(f"there is no user {name!r}")
     if disabled and user.role is Role.ADMIN and _is_last_admin(session, user):
         raise NotPossible(f"{name!r} is the last active admin")
-    user.disabled_at = _now(session) if disabled else None
+    user.disabled_at = clock.now(session) if disabled else None
     return user
 
 
@@ -100,7 +101,7 @@ def issue_token(
 ) -> tuple[Token, str]:
     """A new token and its text, which is shown once and kept nowhere."""
     secret = secrets.token_urlsafe(32)
-    now = _now(session)
+    now = clock.now(session)
     token = Token(
         user_id=user.id,
         purpose=Purpose(purpose),
@@ -187,7 +188,7 @@ def revoke_token(session: Session, token_id: int, by: User) -> bool:
         return False
     if token.user_id != by.id and by.role is not Role.ADMIN:
         return False
-    token.revoked_at = _now(session)
+    token.revoked_at = clock.now(session)
     return True
 
 
@@ -196,7 +197,7 @@ def end_token(session: Session, token_id: int) -> bool:
     token = session.get(Token, token_id)
     if token is None or token.revoked_at is not None:
         return False
-    token.revoked_at = _now(session)
+    token.revoked_at = clock.now(session)
     return True
 
 
@@ -205,7 +206,7 @@ def revoke_text(session: Session, text: str) -> None:
     matched = _TOKEN.fullmatch(text)
     token = session.get(Token, int(matched[1])) if matched else None
     if matched and token and hmac.compare_digest(token.secret_sha256, _hash(matched[2])):
-        token.revoked_at = _now(session)
+        token.revoked_at = clock.now(session)
 
 
 def list_tokens(session: Session, user: User) -> Sequence[Token]:
@@ -242,7 +243,3 @@ def _valid(session: Session, text: str, purpose: Purpose) -> Token | None:
 def _hash(secret: str) -> bytes:
     # The secret is 256 random bits: there is nothing to guess, so nothing that a slow hash adds.
     return sha256(secret.encode()).digest()
-
-
-def _now(session: Session) -> float:
-    return session.execute(select(db_now())).scalar_one()

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.clock import db_now
+from db import clock
 from db.models import Slot, Trial, Worker
 from db.queue_order import queue_places
 from db.states import SlotState, TrialState
@@ -21,7 +21,7 @@ class Waiting:
         """`only` are the ids of the trials that will be asked about, where they are known."""
         self._session = session
         self._only = only
-        self._now: float = session.execute(select(db_now())).scalar_one()
+        self._now = clock.now(session)
         rows = session.execute(
             select(Slot, Worker).join(Worker, Worker.id == Slot.worker_id).where(alive())
         )

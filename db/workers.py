@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
+from db import clock
 from db.clock import db_now
 from db.errors import ForeignStore, SecondHost
 from db.models import PoolSetting, Slot, Worker
@@ -54,7 +55,7 @@ def register_worker(session: Session, info: WorkerInfo, slots: Sequence[SlotInfo
         if other is not None:
             raise SecondHost(f"a worker of {other} is alive, this is {info.host}")
     bind_store(session, info.store_id)
-    now = session.execute(select(db_now())).scalar_one()
+    now = clock.now(session)
     session.add(
         Worker(
             id=info.worker_id,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.findings import Chunk
 from db.models import Checkpoint, MetricChunk
-from db.owner import Chunk
 
 
 def points_are_there(session: Session, trial: int, fence: int, chunk: Chunk) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.orm import Session
 
-from db import owner
+from db import findings, owner
 from db.artifacts import ArtifactStore
 from db.claims import ClaimedTrial
 from labpool.errors import LabpoolError
@@ -69,7 +69,7 @@ class Recorder:
         self._beside = beside
         self._clock = clock
         self._curves = Curves()
-        self._stored_progress: owner.Progress | None = None
+        self._stored_progress: findings.Progress | None = None
         self._tries = 0
         self._taken: set[str] = {LOG_FILE}
         self._artifacts: set[str] = set()
@@ -112,7 +112,7 @@ class Recorder:
         if key is None:
             return
         chunks = self._chunks()
-        row = owner.CheckpointRecord(
+        row = findings.CheckpointRecord(
             epoch=message.epoch,
             key=key,
             sha256=message.sha256,
@@ -127,7 +127,7 @@ class Recorder:
                 session, self.trial, self.fence, message.epoch
             ):
                 return []
-            return owner.record_checkpoint(session, self.trial, self.fence, row)
+            return findings.record_checkpoint(session, self.trial, self.fence, row)
 
         for obsolete in self._insist(write):
             self._delete(obsolete)
@@ -142,14 +142,14 @@ class Recorder:
         key = self._publish(message.file, message.bytes, message.sha256)
         if key is None:
             return
-        row = owner.ArtifactRecord(
+        row = findings.ArtifactRecord(
             name=message.name,
             key=key,
             media_type=message.media_type,
             bytes=message.bytes,
             sha256=message.sha256,
         )
-        self._insist(lambda session: owner.record_artifact(session, self.trial, self.fence, row))
+        self._insist(lambda session: findings.record_artifact(session, self.trial, self.fence, row))
 
     def publish_growing_log(self) -> None:
         """Let users see the log of a running trial; a large one more seldom."""
@@ -162,7 +162,9 @@ class Recorder:
             if published is not None:
                 key, size_bytes = published
                 self._insist(
-                    lambda session: owner.set_log(session, self.trial, self.fence, key, size_bytes)
+                    lambda session: findings.set_log(
+                        session, self.trial, self.fence, key, size_bytes
+                    )
                 )
 
     def succeed(self, result: Result) -> None:
@@ -176,6 +178,7 @@ class Recorder:
                 result.summary,
                 result.ended_early,
                 chunks,
+                self.progress,
             )
         )
 
@@ -202,18 +205,18 @@ class Recorder:
             )
         )
 
-    def _finish(self, write: Callable[[Session, Sequence[owner.Chunk]], None]) -> None:
+    def _finish(self, write: Callable[[Session, Sequence[findings.Chunk]], None]) -> None:
         published = self._publish_log()
         chunks = self._chunks()
 
         def finish(session: Session) -> None:
             if published is not None:
-                owner.set_log(session, self.trial, self.fence, *published)
+                findings.set_log(session, self.trial, self.fence, *published)
             write(session, self._unstored(session, chunks))
 
         self._insist(finish)
 
-    def _unstored(self, session: Session, chunks: Sequence[owner.Chunk]) -> list[owner.Chunk]:
+    def _unstored(self, session: Session, chunks: Sequence[findings.Chunk]) -> list[findings.Chunk]:
         """Those of ``chunks`` that an earlier try did not store.
 
         A COMMIT whose answer was lost may have been done; only then is there a doubt to settle.
@@ -265,7 +268,7 @@ class Recorder:
         self._log_published = (written_bytes, self._clock())
         return key, size_bytes
 
-    def _chunks(self) -> list[owner.Chunk]:
+    def _chunks(self) -> list[findings.Chunk]:
         return [_as_row(chunk) for chunk in self._curves.take()]
 
     def _key(self, file: str) -> str:
@@ -280,11 +283,11 @@ class Recorder:
     def _add_points(
         self,
         session: Session,
-        chunks: Sequence[owner.Chunk],
-        progress: owner.Progress | None = None,
+        chunks: Sequence[findings.Chunk],
+        progress: findings.Progress | None = None,
     ) -> None:
         unstored = self._unstored(session, chunks)
-        owner.record_metrics(session, self.trial, self.fence, unstored, progress)
+        findings.record_metrics(session, self.trial, self.fence, unstored, progress)
 
     def _insist(self, work: Callable[[Session], T]) -> T:
         self._tries = 0
@@ -296,8 +299,8 @@ class Recorder:
         return self._database.insist(counted, self._give_up)
 
 
-def _as_row(chunk: CurveChunk) -> owner.Chunk:
-    return owner.Chunk(
+def _as_row(chunk: CurveChunk) -> findings.Chunk:
+    return findings.Chunk(
         name=chunk.name,
         steps=chunk.steps,
         epochs=chunk.epochs,

@@ -17,7 +17,7 @@ from api.schemas.people import DAY_S, Label
 from api.security.cookies import drop_cookie, session_cookie
 from api.security.identity import me
 from api.security.roles import allow
-from db.clock import db_now
+from db import clock
 from db.models import Token, User
 from db.states import Purpose
 from db.users import issue_token, list_tokens, revoke_sessions, revoke_token
@@ -122,7 +122,7 @@ def _page(
 ) -> Response:
     with services().database.snapshot() as session:
         user = session.get_one(User, me().user_id)
-        now = session.execute(select(db_now())).scalar_one()
+        now = clock.now(session)
         tokens = [_row(token, now) for token in list_tokens(session, user)]
         here = session.get(Token, me().token_id)
         browsers = _open_sessions(session, user, now)

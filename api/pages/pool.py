@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.context import services
@@ -17,7 +16,7 @@ from api.schemas.pool import Held, Slot, Worker, pool_of
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id
-from db.clock import db_now
+from db import clock
 from db.reads.pool import WorkerRow, queue_length, queue_page, workers
 from db.reads.trials import TrialRow, rows_by_id
 from db.reads.usage import UsageRow, usage_by_user
@@ -69,7 +68,7 @@ def show_pool() -> Response:
     cursor = decode_cursor(request.args.get("cursor"), (int, int))
     after = (int(cursor[0] or 0), int(cursor[1] or 0)) if cursor else None
     with services().database.snapshot() as session:
-        now = session.scalar(select(db_now())) or 0.0
+        now = clock.now(session)
         rows = workers(session, with_stopped=True)
         pool = pool_of(rows, queue_length(session), owner_id)
         places = queue_page(session, owner_id, after, _PER_PAGE + 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.clock import db_now
+from db import clock
 from db.models import Lease, Slot, Trial, User, Worker
 from db.queue_order import queue_places
 from db.states import TrialState
@@ -64,7 +64,7 @@ class WorkerRow:
 
 def workers(session: Session, with_stopped: bool = False) -> list[WorkerRow]:
     """Workers by host, with slots and what these run; with those that stopped a while ago."""
-    now = session.scalar(select(db_now())) or 0.0
+    now = clock.now(session)
     query = select(Worker).where(Worker.seen_at > now - _SHOWN_AFTER_SILENCE_S)
     if not with_stopped:
         query = query.where(Worker.stopped_at.is_(None))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from db.clock import db_now
+from db import clock
 from db.models import Trial, Usage, User
 from db.states import TrialState
 from db.usage import decayed
@@ -26,7 +26,7 @@ class UsageRow:
 
 def usage_by_user(session: Session) -> list[UsageRow]:
     """Everybody who holds, waits or has used something; who used most comes first."""
-    now = session.scalar(select(db_now())) or 0.0
+    now = clock.now(session)
     counts = (
         select(
             Trial.owner_id,

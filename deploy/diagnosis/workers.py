@@ -6,8 +6,8 @@ from collections import Counter
 
 from sqlalchemy import func, select
 
+from db import clock
 from db.artifacts import read_store_id
-from db.clock import db_now
 from db.engine import Database
 from db.models import Slot, Trial, Worker
 from db.states import SlotState, TrialState
@@ -23,7 +23,7 @@ START_ONE = "labpool worker        (on the machine that is to work for the pool)
 def check_workers(database: Database, is_up: bool) -> list[Finding]:
     """Who works for the pool, who fell silent, and which slots are out of use."""
     with database.snapshot() as session:
-        now = session.execute(select(db_now())).scalar_one()
+        now = clock.now(session)
         living = session.scalars(select(Worker).where(alive())).all()
         silent = session.scalars(
             select(Worker).where(Worker.stopped_at.is_(None), ~alive()).order_by(Worker.seen_at)

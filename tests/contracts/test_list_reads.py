@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from db import claims, owner
+from db import claims, findings, owner
 from db.engine import Database
 from db.queue_order import queue_places
 from db.reads import experiment_list, trial_list
@@ -235,11 +235,11 @@ def test_the_queue_is_told_in_the_order_in_which_slots_take_it(
 def test_curves_of_many_are_those_of_each(database: Database, catalog: Catalog) -> None:
     def points(session: Any, claim: Any, epochs: range) -> None:
         chunks = [
-            owner.Chunk(name, [n * 10], [float(n)], [float(n)], [n + claim.fence / 100])
+            findings.Chunk(name, [n * 10], [float(n)], [float(n)], [n + claim.fence / 100])
             for n in epochs
             for name in ("loss", "val_loss")
         ]
-        owner.record_metrics(session, claim.trial_id, claim.fence, chunks)
+        findings.record_metrics(session, claim.trial_id, claim.fence, chunks)
 
     with database.transaction() as session:
         ada = pool.person(session)
@@ -252,8 +252,8 @@ def test_curves_of_many_are_those_of_each(database: Database, catalog: Catalog) 
             [trial] = claim.trials
             assert trial.trial_id == trial_id
             points(session, trial, range(1, 4))
-            record = owner.CheckpointRecord(2, f"k{trial_id}", "0" * 64, 1, 0.5, True)
-            owner.record_checkpoint(session, trial_id, trial.fence, record)
+            record = findings.CheckpointRecord(2, f"k{trial_id}", "0" * 64, 1, 0.5, True)
+            findings.record_checkpoint(session, trial_id, trial.fence, record)
             if trial_id == plain:
                 owner.succeed(session, trial_id, trial.fence, {"test_accuracy": 0.5}, {})
             else:

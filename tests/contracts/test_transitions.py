@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, select
 
-from db import claims, commands, owner, sweeper
+from db import claims, commands, findings, owner, sweeper
 from db.engine import Database
 from db.errors import FencedOff, NotPossible
 from db.models import Attempt, Event, Lease, MetricChunk, Result, Trial
@@ -40,7 +40,7 @@ def live_leases(database: Database) -> int:
 
 def test_it_works(database: Database, claimed: claims.Claim) -> None:
     [work] = claimed.trials
-    chunk = owner.Chunk("loss", [1, 2], [0.5, 1.0], [0.1, 0.2], [2.0, None])
+    chunk = findings.Chunk("loss", [1, 2], [0.5, 1.0], [0.1, 0.2], [2.0, None])
     with database.transaction() as session:
         owner.note_started(session, work.trial_id, work.fence, {"device": "cpu"})
         owner.succeed(
@@ -73,11 +73,26 @@ def test_progress_is_known_from_the_start_and_full_at_the_end(
         owner.note_started(session, work.trial_id, work.fence, {}, (0.0, 8.0, "epoch"))
     assert progress() == (0, 8, "epoch")
     with database.transaction() as session:
-        owner.record_metrics(session, work.trial_id, work.fence, [], (5.0, 8.0, "epoch"))
+        findings.record_metrics(session, work.trial_id, work.fence, [], (5.0, 8.0, "epoch"))
     assert progress() == (5, 8, "epoch")
     with database.transaction() as session:
         owner.succeed(session, work.trial_id, work.fence, {}, {})
     assert progress() == (8, 8, "epoch")
+
+
+def test_a_trial_that_ended_early_says_how_far_it_came(
+    database: Database, claimed: claims.Claim
+) -> None:
+    [work] = claimed.trials
+    with database.transaction() as session:
+        owner.note_started(session, work.trial_id, work.fence, {}, (0.0, 8.0, "epoch"))
+    with database.transaction() as session:
+        owner.succeed(
+            session, work.trial_id, work.fence, {}, {}, True, progress=(5.0, 8.0, "epoch")
+        )
+    with database.snapshot() as session:
+        row = trial(session, work.trial_id)
+        assert (row.progress_done, row.progress_total, row.ended_early) == (5, 8, True)
 
 
 ENDS: dict[str, Callable[..., None]] = {
@@ -85,16 +100,16 @@ ENDS: dict[str, Callable[..., None]] = {
     "fail": lambda session, work: owner.fail(session, work.trial_id, work.fence, "internal", "x"),
     "cancel": lambda session, work: owner.cancel(session, work.trial_id, work.fence, "x"),
     "release": lambda session, work: owner.release(session, work.trial_id, work.fence, "x"),
-    "record_metrics": lambda session, work: owner.record_metrics(
-        session, work.trial_id, work.fence, [owner.Chunk("loss", [1], [1.0], [0.0], [1.0])]
+    "record_metrics": lambda session, work: findings.record_metrics(
+        session, work.trial_id, work.fence, [findings.Chunk("loss", [1], [1.0], [0.0], [1.0])]
     ),
-    "record_checkpoint": lambda session, work: owner.record_checkpoint(
+    "record_checkpoint": lambda session, work: findings.record_checkpoint(
         session, work.trial_id, work.fence,
-        owner.CheckpointRecord(1, "trials/1/1/a", "0" * 64, 1, None, False),
+        findings.CheckpointRecord(1, "trials/1/1/a", "0" * 64, 1, None, False),
     ),
-    "record_artifact": lambda session, work: owner.record_artifact(
+    "record_artifact": lambda session, work: findings.record_artifact(
         session, work.trial_id, work.fence,
-        owner.ArtifactRecord("a", "trials/1/1/a", "text/plain", "0" * 64, 1),
+        findings.ArtifactRecord("a", "trials/1/1/a", "text/plain", "0" * 64, 1),
     ),
     "note_started": lambda session, work: owner.note_started(
         session, work.trial_id, work.fence, {}
@@ -238,10 +253,10 @@ def test_resume_starts_at_the_furthest_checkpoint(
     dropped: list[str] = []
     with database.transaction() as session:
         for epoch, best in ((1, True), (2, False), (3, False), (4, False)):
-            record = owner.CheckpointRecord(
+            record = findings.CheckpointRecord(
                 epoch, f"trials/1/1/epoch-{epoch}.npz", "0" * 64, 1, 0.5, best
             )
-            dropped += owner.record_checkpoint(session, work.trial_id, work.fence, record)
+            dropped += findings.record_checkpoint(session, work.trial_id, work.fence, record)
         owner.release(session, work.trial_id, work.fence, "x")
         again = claims.claim(session, slot(session, catalog), TTL_S)
     assert dropped == ["trials/1/1/epoch-2.npz"], "the two newest and the best stay"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.context import services
-from db import owner
+from db import findings
 from tests.support.api import Api, checkpoint, claimed, failed, problem_of, released
 
 pytest_plugins = ["tests.support.api_fixtures"]
@@ -20,7 +20,7 @@ def with_log(api: Api, folder: Path, text: bytes) -> int:
     key = f"trials/{trial_id}/{trial.fence}/log.txt"
     api.put_file(key, text, folder)
     with api.database.transaction() as session:
-        owner.set_log(session, trial_id, trial.fence, key, len(text))
+        findings.set_log(session, trial_id, trial.fence, key, len(text))
     return trial_id
 
 
@@ -29,9 +29,9 @@ def with_artifact(api: Api, folder: Path, name: str, media_type: str, data: byte
     trial = claimed(api)
     key = f"trials/{trial_id}/{trial.fence}/{name}"
     sha256 = api.put_file(key, data, folder)
-    record = owner.ArtifactRecord(name, key, media_type, sha256, len(data))
+    record = findings.ArtifactRecord(name, key, media_type, sha256, len(data))
     with api.database.transaction() as session:
-        owner.record_artifact(session, trial_id, trial.fence, record)
+        findings.record_artifact(session, trial_id, trial.fence, record)
     [row] = api.owner.get(f"/api/v1/trials/{trial_id}/artifacts").get_json()["artifacts"]
     assert row["sha256"] == sha256
     return str(row["url"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from db import owner
+from db import findings
 from tests.support.api import Api, checkpoint, claimed, epochs, problem_of, released, succeeded
 
 pytest_plugins = ["tests.support.api_fixtures"]
@@ -111,9 +111,9 @@ def test_a_resumed_curve_begins_with_what_it_resumed_from(api: Api, tmp_path: Pa
 def test_values_that_are_no_numbers_are_null(api: Api) -> None:
     _, [trial_id] = api.submitted()
     trial = claimed(api)
-    chunk = owner.Chunk("loss", [1, 2], [1.0, 2.0], [0.5, 1.0], [None, 0.25])
+    chunk = findings.Chunk("loss", [1, 2], [1.0, 2.0], [0.5, 1.0], [None, 0.25])
     with api.database.transaction() as session:
-        owner.record_metrics(session, trial.trial_id, trial.fence, [chunk])
+        findings.record_metrics(session, trial.trial_id, trial.fence, [chunk])
 
     assert read(api, trial_id)["curves"]["loss"]["values"] == [None, 0.25]
 

@@ -22,11 +22,20 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
         yield started
 
 
-def listener(connection: Connection, name: str, heard: list[Any]) -> Any:
+def listener(connection: Connection, name: str, heard: list[Any], among: int = 1) -> Any:
+    """A consumer that puts what it hears into ``heard``, once it is one of ``among`` listeners."""
     queue = Broadcast(queue=name, exchange=EXCHANGE)
     consumer = connection.Consumer([queue], no_ack=True, accept=["json"])
     consumer.register_callback(lambda body, message: heard.append((body, message.headers)))
     consumer.consume()
+    # kombu subscribes only when it next reads; what is published before that nobody hears.
+    broker = connection.default_channel.client
+
+    def subscribed() -> bool:
+        drain(connection)
+        return len(broker.client_list(_type="pubsub")) == among
+
+    wait_until(subscribed, 20, "a subscription")
     return consumer
 
 
@@ -40,7 +49,7 @@ def test_it_works_every_host_hears_each_ring(processes: Processes) -> None:
     heard: tuple[list[Any], list[Any]] = ([], [])
     with Connection(broker.url) as one, Connection(broker.url) as two:
         listener(one, "bell.one", heard[0])
-        listener(two, "bell.two", heard[1])
+        listener(two, "bell.two", heard[1], among=2)
         bell = Bell(broker.url)
         bell.ring()
 

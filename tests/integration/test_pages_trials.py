@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from db import owner
+from db import findings, owner
 from db.claims import ClaimedTrial
 from labpool.planning import plan
 from labpool.reading import read_spec
@@ -68,8 +68,8 @@ def add_file(
     key = f"trials/{work.trial_id}/{work.fence}/{name}"
     sha256 = api.put_file(key, data, folder)
     with api.database.transaction() as session:
-        record = owner.ArtifactRecord(name, key, media_type, sha256, len(data))
-        owner.record_artifact(session, work.trial_id, work.fence, record)
+        record = findings.ArtifactRecord(name, key, media_type, sha256, len(data))
+        findings.record_artifact(session, work.trial_id, work.fence, record)
 
 
 def test_it_works(quick_api: Api) -> None:
@@ -236,9 +236,9 @@ def test_numbers_are_called_what_they_are(quick_api: Api) -> None:
 def test_values_that_were_not_finite_are_marked(quick_api: Api) -> None:
     quick_api.submitted()
     work = claimed(quick_api)
-    chunk = owner.Chunk("loss", [1, 2, 3], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [2.0, None, None])
+    chunk = findings.Chunk("loss", [1, 2, 3], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [2.0, None, None])
     with quick_api.database.transaction() as session:
-        owner.record_metrics(session, work.trial_id, work.fence, [chunk])
+        findings.record_metrics(session, work.trial_id, work.fence, [chunk])
     failed(quick_api, work, "It diverged.")
     assert "NaN ×2" in quick_api.browser().get("/trials/1").text
 
@@ -320,7 +320,7 @@ def test_the_log_says_where_to_go_on(quick_api: Api, tmp_path: Path) -> None:
     text = "first\n" * 4000 + "last\n"
     quick_api.put_file("trials/1/1/log.txt", text.encode(), tmp_path)
     with quick_api.database.transaction() as session:
-        owner.set_log(session, 1, work.fence, "trials/1/1/log.txt", len(text))
+        findings.set_log(session, 1, work.fence, "trials/1/1/log.txt", len(text))
     page = quick_api.browser().get("/trials/1").text
     assert f'data-log="/api/v1/trials/1/log" data-fence="1" data-offset="{len(text)}"' in page
     assert 'data-complete="false"' in page

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
-from db import claims, owner, users
+from db import claims, findings, owner, users
 from db.commands import cancel_trial
 from db.engine import Database
 from db.models import Trial, User
@@ -120,8 +120,8 @@ def test_it_works(lab: Lab) -> None:
     assert both <= set(listener.until(CHANGED).data["topics"])
 
     with lab.database.transaction() as session:
-        chunk = owner.Chunk("loss", [1], [1.0], [0.5], [2.0])
-        owner.record_metrics(session, trial_id, work.fence, [chunk])
+        chunk = findings.Chunk("loss", [1], [1.0], [0.5], [2.0])
+        findings.record_metrics(session, trial_id, work.fence, [chunk])
     assert both <= set(listener.until(CHANGED).data["topics"])
 
     with lab.database.transaction() as session:

@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 
 from api.app import create_app
 from api.context import services
-from db import claims, owner, users
+from db import claims, findings, owner, users
 from db.engine import Database
 from db.models import Base, Experiment, IdempotencyKey, Trial
 from labpool.catalog import Catalog
@@ -239,7 +239,7 @@ def epochs(
         "learning_rate": [0.001 * 0.95**n for n in numbers],
     }
     chunks = [
-        owner.Chunk(
+        findings.Chunk(
             name=name,
             steps=[n * 40 for n in numbers],
             epochs=[float(n) for n in numbers],
@@ -249,7 +249,7 @@ def epochs(
         for name, values in curves.items()
     ]
     with api.database.transaction() as session:
-        owner.record_metrics(session, trial.trial_id, trial.fence, chunks)
+        findings.record_metrics(session, trial.trial_id, trial.fence, chunks)
         if total:
             lease = session.get_one(Trial, trial.trial_id).lease_id
             assert lease is not None
@@ -287,9 +287,9 @@ def checkpoint(
     """A checkpoint in the store and its row; its sha256."""
     key = f"trials/{trial.trial_id}/{trial.fence}/epoch-{epoch}.npz"
     sha256 = api.put_file(key, data, folder)
-    record = owner.CheckpointRecord(epoch, key, sha256, len(data), 0.9, best)
+    record = findings.CheckpointRecord(epoch, key, sha256, len(data), 0.9, best)
     with api.database.transaction() as session:
-        owner.record_checkpoint(session, trial.trial_id, trial.fence, record)
+        findings.record_checkpoint(session, trial.trial_id, trial.fence, record)
     return sha256
 
 
