@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 from db import clock, transitions
 from db.checkpoints import ResumePoint, resume_points
 from db.clock import db_now
-from db.models import Attempt, Lease, Slot, Trial
-from db.states import Outcome, SlotState, TrialState
+from db.models import Attempt, Lease, Slot, Trial, Worker
+from db.states import Outcome, SlotState, TrialState, Wish
 
 # All claims of a pool take turns: skipping locked rows instead lets simultaneous claims pick
 # several trials of one user while others wait.
@@ -51,6 +51,7 @@ class ClaimedTrial:
     time_limit_s: float
     stall_limit_s: float
     seconds_used: float
+    wish: Wish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,11 @@ def has_work(session: Session) -> bool:
     return session.scalar(statement) is not None
 
 
-def claim(session: Session, slot: SlotIdentity, lease_ttl_s: float) -> Claim | None:
-    """Give ``slot`` what is next for it; None when nothing is, or when the slot may not claim."""
+def claim(session: Session, slot: SlotIdentity, lease_ttl_s: float, most: int = 1) -> Claim | None:
+    """Give ``slot`` what is next for it; None when nothing is, or when the slot may not claim.
+
+    With ``most`` above 1, waiting siblings that can be trained together with it come along.
+    """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))
     if not _may_claim(session, slot):
@@ -89,14 +93,17 @@ def claim(session: Session, slot: SlotIdentity, lease_ttl_s: float) -> Claim | N
     )
     session.add(lease)
     session.flush()
-    attempt = transitions.start(session, trial, lease)
-    if attempt is None:  # cancelled between the look and the claim
+    members = [trial, *_siblings(session, slot, trial, most - 1)]
+    taken = [
+        _take(session, member, attempt)
+        for member in members
+        # One may have been cancelled between the look and the claim.
+        if (attempt := transitions.start(session, member, lease)) is not None
+    ]
+    if not taken:
         session.delete(lease)
         return None
-    points = resume_points(session, trial.id)
-    resume = points[0] if points else None
-    attempt.resumed_epoch = resume.epoch if resume else None
-    return Claim(lease.id, slot.slot_id, lease_ttl_s, (_claimed(session, trial, attempt, resume),))
+    return Claim(lease.id, slot.slot_id, lease_ttl_s, tuple(taken))
 
 
 def give_back(session: Session, slot: SlotIdentity) -> None:
@@ -132,6 +139,8 @@ def _may_claim(session: Session, slot: SlotIdentity) -> bool:
         Slot.worker_id == slot.worker_id,
         Slot.state == SlotState.READY,
         ~live.exists(),
+        Worker.id == Slot.worker_id,
+        Worker.drain_at.is_(None),
     )
     return session.scalar(healthy) is not None
 
@@ -169,9 +178,30 @@ def servable(slot: SlotIdentity) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _claimed(
-    session: Session, trial: Trial, attempt: Attempt, resume: ResumePoint | None
-) -> ClaimedTrial:
+def _siblings(session: Session, slot: SlotIdentity, head: Trial, most: int) -> Sequence[Trial]:
+    """Waiting trials of the same experiment that can be trained together with ``head``."""
+    if most <= 0 or head.fuse_key is None or head.alone:
+        return ()
+    return session.scalars(
+        select(Trial)
+        .where(
+            Trial.state == TrialState.QUEUED,
+            Trial.experiment_id == head.experiment_id,
+            Trial.fuse_key == head.fuse_key,
+            Trial.alone.is_(False),
+            Trial.id != head.id,
+            *due(),
+            *servable(slot),
+        )
+        .order_by(Trial.priority.desc(), Trial.id)
+        .limit(most)
+    ).all()
+
+
+def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:
+    points = resume_points(session, trial.id)
+    resume = points[0] if points else None
+    attempt.resumed_epoch = resume.epoch if resume else None
     used = session.scalar(
         select(func.sum(Attempt.slot_seconds)).where(
             Attempt.trial_id == trial.id, Attempt.charged.is_(True)
@@ -193,4 +223,5 @@ def _claimed(
         time_limit_s=trial.spec["time_limit_s"],
         stall_limit_s=trial.spec["stall_limit_s"],
         seconds_used=used or 0.0,
+        wish=trial.wish,
     )

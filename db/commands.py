@@ -8,15 +8,18 @@ from sqlalchemy.orm import Session
 from db import clock, transitions
 from db.errors import NotPossible
 from db.models import Experiment, Trial, User
-from db.states import TERMINAL, TrialState
+from db.states import TERMINAL, TrialState, Wish
 from db.submissions import refuse_when_full
+
+# A slot may take, end or give back a trial while somebody asks something of it.
+_TRIES = 3
 
 
 def cancel_trial(session: Session, trial: Trial, by: User) -> None:
     """Transition 8. Raises NotPossible when the trial has ended; asking twice is no error."""
     actor = f"user {by.name}"
     # A slot may take or end the trial while this looks; each try then sees a later state.
-    for _ in range(3):
+    for _ in range(_TRIES):
         session.refresh(trial)
         if trial.state in TERMINAL:
             raise NotPossible(f"trial {trial.id} is already {trial.state}")
@@ -31,6 +34,93 @@ def cancel_trial(session: Session, trial: Trial, by: User) -> None:
             session.refresh(trial)
             return
     raise NotPossible(f"trial {trial.id} changes too quickly; try again")
+
+
+def pause_trial(session: Session, trial: Trial, by: User) -> None:
+    """A waiting trial is held back; a running one saves and gives its slot back, soon.
+
+    Asking twice is no error. Raises NotPossible.
+    """
+    actor = f"user {by.name}"
+    for _ in range(_TRIES):
+        session.refresh(trial)
+        match trial.state:
+            case TrialState.PAUSED:
+                return
+            case TrialState.QUEUED:
+                if trial.held or transitions.hold(session, trial, True, actor=actor):
+                    session.refresh(trial)
+                    return
+            case TrialState.RUNNING:
+                _refuse_wish(trial, "paused")
+                if trial.wish is Wish.PAUSE:
+                    return
+                if transitions.wish(session, trial, Wish.PAUSE, actor=actor):
+                    session.refresh(trial)
+                    return
+            case _:
+                raise NotPossible(f"trial {trial.id} is already {trial.state}")
+    raise NotPossible(f"trial {trial.id} changes too quickly; try again")
+
+
+def resume_trial(session: Session, trial: Trial, by: User) -> None:
+    """Let a paused or held trial go on; one that was only asked to pause goes on as it was.
+
+    Raises NotPossible.
+    """
+    actor = f"user {by.name}"
+    for _ in range(_TRIES):
+        session.refresh(trial)
+        match trial.state:
+            case TrialState.PAUSED:
+                done = transitions.resume(session, trial, actor=actor)
+            case TrialState.QUEUED:
+                done = not trial.held or transitions.hold(session, trial, False, actor=actor)
+            case TrialState.RUNNING:
+                done = trial.wish is not Wish.PAUSE or transitions.wish(
+                    session, trial, None, actor=actor
+                )
+            case _:
+                raise NotPossible(f"trial {trial.id} is already {trial.state}")
+        if done:
+            session.refresh(trial)
+            return
+    raise NotPossible(f"trial {trial.id} changes too quickly; try again")
+
+
+def stop_trial(session: Session, trial: Trial, by: User) -> None:
+    """Stop a running or paused trial at the end of its epoch, and keep what there is as its result.
+
+    Raises NotPossible, also for a trial that never ran: it has nothing to keep.
+    """
+    actor = f"user {by.name}"
+    for _ in range(_TRIES):
+        session.refresh(trial)
+        match trial.state:
+            case TrialState.PAUSED:
+                done = transitions.resume(session, trial, actor=actor, wish=Wish.STOP)
+            case TrialState.RUNNING:
+                _refuse_wish(trial, "stopped")
+                done = trial.wish is Wish.STOP or transitions.wish(
+                    session, trial, Wish.STOP, actor=actor
+                )
+            case TrialState.QUEUED if trial.wish is Wish.STOP:
+                done = True
+            case TrialState.QUEUED:
+                raise NotPossible(f"trial {trial.id} waits and has nothing to keep; cancel it")
+            case _:
+                raise NotPossible(f"trial {trial.id} is already {trial.state}")
+        if done:
+            session.refresh(trial)
+            return
+    raise NotPossible(f"trial {trial.id} changes too quickly; try again")
+
+
+def _refuse_wish(trial: Trial, what: str) -> None:
+    if trial.cancel_requested:
+        raise NotPossible(f"trial {trial.id} is being cancelled")
+    if trial.kind == "benchmark":
+        raise NotPossible(f"a benchmark that runs cannot be {what}; let it end, or cancel it")
 
 
 def cancel_experiment(session: Session, experiment: Experiment, by: User) -> int:

@@ -12,16 +12,17 @@ from sqlalchemy.orm import Session
 from db import clock, findings, transitions
 from db.clock import db_now
 from db.models import Attempt, Lease, Result, Slot, Trial
-from db.states import Outcome, TrialState
+from db.states import Outcome, TrialState, Wish
 from db.text import storable
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a heartbeat learned: trials still owned, and those of them to cancel."""
+    """What a heartbeat learned: trials still owned, those to cancel, and what else is wished."""
 
     alive: frozenset[int]
     cancel: frozenset[int]
+    wishes: Mapping[int, Wish]
 
 
 def heartbeat(
@@ -43,18 +44,20 @@ def heartbeat(
     )
     assert isinstance(moved, CursorResult)
     if moved.rowcount != 1:
-        return Beat(frozenset(), frozenset())
+        return Beat(frozenset(), frozenset(), {})
     rows = session.execute(
-        select(Trial.id, Trial.fence, Trial.cancel_requested).where(
+        select(Trial.id, Trial.fence, Trial.cancel_requested, Trial.wish).where(
             Trial.lease_id == lease_id, Trial.state == TrialState.RUNNING
         )
     ).all()
-    alive = {trial_id: cancel for trial_id, fence, cancel in rows if fences.get(trial_id) == fence}
+    mine = [row for row in rows if fences.get(row.id) == row.fence]
+    alive = frozenset(row.id for row in mine)
     for trial_id, (done, total, unit) in (progress or {}).items():
         if trial_id in alive:
             findings.note_progress(session, trial_id, fences[trial_id], done, total, unit)
-    cancel = frozenset(trial_id for trial_id, wanted in alive.items() if wanted)
-    return Beat(frozenset(alive), cancel)
+    cancel = frozenset(row.id for row in mine if row.cancel_requested)
+    wishes = {row.id: row.wish for row in mine if row.wish is not None and row.id not in cancel}
+    return Beat(alive, cancel, wishes)
 
 
 def note_started(
@@ -144,6 +147,30 @@ def cancel(
     )  # fmt: skip
 
 
+def pause(
+    session: Session,
+    trial_id: int,
+    fence: int,
+    chunks: Sequence[findings.Chunk] = (),
+    progress: findings.Progress | None = None,
+) -> None:
+    """Transition 5 to PAUSED: its slot is free for others; it goes on from its newest checkpoint.
+
+    One that is to be cancelled meanwhile is cancelled instead.
+    """
+    trial = transitions.own(session, trial_id, fence)
+    if trial.cancel_requested:
+        cancel(session, trial_id, fence, "Cancelled while it was being paused.", chunks)
+        return
+    findings.add_points(session, trial_id, fence, chunks)
+    if progress is not None:
+        findings.note_progress(session, trial_id, fence, *progress)
+    transitions.end(
+        session, trial, TrialState.PAUSED, actor=_actor(_attempt(session, trial)),
+        reason_kind="paused", reason="It is paused; its checkpoint is kept.",
+    )  # fmt: skip
+
+
 def release(
     session: Session,
     trial_id: int,
@@ -151,8 +178,12 @@ def release(
     reason: str,
     delay_s: float = 0.0,
     chunks: Sequence[findings.Chunk] = (),
+    alone: bool = False,
 ) -> None:
-    """Transition 6: give the trial back, uncharged. A flagged one is cancelled instead."""
+    """Transition 6: give the trial back, uncharged. A flagged one is cancelled instead.
+
+    ``alone``: the group that it was trained with crashed; it is not to be trained with others.
+    """
     trial = transitions.own(session, trial_id, fence)
     findings.add_points(session, trial_id, fence, chunks)
     actor = _actor(_attempt(session, trial))
@@ -164,7 +195,7 @@ def release(
         return
     transitions.requeue(
         session, trial, actor=actor, outcome=Outcome.RELEASED, reason=storable(reason),
-        delay_s=delay_s,
+        delay_s=delay_s, alone=alone,
     )  # fmt: skip
 
 

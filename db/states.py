@@ -27,6 +27,13 @@ TERMINAL = frozenset(
 )
 
 
+class Wish(StrEnum):
+    """What its owner asks of a trial, short of cancelling it."""
+
+    PAUSE = "pause"
+    STOP = "stop"
+
+
 class Role(StrEnum):
     MEMBER = "member"
     ADMIN = "admin"

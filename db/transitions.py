@@ -12,13 +12,12 @@ from typing import Any
 from sqlalchemy import CursorResult, Update, func, select, update
 from sqlalchemy.orm import Session
 
-from db import clock
+from db.attempts import close_attempt
 from db.clock import db_now
 from db.errors import FencedOff
 from db.events import record
 from db.models import Attempt, Lease, Trial
-from db.states import Outcome, TrialState
-from db.usage import charge
+from db.states import Outcome, TrialState, Wish
 
 _OUTCOMES = {
     TrialState.SUCCEEDED: Outcome.SUCCEEDED,
@@ -125,6 +124,7 @@ def end(
         "lease_id": None,
         "reason_kind": reason_kind,
         "reason": reason,
+        "wish": None,
         **columns,
     }
     if to_state is not TrialState.PAUSED:
@@ -143,24 +143,38 @@ def requeue(
     reason: str,
     delay_s: float = 0.0,
     lost: bool = False,
+    alone: bool = False,
+    reason_kind: str | None = None,
+    charged: bool = False,
+    log_tail: str | None = None,
 ) -> None:
-    """Transitions 6 and 7: RUNNING under its fence back to QUEUED, one fence further, uncharged.
+    """Transitions 6 and 7: RUNNING under its fence back to QUEUED, one fence further.
 
-    Raises FencedOff when the fence is no longer current.
+    ``alone``: it is to run by itself from now on. A trial that was to be paused waits held, as
+    that is what pausing a waiting trial means. Raises FencedOff when the fence is not current.
     """
+    to_pause = trial.wish is Wish.PAUSE
     values = {
         "state": TrialState.QUEUED,
         "lease_id": None,
         "fence": Trial.fence + 1,
         "losses": Trial.losses + (1 if lost else 0),
         "not_before": db_now() + delay_s if delay_s > 0 else None,
-        "reason_kind": outcome.value,
+        "reason_kind": reason_kind or outcome.value,
         "reason": reason,
+        "held": trial.held or to_pause,
+        "wish": None if to_pause else trial.wish,
     }
+    if alone:
+        values["alone"] = True
     _leave(session, trial, values)
-    close_attempt(session, trial, outcome, outcome.value, reason, None, charged=False)
-    fence = trial.fence + 1
-    _record_end(session, trial, TrialState.QUEUED, fence, actor, outcome.value, reason)
+    kind = reason_kind or outcome.value
+    close_attempt(session, trial, outcome, kind, reason, log_tail, charged)
+    record(
+        session, "requeued", trial, actor=actor, fence=trial.fence + 1,
+        from_state=TrialState.RUNNING, to_state=TrialState.QUEUED,
+        data={"reason_kind": kind, "reason": reason, "lost": lost, "held": to_pause},
+    )  # fmt: skip
 
 
 def cancel_waiting(session: Session, trial: Trial, *, actor: str) -> bool:
@@ -170,7 +184,7 @@ def cancel_waiting(session: Session, trial: Trial, *, actor: str) -> bool:
         update(Trial)
         .where(Trial.id == trial.id, Trial.state.in_(waiting), Trial.fence == trial.fence)
         .values(
-            state=TrialState.CANCELLED, finished_at=db_now(), cancel_requested=True,
+            state=TrialState.CANCELLED, finished_at=db_now(), cancel_requested=True, wish=None,
             reason_kind="cancelled", reason=f"Cancelled by {actor} before it ran.",
         )
     )  # fmt: skip
@@ -178,7 +192,7 @@ def cancel_waiting(session: Session, trial: Trial, *, actor: str) -> bool:
         return False
     record(
         session, "cancelled", trial, actor=actor, fence=trial.fence,
-        from_state=trial.state, to_state=TrialState.CANCELLED,
+        from_state=trial.state, to_state=TrialState.CANCELLED, data={"before_it_ran": True},
     )  # fmt: skip
     return True
 
@@ -200,6 +214,63 @@ def request_cancel(session: Session, trial: Trial, *, actor: str) -> bool:
     return True
 
 
+def resume(session: Session, trial: Trial, *, actor: str, wish: Wish | None = None) -> bool:
+    """Transition 11: PAUSED to QUEUED, to go on from its checkpoint; False when it is not paused.
+
+    With ``wish`` it is stopped as soon as a slot has it, and what there is is kept.
+    """
+    statement = (
+        update(Trial)
+        .where(
+            Trial.id == trial.id, Trial.state == TrialState.PAUSED, Trial.fence == trial.fence
+        )
+        .values(
+            state=TrialState.QUEUED, wish=wish, reason_kind=None, reason=None, not_before=None
+        )
+    )  # fmt: skip
+    if not _one(session, statement):
+        return False
+    record(
+        session, "resumed", trial, actor=actor, fence=trial.fence,
+        from_state=TrialState.PAUSED, to_state=TrialState.QUEUED, data={"wish": wish},
+    )  # fmt: skip
+    return True
+
+
+def hold(session: Session, trial: Trial, held: bool, *, actor: str) -> bool:
+    """Keep a QUEUED trial from running, or let it go; False when there is nothing to change."""
+    statement = (
+        update(Trial)
+        .where(Trial.id == trial.id, Trial.state == TrialState.QUEUED, Trial.held.is_(not held))
+        .values(held=held)
+    )
+    if not _one(session, statement):
+        return False
+    record(session, "held" if held else "let_go", trial, actor=actor, fence=trial.fence)
+    return True
+
+
+def wish(session: Session, trial: Trial, wish: Wish | None, *, actor: str) -> bool:
+    """Ask the owner of a RUNNING trial to pause or to stop it, or take that back with None.
+
+    Who wants it cancelled wants nothing else of it any more; False then, and when it does not run.
+    """
+    statement = (
+        update(Trial)
+        .where(
+            Trial.id == trial.id,
+            Trial.state == TrialState.RUNNING,
+            Trial.cancel_requested.is_(False),
+            func.coalesce(Trial.wish, "") != (wish or ""),
+        )
+        .values(wish=wish)
+    )
+    if not _one(session, statement):
+        return False
+    record(session, "wished", trial, actor=actor, fence=trial.fence, data={"wish": wish})
+    return True
+
+
 def _leave(session: Session, trial: Trial, values: dict[str, Any]) -> None:
     statement = (
         update(Trial)
@@ -215,43 +286,6 @@ def _leave(session: Session, trial: Trial, values: dict[str, Any]) -> None:
         raise FencedOff(f"trial {trial.id}, fence {trial.fence}")
 
 
-def close_attempt(
-    session: Session,
-    trial: Trial,
-    outcome: Outcome,
-    reason_kind: str | None,
-    reason: str | None,
-    log_tail: str | None,
-    charged: bool,
-) -> None:
-    """End the attempt of ``trial``'s fence, and its lease when that was its last trial."""
-    attempt = session.scalars(
-        select(Attempt).where(Attempt.trial_id == trial.id, Attempt.fence == trial.fence)
-    ).one()
-    now = clock.now(session)
-    attempt.ended_at = now
-    attempt.outcome = outcome
-    attempt.reason_kind = reason_kind
-    attempt.reason = reason
-    if log_tail is not None:
-        attempt.log_tail = log_tail
-    attempt.charged = charged
-    members = session.scalar(
-        select(func.count()).select_from(Attempt).where(Attempt.lease_id == attempt.lease_id)
-    )
-    attempt.slot_seconds = max(0.0, now - attempt.started_at) / (members or 1)
-    if charged:
-        charge(session, trial.owner_id, attempt.slot_seconds)
-    session.flush()
-    left = select(Trial.id).where(Trial.lease_id == attempt.lease_id)
-    session.execute(
-        update(Lease)
-        .where(Lease.id == attempt.lease_id, Lease.ended_at.is_(None), ~left.exists())
-        .values(ended_at=now)
-        .execution_options(synchronize_session=False)
-    )
-
-
 def _record_end(
     session: Session,
     trial: Trial,
@@ -262,8 +296,7 @@ def _record_end(
     reason: str | None,
 ) -> None:
     data = {"reason_kind": reason_kind, "reason": reason} if reason_kind else {}
-    kind = "requeued" if to_state is TrialState.QUEUED else to_state.value
     record(
-        session, kind, trial, actor=actor, fence=fence,
+        session, to_state.value, trial, actor=actor, fence=fence,
         from_state=TrialState.RUNNING, to_state=to_state, data=data,
     )  # fmt: skip

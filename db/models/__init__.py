@@ -5,7 +5,7 @@ from __future__ import annotations
 from db.models.base import Base
 from db.models.experiments import Experiment, IdempotencyKey, SweepRung, SweepRungEntry
 from db.models.people import Token, Usage, User
-from db.models.pool import Event, Lease, PoolSetting, Slot, Worker
+from db.models.pool import Event, Lease, PoolSetting, Quarantine, Slot, Worker
 from db.models.results import Artifact, Checkpoint, MetricChunk, Result
 from db.models.trials import Attempt, Trial
 
@@ -20,6 +20,7 @@ __all__ = [
     "Lease",
     "MetricChunk",
     "PoolSetting",
+    "Quarantine",
     "Result",
     "Slot",
     "SweepRung",

@@ -16,6 +16,8 @@ class User(Base):
     name: Mapped[Short] = mapped_column(unique=True)
     role: Mapped[Role] = mapped_column(word(Role))
     share: Mapped[float] = mapped_column(default=1.0)
+    # Most slots that this user's trials may hold at once; the pool's own limit when unset.
+    max_running: Mapped[int | None]
     created_at: Mapped[Instant]
     disabled_at: Mapped[Instant | None]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Document, Id, Instant, Long, Reference, Sequence, Short, word
@@ -25,6 +25,8 @@ class Worker(Base):
     started_at: Mapped[Instant]
     seen_at: Mapped[Instant]
     stopped_at: Mapped[Instant | None]
+    # Asked to finish what it holds and to claim nothing more.
+    drain_at: Mapped[Instant | None]
 
 
 class Slot(Base):
@@ -58,6 +60,10 @@ class Lease(Base):
             "uq_leases_live_slot", "slot_id", unique=True,
             sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL"),
         ),
+        Index(
+            "ix_leases_by_age", "id",
+            sqlite_where=text("by_age"), postgresql_where=text("by_age"),
+        ),
     )  # fmt: skip
 
     id: Mapped[Id]
@@ -67,7 +73,30 @@ class Lease(Base):
     created_at: Mapped[Instant]
     beat_at: Mapped[Instant]
     expires_at: Mapped[Instant]
+    # Its trial was taken for its age, out of the order of fair shares.
+    by_age: Mapped[bool] = mapped_column(default=False, server_default=false())
     ended_at: Mapped[Instant | None]
+
+
+class Quarantine(Base):
+    """A GPU that failed its probe, on whichever worker. Closed by an administrator alone."""
+
+    __tablename__ = "quarantines"
+    __table_args__ = (
+        Index(
+            "uq_quarantines_device", "device", unique=True,
+            sqlite_where=text("cleared_at IS NULL"), postgresql_where=text("cleared_at IS NULL"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    device: Mapped[Short]
+    name: Mapped[Short]
+    host: Mapped[Short]
+    reason: Mapped[Long]
+    since: Mapped[Instant]
+    cleared_at: Mapped[Instant | None]
+    cleared_by_id: Mapped[int | None] = mapped_column(Reference, ForeignKey("users.id"))
 
 
 class Event(Base):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Digest, Document, Id, Instant, Long, Reference, Short, word
-from db.states import Outcome, TrialState
+from db.states import Outcome, TrialState, Wish
 
 
 class Trial(Base):
@@ -18,6 +18,10 @@ class Trial(Base):
         UniqueConstraint("experiment_id", "number"),
         Index(
             "ix_trials_queue", "priority", "id",
+            sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_trials_waiting", "owner_id", "priority", "id",
             sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
         ),
         Index("ix_trials_owner_state", "owner_id", "state"),
@@ -62,6 +66,15 @@ class Trial(Base):
     held: Mapped[bool] = mapped_column(default=False)
     not_before: Mapped[Instant | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    # Pause, or stop and keep what there is: heeded at the end of the epoch.
+    wish: Mapped[Wish | None] = mapped_column(
+        Enum(
+            Wish, native_enum=False, length=16, create_constraint=False,
+            values_callable=lambda members: [member.value for member in members],
+        )
+    )  # fmt: skip
+    # It was trained together with others when their runner crashed: from now on by itself.
+    alone: Mapped[bool] = mapped_column(default=False, server_default=false())
     ended_early: Mapped[bool] = mapped_column(default=False)
 
     queued_at: Mapped[Instant]
