@@ -1,6 +1,6 @@
 # One environment in .venv; every target makes what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-unlocked demo test test-browser screenshots check format-check lint types arrows format lock clean
+.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults screenshots check format-check lint types arrows format lock clean
 
 BIN := .venv/bin
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
@@ -29,6 +29,9 @@ test: setup-dev ## Run all tests
 
 test-browser: setup-dev ## Run the tests of the pages in Chromium (Debian: sudo apt install chromium)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile tests/browser
+
+faults: setup-dev ## Measure the service under faults; ends with the figures as JSON (FAULTS='--quick' or '--only NAME')
+	@$(BIN)/python -m tests.faults $(FAULTS)
 
 screenshots: setup-dev ## Take pictures of every page into docs/screenshots (needs Chromium)
 	@$(BIN)/python -m tests.browser.screenshots
