@@ -1,15 +1,20 @@
-// Buttons that copy the text of another element: <button class="copy" data-copy-text="ID">. One
-// listener for all, so that buttons that come later work as well.
+// Buttons that copy the text of an element or an input:
+// <button class="copy" data-copy-text="ID">. One listener for all, so that buttons that come later
+// work as well.
 const SAID_FOR_MS = 2000;
 
 // The style sheet hides the buttons until this runs.
 document.documentElement.classList.add("can-copy");
 
-async function write(element) {
-  const text = element.textContent;
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+function select(source) {
+  if (source.select) source.select();
+  else window.getSelection().selectAllChildren(source);
+}
+
+async function write(source) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(source.value ?? source.textContent);
   // Plain HTTP to another machine has no clipboard interface; the old command still works there.
-  window.getSelection().selectAllChildren(element);
+  select(source);
   if (!document.execCommand("copy")) throw new Error("not copied");
   return undefined;
 }
@@ -21,7 +26,7 @@ async function copy(button) {
     await write(source);
     button.textContent = "Copied";
   } catch {
-    window.getSelection().selectAllChildren(source);
+    select(source);
     button.textContent = "Press Ctrl+C";
   }
   window.setTimeout(() => { button.textContent = said; }, SAID_FOR_MS);
@@ -29,5 +34,5 @@ async function copy(button) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy-text]");
-  if (button && !button.dataset.busy) copy(button);
+  if (button) copy(button);
 });
