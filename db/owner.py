@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
-from db import clock, findings, transitions
+from db import clock, findings, retries, transitions
 from db.clock import db_now
 from db.models import Attempt, Lease, Result, Slot, Trial
 from db.states import Outcome, TrialState, Wish
@@ -125,14 +125,16 @@ def fail(
     log_tail: str | None = None,
     chunks: Sequence[findings.Chunk] = (),
 ) -> None:
-    """Transition 5 to FAILED, with the reason and the tail of the log."""
+    """Transition 5 to FAILED, with the reason and the tail of the log.
+
+    What may go better another time (see `db.retries`) is queued again instead, by transition 6.
+    """
     trial = transitions.own(session, trial_id, fence)
     findings.add_points(session, trial_id, fence, chunks)
-    transitions.end(
-        session, trial, TrialState.FAILED, actor=_actor(_attempt(session, trial)),
-        reason_kind=reason_kind, reason=storable(reason),
-        log_tail=None if log_tail is None else storable(log_tail),
-    )  # fmt: skip
+    verdict = retries.after_failure(session, trial, reason_kind, storable(reason))
+    _conclude(
+        session, trial, reason_kind, verdict, None if log_tail is None else storable(log_tail)
+    )
 
 
 def cancel(
@@ -179,24 +181,21 @@ def release(
     delay_s: float = 0.0,
     chunks: Sequence[findings.Chunk] = (),
     alone: bool = False,
+    reason_kind: str | None = None,
 ) -> None:
     """Transition 6: give the trial back, uncharged. A flagged one is cancelled instead.
 
     ``alone``: the group that it was trained with crashed; it is not to be trained with others.
+    With a ``reason_kind`` of `retries.UNABLE` the delay grows each time, and one that is given back
+    again and again fails.
     """
     trial = transitions.own(session, trial_id, fence)
     findings.add_points(session, trial_id, fence, chunks)
-    actor = _actor(_attempt(session, trial))
-    if trial.cancel_requested:
-        transitions.end(
-            session, trial, TrialState.CANCELLED, actor=actor, reason_kind="cancelled",
-            reason=f"Cancelled while its slot gave it back: {storable(reason)}",
-        )  # fmt: skip
-        return
-    transitions.requeue(
-        session, trial, actor=actor, outcome=Outcome.RELEASED, reason=storable(reason),
-        delay_s=delay_s, alone=alone,
-    )  # fmt: skip
+    if reason_kind in retries.UNABLE:
+        verdict = replace(retries.when_unable(session, trial, storable(reason)), alone=alone)
+    else:
+        verdict = retries.Verdict(storable(reason), delay_s, alone, charged=False)
+    _conclude(session, trial, reason_kind, verdict)
 
 
 def end_lease(session: Session, lease_id: int) -> None:
@@ -208,6 +207,32 @@ def end_lease(session: Session, lease_id: int) -> None:
         .values(ended_at=db_now())
         .execution_options(synchronize_session=False)
     )
+
+
+def _conclude(
+    session: Session,
+    trial: Trial,
+    reason_kind: str | None,
+    verdict: retries.Verdict,
+    log_tail: str | None = None,
+) -> None:
+    actor = _actor(_attempt(session, trial))
+    if verdict.delay_s is None:
+        transitions.end(
+            session, trial, TrialState.FAILED, actor=actor, reason_kind=reason_kind,
+            reason=verdict.reason, log_tail=log_tail, charged=verdict.charged,
+        )  # fmt: skip
+    elif trial.cancel_requested:
+        transitions.end(
+            session, trial, TrialState.CANCELLED, actor=actor, reason_kind="cancelled",
+            reason=f"Cancelled while its slot gave it back: {verdict.reason}", log_tail=log_tail,
+        )  # fmt: skip
+    else:
+        transitions.requeue(
+            session, trial, actor=actor, outcome=Outcome.RELEASED, reason=verdict.reason,
+            delay_s=verdict.delay_s, alone=verdict.alone, reason_kind=reason_kind,
+            log_tail=log_tail,
+        )  # fmt: skip
 
 
 def _attempt(session: Session, trial: Trial) -> Attempt:

@@ -1,0 +1,109 @@
+"""What is tried again, how often and after how long, by the kind of what went wrong.
+
+| what happened | kind | tried again | at the end |
+| --- | --- | --- | --- |
+| its worker died or fell silent | lost | at once, `max_losses` - 1 times | LOST |
+| the GPU failed | gpu_fault | 3 times, after 30, 60 and 120 s | FAILED |
+| memory ran out | out_of_memory | once, after 60 s, by itself | FAILED |
+| the host could not run it | `UNABLE` | 9 times in a row, after 30 s to 10 min | FAILED |
+| its worker was shut down | released | at once, without a limit | |
+| anything else | | never: it would fail again | FAILED |
+
+How often it was tried is counted in the trial's attempts, so it outlives every process; a new
+checkpoint ends a row. The sweeper deals with losses. What labpool or its machines wasted is charged
+to nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.models import Attempt, Checkpoint, Trial
+from db.states import Outcome
+
+LONGEST_DELAY_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``most`` further tries, the first after ``delay_s`` and each next after twice as long.
+
+    ``alone``: not together with others any more. ``charged``: the owner pays for the last try.
+    """
+
+    most: int
+    delay_s: float
+    alone: bool = False
+    charged: bool = False
+
+    def delay_before_s(self, retry: int) -> float:
+        """How long the ``retry``-th further try waits, from 1."""
+        return min(LONGEST_DELAY_S, self.delay_s * 2.0 ** min(retry - 1, 32))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a trial; ``reason`` tells people. ``delay_s`` is None when it is over."""
+
+    reason: str
+    delay_s: float | None = None
+    alone: bool = False
+    charged: bool = True
+
+
+# A failure of the trial.
+AFTER_FAILURE: dict[str, Rule] = {
+    "gpu_fault": Rule(most=3, delay_s=30.0),
+    # With other neighbours on the host, and without its group, it may have room.
+    "out_of_memory": Rule(most=1, delay_s=60.0, alone=True, charged=True),
+}
+# What kept a trial from running at all. Together, since a host in trouble shows all three.
+UNABLE = frozenset({"no_runner", "disk_full", "not_prepared"})
+WHEN_UNABLE = Rule(most=9, delay_s=30.0)
+
+
+def after_failure(session: Session, trial: Trial, kind: str, reason: str) -> Verdict:
+    """What becomes of a running trial that failed with a reason of ``kind``."""
+    rule = AFTER_FAILURE.get(kind)
+    if rule is None:
+        return Verdict(reason)
+    tries = session.scalar(
+        select(func.count())
+        .select_from(Attempt)
+        .where(
+            Attempt.trial_id == trial.id,
+            Attempt.outcome == Outcome.RELEASED,
+            Attempt.reason_kind == kind,
+        )
+    )
+    retry = (tries or 0) + 1
+    if retry > rule.most:
+        return Verdict(f"{reason} Tried {retry} times; given up.", charged=rule.charged)
+    delay_s = rule.delay_before_s(retry)
+    told = f"{reason} Retry {retry} of {rule.most}, {delay_s:g} s after it."
+    return Verdict(told, delay_s, rule.alone, charged=False)
+
+
+def when_unable(session: Session, trial: Trial, reason: str) -> Verdict:
+    """What becomes of a trial that a slot took and could not run, for no fault of the trial's."""
+    newest = select(func.max(Checkpoint.fence)).where(Checkpoint.trial_id == trial.id)
+    in_a_row = session.scalar(
+        select(func.count())
+        .select_from(Attempt)
+        .where(
+            Attempt.trial_id == trial.id,
+            Attempt.outcome == Outcome.RELEASED,
+            Attempt.reason_kind.in_(UNABLE),
+            Attempt.fence > func.coalesce(newest.scalar_subquery(), 0),
+        )
+    )
+    retry = (in_a_row or 0) + 1
+    if retry > WHEN_UNABLE.most:
+        told = f"{reason} That was the {retry}th time in a row without a new checkpoint; given up."
+        return Verdict(told, charged=False)
+    delay_s = WHEN_UNABLE.delay_before_s(retry)
+    told = f"{reason} Retry {retry} of {WHEN_UNABLE.most}, {delay_s:g} s after it."
+    return Verdict(told, delay_s, charged=False)

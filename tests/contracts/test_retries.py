@@ -1,0 +1,163 @@
+"""What is tried again, and when it is given up, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from db import claims, commands, findings, owner, retries, sweeper, waiting
+from db.engine import Database
+from db.errors import FencedOff
+from db.models import Attempt, Trial, Usage
+from db.replay import differences
+from db.states import Outcome, TrialState
+from labpool.catalog import Catalog
+from tests.support.pool import person, slot, step_clock, submitted, trial
+
+TTL_S = 90.0
+
+
+@pytest.fixture
+def trial_id(database: Database, catalog: Catalog) -> int:
+    with database.transaction() as session:
+        [trial_id] = submitted(session, catalog, person(session))
+    return trial_id
+
+
+def take(database: Database, catalog: Catalog) -> claims.ClaimedTrial | None:
+    with database.transaction() as session:
+        found = claims.claim(session, slot(session, catalog), TTL_S)
+    return found.trials[0] if found is not None else None
+
+
+def took(database: Database, catalog: Catalog) -> claims.ClaimedTrial:
+    work = take(database, catalog)
+    assert work is not None
+    return work
+
+
+def fail(database: Database, work: claims.ClaimedTrial, kind: str, wait_s: float = 1.0) -> Trial:
+    """It fails ``wait_s`` seconds after its claim."""
+    step_clock(database, wait_s)
+    with database.transaction() as session:
+        owner.fail(session, work.trial_id, work.fence, kind, "It broke.", log_tail="the log")
+    return row(database, work.trial_id)
+
+
+def row(database: Database, trial_id: int) -> Trial:
+    with database.snapshot() as session:
+        assert list(differences(session)) == []
+        return trial(session, trial_id)
+
+
+def use_s(database: Database) -> float:
+    with database.snapshot() as session:
+        return sum(session.scalars(select(Usage.slot_seconds)))
+
+
+def test_a_failed_gpu_is_tried_elsewhere_with_growing_delays(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    for retry, delay_s in enumerate((30, 60, 120), start=1):
+        found = fail(database, took(database, catalog), "gpu_fault")
+        assert (found.state, found.reason_kind) == (TrialState.QUEUED, "gpu_fault")
+        assert f"Retry {retry} of 3, {delay_s} s after it." in (found.reason or "")
+        with database.snapshot() as session:
+            assert "before the next try: It broke." in (
+                waiting.why_waiting(session, trial(session, trial_id)) or ""
+            )
+        step_clock(database, delay_s - 15)
+        assert take(database, catalog) is None
+        step_clock(database, 16)
+    found = fail(database, took(database, catalog), "gpu_fault")
+    assert (found.state, found.reason_kind) == (TrialState.FAILED, "gpu_fault")
+    assert "Tried 4 times; given up." in (found.reason or "")
+    with database.snapshot() as session:
+        attempts = session.scalars(select(Attempt).order_by(Attempt.id)).all()
+        assert [one.outcome for one in attempts] == [Outcome.RELEASED] * 3 + [Outcome.FAILED]
+        assert {one.log_tail for one in attempts} == {"the log"}
+        assert not any(one.charged for one in attempts)
+    assert use_s(database) == 0.0
+
+
+def test_want_of_memory_is_tried_once_more_and_alone(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    found = fail(database, took(database, catalog), "out_of_memory")
+    assert (found.state, found.alone) == (TrialState.QUEUED, True)
+    assert use_s(database) == 0.0
+    step_clock(database, 61)
+    found = fail(database, took(database, catalog), "out_of_memory", wait_s=10)
+    assert found.state is TrialState.FAILED
+    assert use_s(database) >= 10.0, "the second time it is the trial that wants too much"
+
+
+@pytest.mark.parametrize("kind", ["user_error", "crashed", "diverged", "time_limit", "internal"])
+def test_what_would_fail_again_fails_at_once(
+    database: Database, catalog: Catalog, trial_id: int, kind: str
+) -> None:
+    found = fail(database, took(database, catalog), kind)
+    assert (found.state, found.reason) == (TrialState.FAILED, "It broke.")
+
+
+def test_each_kind_counts_for_itself(database: Database, catalog: Catalog, trial_id: int) -> None:
+    for kind in ("gpu_fault", "gpu_fault", "gpu_fault", "out_of_memory"):
+        assert fail(database, took(database, catalog), kind).state is TrialState.QUEUED
+        step_clock(database, 200)
+    assert fail(database, took(database, catalog), "gpu_fault").state is TrialState.FAILED
+
+
+def unable(database: Database, work: claims.ClaimedTrial, kind: str) -> Trial:
+    with database.transaction() as session:
+        owner.release(session, work.trial_id, work.fence, "No room.", 30.0, reason_kind=kind)
+    return row(database, work.trial_id)
+
+
+def test_what_no_host_can_run_is_given_up_in_the_end(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    kinds = sorted(retries.UNABLE) * 3
+    for kind in kinds:
+        found = unable(database, took(database, catalog), kind)
+        assert (found.state, found.reason_kind) == (TrialState.QUEUED, kind)
+        step_clock(database, retries.LONGEST_DELAY_S + 1)
+    work = took(database, catalog)
+    with database.transaction() as session:
+        # A worker that is shut down is no trouble of its host: it neither counts nor begins anew.
+        owner.release(session, work.trial_id, work.fence, "Its worker was shut down.")
+    found = unable(database, took(database, catalog), "no_runner")
+    assert (found.state, found.reason_kind) == (TrialState.FAILED, "no_runner")
+    assert "10th time in a row" in (found.reason or "")
+    assert use_s(database) == 0.0
+
+
+def test_a_new_checkpoint_begins_the_row_anew(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    for number in range(12):
+        work = took(database, catalog)
+        if number == 5:
+            record = findings.CheckpointRecord(1, "a", "0" * 64, 1, 0.5, True)
+            with database.transaction() as session:
+                findings.record_checkpoint(session, work.trial_id, work.fence, record)
+        assert unable(database, work, "disk_full").state is TrialState.QUEUED
+        step_clock(database, retries.LONGEST_DELAY_S + 1)
+
+
+@pytest.mark.parametrize("kind", ["gpu_fault", "out_of_memory"])
+def test_a_cancelled_one_does_not_come_back(
+    database: Database, catalog: Catalog, trial_id: int, kind: str
+) -> None:
+    work = took(database, catalog)
+    with database.transaction() as session:
+        commands.cancel_trial(session, trial(session, trial_id), person(session))
+    assert fail(database, work, kind).state is TrialState.CANCELLED
+
+
+def test_a_retry_needs_the_fence(database: Database, catalog: Catalog, trial_id: int) -> None:
+    work = took(database, catalog)
+    step_clock(database, TTL_S + 1)
+    with database.transaction() as session:
+        assert sweeper.sweep_expired(session) == [trial_id]
+    with pytest.raises(FencedOff):
+        fail(database, work, "gpu_fault")
