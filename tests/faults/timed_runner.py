@@ -1,0 +1,37 @@
+"""The real runner, which also writes into a trial's log when it took it up and set to work."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from worker.runner import __main__ as runner
+from worker.runner import serve
+from worker.runner.report import Report
+
+MARK = "at-monotonic-s"
+
+
+def stamp(what: str) -> None:
+    """One line of the trial's log. The clock is the machine's: processes can be compared."""
+    print(f"{MARK} {what} {time.monotonic():.6f}", flush=True)
+
+
+def main() -> None:
+    do, started = serve._do, Report.started
+
+    def timed_do(*arguments: Any) -> Any:
+        stamp("taken_up")
+        return do(*arguments)
+
+    def timed_started(*arguments: Any) -> None:
+        started(*arguments)
+        stamp("started")
+
+    serve._do = timed_do
+    Report.started = timed_started  # type: ignore[method-assign]
+    runner.main()
+
+
+if __name__ == "__main__":
+    main()
