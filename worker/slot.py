@@ -17,7 +17,7 @@ from worker.allocation import Allocation
 from worker.database_access import DatabaseAway
 from worker.devices import Device
 from worker.gpu_lock import GpuLock
-from worker.holding import RELEASE_DELAY_S, Holding
+from worker.holding import Holding
 from worker.host import Host
 from worker.process import COMMAND
 from worker.watched import WatchedRunner
@@ -180,7 +180,7 @@ class Slot:
     def _give_back(self, claim: Claim, reason: str) -> None:
         def release(session: Session) -> None:
             for trial in claim.trials:
-                owner.release(session, trial.trial_id, trial.fence, reason, RELEASE_DELAY_S)
+                owner.release(session, trial.trial_id, trial.fence, reason, reason_kind="no_runner")
 
         self._host.database.write(release)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from db import commands
+from db import commands, retries
 from db.artifacts import FolderStore
 from db.engine import Database
 from db.models import Artifact, Checkpoint, Lease, MetricChunk, Result, Trial
@@ -78,6 +78,7 @@ def test_every_bad_end_is_told_and_the_slot_goes_on(
 ) -> None:
     # A slot that waited for a dead runner to come to rest would wait past this test's patience.
     monkeypatch.setattr("worker.allocation.IDLE_GRACE_S", 3600.0)
+    monkeypatch.setitem(retries.AFTER_FAILURE, "out_of_memory", retries.Rule(1, 0.0, alone=True))
     expected = {
         fake_runner.exits: ("crashed", "exited with status 3"),
         fake_runner.segfaults: ("crashed", "SIGSEGV (segmentation fault)"),
@@ -106,6 +107,7 @@ def test_every_bad_end_is_told_and_the_slot_goes_on(
         assert row.state is TrialState.FAILED, (behaviour.__name__, found)
         assert row.reason_kind == kind, (behaviour.__name__, found)
         assert words in (row.reason or ""), (behaviour.__name__, found)
+    assert len(attempts(database, trials[fake_runner.hogs])) == 2, "memory may be free later"
     assert "about to leave" in (attempts(database, trials[fake_runner.exits])[0].log_tail or "")
     left = attempts(database, trials[fake_runner.leaves_children])[0].log_tail or ""
     assert process_group.start_ticks(int(left.split()[1])) is None
