@@ -11,17 +11,18 @@ from db.errors import FencedOff
 from worker.attempt import Attempt
 from worker.database_access import DatabaseAway
 from worker.guards import Breach
-from worker.holding import CANCELLED, RELEASE_DELAY_S, Holding
+from worker.holding import CANCELLED, Holding
 from worker.protocol import (
     Artifact,
-    Cancel,
     Cancelled,
     Checkpoint,
     Failed,
     FromRunner,
     Hello,
     Idle,
+    Kept,
     Metrics,
+    Paused,
     Progress,
     Ready,
     Result,
@@ -108,9 +109,11 @@ class Allocation:
                         holding.guarding(attempt, partial(self._hear, attempt, item))
 
     def _hear(self, attempt: Attempt, message: FromRunner) -> None:
-        recorder, settle = attempt.recorder, partial(self._holding.settle, attempt)
+        recorder = attempt.recorder
         match message:
             case Started():
+                attempt.began = True
+                self._runner.guards.begin(attempt.trial)
                 recorder.started(self._environment(attempt, message), message.total, message.unit)
             case Metrics():
                 recorder.metrics(message)
@@ -119,23 +122,54 @@ class Allocation:
             case Checkpoint():
                 recorder.checkpoint(message)
                 self._heed_refusals(attempt)
+                if not attempt.settled:
+                    kept = Kept(trial=attempt.trial, fence=attempt.fence, epoch=message.epoch)
+                    self._holding.send(kept)
             case Artifact():
                 recorder.artifact(message)
                 self._heed_refusals(attempt)
+            case Result() | Failed() | Cancelled() | Paused():
+                self._answer(attempt, message)
+
+    def _answer(self, attempt: Attempt, message: Result | Failed | Cancelled | Paused) -> None:
+        recorder, settle = attempt.recorder, partial(self._holding.settle, attempt)
+        match message:
             case Result():
                 settle(partial(recorder.succeed, message))
                 self._runner.note_served()
             case Failed():
-                # Whatever made it fail may have left its mark on the process.
-                self._runner.must_retire = "a trial failed in it"
-                if message.reason_kind == "disk_full":
-                    self._holding.release(attempt, message.reason, RELEASE_DELAY_S)
-                    return
-                settle(partial(recorder.fail, message.reason_kind, message.reason))
+                self._fail(attempt, message)
             case Cancelled():
                 if not attempt.cancel_sent:
                     raise Misbehaved("It stopped a trial that nobody wanted stopped.")
                 settle(partial(recorder.cancel, CANCELLED))
+            case Paused():
+                self._pause(attempt, message.epoch)
+
+    def _fail(self, attempt: Attempt, message: Failed) -> None:
+        # Whatever made it fail may have left its mark on the process.
+        self._runner.must_retire = "a trial failed in it"
+        if message.reason_kind == "gpu_fault":
+            self._holding.gpu_fault = message.reason
+        if message.reason_kind == "disk_full":
+            self._holding.release(attempt, message.reason, "disk_full")
+        else:
+            fail = attempt.recorder.fail
+            self._holding.settle(attempt, partial(fail, message.reason_kind, message.reason))
+
+    def _pause(self, attempt: Attempt, epoch: int) -> None:
+        if not attempt.pause_sent:
+            raise Misbehaved("It paused a trial that nobody wanted paused.")
+        resumed = attempt.resume.epoch if attempt.resume else 0
+        if epoch == (attempt.recorder.kept_epoch or resumed):
+            self._holding.settle(attempt, attempt.recorder.pause)
+            self._runner.note_served()
+        elif attempt.recorder.refusals:
+            # What is paused could stay so for weeks, and that epoch would be lost.
+            reason = f"Its files could not be stored from {self._holding.host.name}."
+            self._holding.release(attempt, reason, "disk_full")
+        else:
+            raise Misbehaved("It paused a trial without a checkpoint to go on from.")
 
     def _environment(self, attempt: Attempt, message: Started) -> dict[str, object]:
         return {
@@ -150,7 +184,7 @@ class Allocation:
         if attempt.recorder.refusals >= MOST_REFUSALS:
             self._holding.spoil("its files cannot be stored")
             reason = f"Its files could not be stored from {self._holding.host.name}."
-            self._holding.release(attempt, reason, RELEASE_DELAY_S)
+            self._holding.release(attempt, reason, "disk_full")
 
     def _give_back(self) -> None:
         """The worker ends: hear what was said so far, and release the rest."""
@@ -204,10 +238,11 @@ class Allocation:
         for attempt in holding.open:
             if attempt.trial not in lease.alive:
                 holding.lose(attempt, FencedOff(f"trial {attempt.trial}, fence {attempt.fence}"))
-            elif attempt.trial in lease.to_cancel and not attempt.cancel_sent:
-                attempt.cancel_sent = True
-                self._runner.guards.cancel(attempt.trial, CANCEL_GRACE_S)
-                holding.send(Cancel(trial=attempt.trial, fence=attempt.fence))
+            elif attempt.trial in lease.to_cancel:
+                if not attempt.cancel_sent:
+                    holding.cancel(attempt, CANCEL_GRACE_S)
+            else:
+                holding.tell_wish(attempt, lease.wishes.get(attempt.trial))
         if lease.was_suspended:
             lease.was_suspended = False
             self._go_on()

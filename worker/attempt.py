@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from db.artifacts import ArtifactStore
 from db.checkpoints import ResumePoint, discard, resume_points
 from db.claims import ClaimedTrial
+from db.states import Wish
 from labpool.catalog import Catalog, Entry
 from labpool.errors import LabpoolError
 from worker.database_access import DatabaseAccess
@@ -35,7 +36,10 @@ class OtherCatalog(LabpoolError):
 
 @dataclass(slots=True)
 class Attempt:
-    """A claimed trial while this slot holds it. ``settled``: nothing more is to be written."""
+    """A claimed trial while this slot holds it. ``settled``: nothing more is to be written.
+
+    ``began``: the runner is at work on it. ``wish`` is what the runner knows of its owner's wishes.
+    """
 
     claimed: ClaimedTrial
     folder: Path
@@ -43,7 +47,10 @@ class Attempt:
     recorder: Recorder
     resume: Resume | None = None
     message: TrialToRun | None = None
+    began: bool = False
     cancel_sent: bool = False
+    pause_sent: bool = False
+    wish: Wish | None = None
     settled: bool = False
 
     @property

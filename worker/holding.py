@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from db.claims import Claim, ClaimedTrial
 from db.errors import FencedOff
+from db.states import Wish
 from worker.aside import aside
 from worker.attempt import Attempt, OtherCatalog, fetch_resume, files_of, message_of
 from worker.exits import Ending
@@ -18,7 +19,7 @@ from worker.host import Host
 from worker.lease import LeaseKeeper
 from worker.logs import TrialLog
 from worker.process import RunnerGone
-from worker.protocol import Cancel, Run
+from worker.protocol import Cancel, FromSlot, GoOn, Pause, Run, Stop
 from worker.recording import LOG_FILE, Misbehaved, Recorder
 from worker.watched import WatchedRunner
 
@@ -26,11 +27,12 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-RELEASE_DELAY_S = 30.0
 CANCELLED = "Cancelled while it ran."
 # SIGKILL takes milliseconds, with many gigabytes to give back seconds.
 STUCK_S = 30.0
 NOT_OF_A_TRIAL = ("not_ready", "out_of_memory")
+# Limits that a trial passes by itself, even when it is trained together with others.
+OF_ONE_TRIAL = ("cancelled", "time_limit")
 
 
 class Holding:
@@ -54,6 +56,7 @@ class Holding:
         self.runner = runner
         self.breach: Breach | None = None
         self.runner_never_ready = False
+        self.gpu_fault: str | None = None
         self.beaten = False
         self._give_up = give_up
         self._killed_at_s: float | None = None
@@ -97,8 +100,28 @@ class Holding:
             )
         self.runner.guards.begin(messages[0].trial)
         self.send(Run(trials=tuple(messages)))
+        for attempt in self.open:
+            self.tell_wish(attempt, attempt.claimed.wish)
 
-    def send(self, message: Run | Cancel) -> None:
+    def tell_wish(self, attempt: Attempt, wish: Wish | None) -> None:
+        """Let the runner know what the trial's owner wants, unless it knows."""
+        if wish == attempt.wish:
+            return
+        message = {Wish.PAUSE: Pause, Wish.STOP: Stop, None: GoOn}[wish]
+        self.send(message(trial=attempt.trial, fence=attempt.fence))
+        attempt.wish = wish
+        attempt.pause_sent = attempt.pause_sent or wish is Wish.PAUSE
+
+    def cancel(self, attempt: Attempt, grace_s: float) -> None:
+        """Have the runner stop a trial; one that waits behind others of its lease drops out."""
+        attempt.cancel_sent = True
+        self.send(Cancel(trial=attempt.trial, fence=attempt.fence))
+        if attempt.began or attempt is self.open[0]:
+            self.runner.guards.cancel(attempt.trial, grace_s)
+        else:
+            self.settle(attempt, partial(attempt.recorder.cancel, CANCELLED))
+
+    def send(self, message: FromSlot) -> None:
         """Tell the runner something."""
         try:
             self.runner.send(message)
@@ -145,13 +168,10 @@ class Holding:
             self.lose(attempt, error)
             return
         self._close(attempt)
-        following = next(iter(self.open), None)
-        if following is not None:
-            self.runner.guards.begin(following.trial)
 
-    def release(self, attempt: Attempt, reason: str, delay_s: float = 0.0) -> None:
-        """Give a trial back that was not at fault."""
-        self.settle(attempt, partial(attempt.recorder.release, reason, delay_s))
+    def release(self, attempt: Attempt, reason: str, reason_kind: str | None = None) -> None:
+        """Give a trial back that was not at fault; ``reason_kind`` is one of `retries.UNABLE`."""
+        self.settle(attempt, partial(attempt.recorder.release, reason, reason_kind))
 
     def lose(self, attempt: Attempt, error: FencedOff) -> None:
         """Somebody else owns the trial now: throw away what was done, and let the others go on."""
@@ -177,28 +197,44 @@ class Holding:
             self._release_all_unstarted(ending)
             return
         named = breach.trial if breach is not None else None
+        if len(self.attempts) > 1 and (breach is None or breach.reason_kind not in OF_ONE_TRIAL):
+            self._take_the_group_apart(ending)
+            return
         # Without a name, the first that is open was the one at work.
         at_fault = next((one for one in self.open if named in (None, one.trial)), None)
         for attempt in self.open:
-            if attempt is not at_fault:
-                self.release(attempt, "Its runner was ended by another trial.")
-            elif attempt.cancel_sent:
+            if attempt.cancel_sent:
                 self.settle(attempt, partial(attempt.recorder.cancel, CANCELLED))
+            elif attempt is not at_fault:
+                self.release(attempt, "Its runner was ended by another trial.")
             else:
                 tail = attempt.log.tail() or self.runner.log_tail()
                 fail = attempt.recorder.fail
                 self.settle(attempt, partial(fail, ending.reason_kind, ending.reason, tail))
 
+    def _take_the_group_apart(self, ending: Ending) -> None:
+        """Nobody can tell whose fault it was: each is to run by itself, which will show it."""
+        reason = f"The group that it was trained in crashed; it runs alone now. {ending.reason}"
+        for attempt in self.open:
+            recorder = attempt.recorder
+            if attempt.cancel_sent:
+                self.settle(attempt, partial(recorder.cancel, CANCELLED))
+            else:
+                self.settle(attempt, partial(recorder.release, reason, alone=True))
+
     def _release_all_unstarted(self, ending: Ending) -> None:
         reason = f"No runner could be started on {self.host.name}: {ending.reason}"
         logger.error("%s\n%s", reason, self.runner.log_tail())
         for attempt in self.open:
-            self.release(attempt, reason, RELEASE_DELAY_S)
+            self.release(attempt, reason, "no_runner")
 
     def _close(self, attempt: Attempt) -> None:
         attempt.settled = True
         self.lease.forget(attempt.trial)
         self.runner.guards.remove(attempt.trial)
+        following = next(iter(self.open), None)
+        if following is not None:
+            self.runner.guards.begin(following.trial)
 
     def _attempt(self, claimed: ClaimedTrial) -> Attempt:
         folder = self.host.scratch.trial_folder(self.slot, claimed.trial_id, claimed.fence)
@@ -225,7 +261,7 @@ class Holding:
             attempt.message = message_of(attempt, host.catalog)
         except (OSError, OtherCatalog) as error:
             reason = f"It could not be prepared on {host.name}: {error}"
-            self.release(attempt, reason, RELEASE_DELAY_S)
+            self.release(attempt, reason, "not_prepared")
 
     def _beside(self, work: Callable[[], T]) -> T:
         return aside(work, self.beat)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from db import owner
 from db.errors import FencedOff
+from db.states import Wish
 from worker.database_access import DatabaseAccess, DatabaseAway
 from worker.guards import Guards
 
@@ -48,6 +49,7 @@ class LeaseKeeper:
         self._due_s = claimed_at_s + beat_s
         self.alive: frozenset[int] = frozenset(fences)
         self.to_cancel: frozenset[int] = frozenset()
+        self.wishes: Mapping[int, Wish] = {}
         self.was_suspended = False
         guards.renew_lease(self._deadline(claimed_at_s))
 
@@ -65,8 +67,9 @@ class LeaseKeeper:
         self._fences.pop(trial, None)
 
     def beat_if_due(self, progress: Mapping[int, Progress]) -> bool:
-        """Beat when it is time. True after a beat; `alive`, `to_cancel`, `was_suspended` are new.
+        """Beat when it is time. True after a beat.
 
+        `alive`, `to_cancel`, `wishes` and `was_suspended` are new then.
         With the database away the next try comes soon, and the guards' deadline comes nearer.
         """
         if not self._fences or self.due_in_s > 0:
@@ -87,6 +90,7 @@ class LeaseKeeper:
             return True
         self.alive = frozenset(answer.alive)
         self.to_cancel = frozenset(answer.cancel)
+        self.wishes = dict(answer.wishes)
         self._beaten_at_s = began_s
         self._due_s = began_s + self._beat_s
         if self.alive and self._guards.renew_lease(self._deadline(began_s)):

@@ -8,7 +8,10 @@ folder that the slot gave the runner.
 
 A run message holds trials that are run one after another (or, later, together); each is answered by
 `started`, any number of `metrics`, `progress`, `checkpoint` and `artifact`, then exactly one of
-`result`, `failed` or `cancelled`. `idle` closes the run.
+`result`, `failed`, `cancelled` or `paused`. `idle` closes the run.
+
+A slot answers each `checkpoint` with `kept`. A runner ends no epoch after one before it has that
+answer: so whatever dies, and whenever, no more is lost than what lies between two checkpoints.
 """
 
 from __future__ import annotations
@@ -102,6 +105,31 @@ class Cancel(_OfTrial):
     """Stop this trial at the next cancel point, or never start it."""
 
     type: Literal["cancel"] = "cancel"
+
+
+class Pause(_OfTrial):
+    """Save and give this trial back at the end of its epoch."""
+
+    type: Literal["pause"] = "pause"
+
+
+class Stop(_OfTrial):
+    """End this trial with its epoch, and make a result of what there is."""
+
+    type: Literal["stop"] = "stop"
+
+
+class GoOn(_OfTrial):
+    """Neither pause nor stop this trial any more; too late if it has been answered."""
+
+    type: Literal["resume"] = "resume"
+
+
+class Kept(_OfTrial):
+    """The checkpoint of this epoch is recorded, or never will be: the runner need not wait."""
+
+    type: Literal["kept"] = "kept"
+    epoch: Count
 
 
 class Bye(_Record):
@@ -206,13 +234,20 @@ class Cancelled(_OfTrial):
     type: Literal["cancelled"] = "cancelled"
 
 
+class Paused(_OfTrial):
+    """The trial stopped at the end of `epoch`, whose checkpoint was announced or gone on from."""
+
+    type: Literal["paused"] = "paused"
+    epoch: Count
+
+
 class Idle(_Record):
     """Every trial of the run has been answered; the next may come."""
 
     type: Literal["idle"] = "idle"
 
 
-FromSlot: TypeAlias = Run | Cancel | Bye
+FromSlot: TypeAlias = Run | Cancel | Pause | Stop | GoOn | Kept | Bye
 FromRunner: TypeAlias = (
     Hello
     | Ready
@@ -224,6 +259,7 @@ FromRunner: TypeAlias = (
     | Result
     | Failed
     | Cancelled
+    | Paused
     | Idle
 )
 Message: TypeAlias = FromSlot | FromRunner

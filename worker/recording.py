@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from db import findings, owner
 from db.artifacts import ArtifactStore
 from db.claims import ClaimedTrial
+from db.errors import FencedOff
 from labpool.errors import LabpoolError
 from worker import already
 from worker.curves import CurveChunk, Curves
@@ -62,6 +63,7 @@ class Recorder:
         self.log = log
         self.progress: tuple[float, float, str] | None = None
         self.refusals = 0
+        self.kept_epoch: int | None = None
         self._database = database
         self._store = store
         self._files = files
@@ -103,7 +105,7 @@ class Recorder:
         self._stored_progress = progress
 
     def checkpoint(self, message: Checkpoint) -> None:
-        """Publish and record a checkpoint, and forget those that it replaces.
+        """Publish and record a checkpoint, and forget those that it replaces; see `kept_epoch`.
 
         What was measured before it is stored with it: a run that resumes there does not measure it
         again. Raises NotAsAnnounced, Misbehaved.
@@ -129,8 +131,9 @@ class Recorder:
                 return []
             return findings.record_checkpoint(session, self.trial, self.fence, row)
 
-        for obsolete in self._insist(write):
+        for obsolete in self._recording(key, write):
             self._delete(obsolete)
+        self.kept_epoch = message.epoch
         # The store has it; left behind, one a checkpoint would fill the scratch disk.
         (self._files / message.file).unlink(missing_ok=True)
 
@@ -149,7 +152,9 @@ class Recorder:
             bytes=message.bytes,
             sha256=message.sha256,
         )
-        self._insist(lambda session: findings.record_artifact(session, self.trial, self.fence, row))
+        self._recording(
+            key, lambda session: findings.record_artifact(session, self.trial, self.fence, row)
+        )
 
     def publish_growing_log(self) -> None:
         """Let users see the log of a running trial; a large one more seldom."""
@@ -197,11 +202,25 @@ class Recorder:
             lambda session, chunks: owner.cancel(session, self.trial, self.fence, reason, chunks)
         )
 
-    def release(self, reason: str, delay_s: float = 0.0) -> None:
+    def pause(self) -> None:
+        """The trial gives its slot back; its newest checkpoint is recorded."""
+        self._finish(
+            lambda session, chunks: owner.pause(
+                session, self.trial, self.fence, chunks, self.progress
+            )
+        )
+
+    def release(self, reason: str, reason_kind: str | None = None, alone: bool = False) -> None:
         """Give the trial back, uncharged: it was not at fault."""
         self._finish(
             lambda session, chunks: owner.release(
-                session, self.trial, self.fence, reason, delay_s, chunks
+                session,
+                self.trial,
+                self.fence,
+                reason,
+                chunks=chunks,
+                alone=alone,
+                reason_kind=reason_kind,
             )
         )
 
@@ -250,6 +269,16 @@ class Recorder:
             self._delete(key)
             return None
         return key
+
+    def _recording(self, key: str, work: Callable[[Session], T]) -> T:
+        """Write the row of a file just put; without the fence nobody would ever remove the file."""
+        try:
+            return self._insist(work)
+        except FencedOff:
+            # After a second try the row of the first may be there, its COMMIT's answer lost.
+            if self._tries == 1:
+                self._delete(key)
+            raise
 
     def _publish_log(self) -> tuple[str, int] | None:
         written_bytes = self.log.written_bytes

@@ -31,6 +31,7 @@ class Talk:
         self.socket = sock
         self.lines = protocol.LineBuffer()
         self.cancelled: set[tuple[int, int]] = set()
+        self.wishes: dict[tuple[int, int], str] = {}
         self.runs: list[protocol.Run] = []
 
     def say(self, message: protocol.FromRunner) -> None:
@@ -52,6 +53,10 @@ class Talk:
                     self.runs.append(run)
                 case protocol.Cancel() as cancel:
                     self.cancelled.add((cancel.trial, cancel.fence))
+                case protocol.Pause() | protocol.Stop() as wish:
+                    self.wishes[(wish.trial, wish.fence)] = wish.type
+                case protocol.GoOn() as back:
+                    self.wishes.pop((back.trial, back.fence), None)
                 case protocol.Bye():
                     sys.exit(0)
 
@@ -89,9 +94,11 @@ class Talk:
         }
         self.say(protocol.Checkpoint(**_of(trial), **{**fields, **changes}))
 
-    def result(self, trial: TrialToRun, **summary: Any) -> None:
+    def result(self, trial: TrialToRun, ended_early: bool = False, **summary: Any) -> None:
         metrics = {"test_accuracy": 0.5}
-        self.say(protocol.Result(**_of(trial), metrics=metrics, summary=summary, ended_early=False))
+        self.say(
+            protocol.Result(**_of(trial), metrics=metrics, summary=summary, ended_early=ended_early)
+        )
 
 
 def _of(trial: TrialToRun) -> dict[str, Any]:
@@ -255,6 +262,53 @@ def prints_much(talk: Talk, trial: TrialToRun) -> None:
     well(talk, trial)
 
 
+def heeds(talk: Talk, trial: TrialToRun) -> None:
+    """Epoch after epoch with a checkpoint each, until it is to pause, to stop or to end."""
+    first = epoch = trial.resume.epoch if trial.resume else 0
+    talk.started(trial, 1e6)
+    key = (trial.trial, trial.fence)
+    while key not in talk.cancelled:
+        wish = talk.wishes.get(key) if epoch else None
+        if wish == "pause":
+            talk.say(protocol.Paused(**_of(trial), epoch=epoch))
+            return
+        if wish == "stop":
+            talk.result(trial, ended_early=True, first=first, epochs=epoch)
+            return
+        epoch += 1
+        talk.metrics(trial, epoch)
+        talk.checkpoint(trial, epoch)
+        talk.progress(trial, epoch, 1e6)
+        time.sleep(0.05)
+        talk.listen(0.05)
+    talk.say(protocol.Cancelled(**_of(trial)))
+
+
+def pauses_unasked(talk: Talk, trial: TrialToRun) -> None:
+    """Stops of its own accord."""
+    talk.started(trial)
+    talk.checkpoint(trial, 1)
+    talk.say(protocol.Paused(**_of(trial), epoch=1))
+    time.sleep(1000)
+
+
+def pauses_without_a_checkpoint(talk: Talk, trial: TrialToRun) -> None:
+    """Pauses when asked, with nothing to go on from."""
+    talk.started(trial)
+    talk.progress(trial, 1)
+    while (trial.trial, trial.fence) not in talk.wishes:
+        talk.listen(0.05)
+    talk.say(protocol.Paused(**_of(trial), epoch=3))
+    time.sleep(1000)
+
+
+def hangs_with_a_child(talk: Talk, trial: TrialToRun) -> None:
+    """Sits in a C call that holds the interpreter's lock, a child beside it."""
+    child = subprocess.Popen(["/bin/sleep", "1000"])
+    print(f"child {child.pid}", flush=True)
+    hangs(talk, trial)
+
+
 BEHAVIOURS: tuple[Callable[[Talk, TrialToRun], None], ...] = (
     well,
     exits,
@@ -274,6 +328,10 @@ BEHAVIOURS: tuple[Callable[[Talk, TrialToRun], None], ...] = (
     says_nothing,
     prints_much,
     finds_the_disk_full,
+    heeds,
+    pauses_unasked,
+    pauses_without_a_checkpoint,
+    hangs_with_a_child,
 )
 
 

@@ -19,7 +19,7 @@ from worker.protocol import FromRunner, FromSlot, LineBuffer, TrialToRun, parse_
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CATALOG = Catalog.load([CHECKOUT / "catalog"])
-ANSWERS = protocol.Result | protocol.Failed | protocol.Cancelled
+ANSWERS = protocol.Result | protocol.Failed | protocol.Cancelled | protocol.Paused
 PATIENCE_S = 120.0
 GPU_SHOWN = ""
 """What runners see as CUDA_VISIBLE_DEVICES; the tests of tests/gpu set it."""
@@ -93,6 +93,8 @@ class Runner:
                 start_new_session=True,
             )
         self._incoming = self._read()
+        self.keeps = True
+        """Whether checkpoints are answered as a slot does."""
 
     def send(self, message: FromSlot) -> None:
         self.socket.sendall(protocol.encode(message))
@@ -136,7 +138,12 @@ class Runner:
     def _read(self) -> Iterator[FromRunner]:
         while data := self.socket.recv(65536):
             for line in self._buffer.feed(data):
-                yield parse_from_runner(line)
+                message = parse_from_runner(line)
+                if isinstance(message, protocol.Checkpoint) and self.keeps:
+                    self.send(
+                        protocol.Kept(trial=message.trial, fence=message.fence, epoch=message.epoch)
+                    )
+                yield message
 
 
 @contextmanager

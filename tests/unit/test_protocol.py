@@ -50,6 +50,7 @@ FROM_RUNNER: list[protocol.FromRunner] = [
     protocol.Failed(trial=1, fence=2, reason_kind="diverged", reason="the loss is NaN"),
     protocol.Cancelled(trial=1, fence=2),
     protocol.Idle(),
+    protocol.Paused(trial=1, fence=2, epoch=3),
 ]
 CODE = protocol.CodeReference(name="mlp", path="/catalog/models/mlp", digest=DIGEST)
 FROM_SLOT: list[protocol.FromSlot] = [
@@ -69,6 +70,10 @@ FROM_SLOT: list[protocol.FromSlot] = [
         )
     ),
     protocol.Cancel(trial=1, fence=2),
+    protocol.Pause(trial=1, fence=2),
+    protocol.Stop(trial=1, fence=2),
+    protocol.GoOn(trial=1, fence=2),
+    protocol.Kept(trial=1, fence=2, epoch=3),
     protocol.Bye(),
 ]
 

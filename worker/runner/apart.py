@@ -56,7 +56,7 @@ def _relay(connection: Connection, trial: TrialToRun, below: socket.socket) -> F
     below.settimeout(POLL_S)
     told = False
     while True:
-        if not told and connection.is_cancelled(trial.trial, trial.fence):
+        if not told and connection.is_cancelled((trial.trial, trial.fence)):
             below.sendall(protocol.encode(protocol.Cancel(trial=trial.trial, fence=trial.fence)))
             told = True
         try:

@@ -2,7 +2,8 @@
 
 An NPZ file without pickle. `header` is JSON text; `model/…`, `optimizer/…` and `best/…` are arrays
 in the order of the model's and the optimizer's variables. `best` is there when the best epoch so
-far is an earlier one, so that a resumed run needs this one file only.
+far is an earlier one, so that a resumed run needs this one file only. A run that is paused before
+its first checkpoint of the plan has no best epoch yet.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Checkpoint:
     model: Arrays
     optimizer: Arrays
     best: Arrays
-    """The model's variables at the best epoch."""
+    """The model's variables at the best epoch; empty while there is none."""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Written:
@@ -48,7 +49,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Written:
     }
     arrays = {"header": np.array(json.dumps(header))}
     arrays |= _numbered("model", checkpoint.model) | _numbered("optimizer", checkpoint.optimizer)
-    if checkpoint.standing.best_epoch != checkpoint.epoch:
+    if checkpoint.standing.best_epoch not in (0, checkpoint.epoch):
         arrays |= _numbered("best", checkpoint.best)
 
     def write(file: BinaryIO) -> None:
@@ -68,13 +69,15 @@ def load(path: Path, sha256: str) -> Checkpoint:
             if header["format"] != FORMAT:
                 raise CheckpointBroken(f"{path.name} is of format {header['format']}.")
             model = _gather(file, "model")
+            standing = Standing(**header["standing"])
+            is_best = standing.best_epoch == header["epoch"]
             return Checkpoint(
                 epoch=header["epoch"],
                 train_seconds=header["train_seconds"],
-                standing=Standing(**header["standing"]),
+                standing=standing,
                 model=model,
                 optimizer=_gather(file, "optimizer"),
-                best=_gather(file, "best") or model,
+                best=model if is_best else _gather(file, "best"),
             )
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointBroken(f"{path.name}: {error}") from error

@@ -8,17 +8,26 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from typing import Literal
 
 from worker.protocol import (
     Bye,
     Cancel,
     FromRunner,
+    GoOn,
+    Kept,
     LineBuffer,
+    Pause,
     ProtocolError,
     Run,
+    Stop,
     encode,
     parse_from_slot,
 )
+
+Claimed = tuple[int, int]
+"""A trial and its fence: one claim."""
+Wish = Literal["pause", "stop"]
 
 SLOT_GONE = 3
 """Exit status when the slot closed its end or spoke nonsense: nobody is left to tell."""
@@ -31,7 +40,7 @@ def end_process() -> None:
 
 
 class Connection:
-    """Sends from any thread; a reading thread takes in runs and, while one goes on, cancels."""
+    """Sends from any thread; a reading thread takes in runs and what is asked while one goes on."""
 
     def __init__(self, sock: socket.socket, on_lost: Callable[[], None] = end_process) -> None:
         """`on_lost` is called, from whichever thread notices, when the slot is gone."""
@@ -40,7 +49,10 @@ class Connection:
         self._on_lost = on_lost
         self._sending = threading.Lock()
         self._inbox: queue.SimpleQueue[Run | Bye] = queue.SimpleQueue()
-        self._cancelled: set[tuple[int, int]] = set()
+        self._heard = threading.Condition()
+        self._cancelled: set[Claimed] = set()
+        self._wishes: dict[Claimed, Wish] = {}
+        self._kept: dict[Claimed, int] = {}
         threading.Thread(target=self._read, name="slot reader", daemon=True).start()
 
     def send(self, message: FromRunner) -> None:
@@ -56,13 +68,32 @@ class Connection:
         """Wait for what the slot wants next."""
         return self._inbox.get()
 
-    def is_cancelled(self, trial: int, fence: int) -> bool:
-        """Whether the slot has asked for an end to this claim of the trial."""
-        return (trial, fence) in self._cancelled
+    def is_cancelled(self, claimed: Claimed) -> bool:
+        """Whether the slot has asked for an end to this claim of a trial."""
+        return claimed in self._cancelled
 
-    def forget(self, trial: int, fence: int) -> None:
-        """The trial was answered: a cancel of it means nothing any more."""
-        self._cancelled.discard((trial, fence))
+    def wish(self, claimed: Claimed) -> Wish | None:
+        """What the slot wants of this claim at the end of its epoch."""
+        return self._wishes.get(claimed)
+
+    def wait_until_kept(self, claimed: Claimed, epoch: int, timeout_s: float) -> bool:
+        """Wait for the slot to have dealt with a checkpoint; False when the time is up.
+
+        A cancel ends the wait too.
+        """
+
+        def dealt_with() -> bool:
+            return self._kept.get(claimed, -1) >= epoch or claimed in self._cancelled
+
+        with self._heard:
+            return self._heard.wait_for(dealt_with, timeout_s)
+
+    def forget(self, claimed: Claimed) -> None:
+        """The trial was answered: what was asked of it means nothing any more."""
+        with self._heard:
+            self._cancelled.discard(claimed)
+            self._wishes.pop(claimed, None)
+            self._kept.pop(claimed, None)
 
     def _read(self) -> None:
         buffer = LineBuffer()
@@ -76,7 +107,18 @@ class Connection:
 
     def _take(self, line: bytes) -> None:
         message = parse_from_slot(line)
-        if isinstance(message, Cancel):
-            self._cancelled.add((message.trial, message.fence))
-        else:
+        if isinstance(message, Run | Bye):
             self._inbox.put(message)
+            return
+        claimed = (message.trial, message.fence)
+        with self._heard:
+            match message:
+                case Cancel():
+                    self._cancelled.add(claimed)
+                case Pause() | Stop():
+                    self._wishes[claimed] = message.type
+                case GoOn():
+                    self._wishes.pop(claimed, None)
+                case Kept():
+                    self._kept[claimed] = message.epoch
+            self._heard.notify_all()

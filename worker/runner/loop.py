@@ -19,7 +19,7 @@ from worker.runner.checkpoints import Checkpoint
 from worker.runner.data import Splits
 from worker.runner.network import Network, digest_of_weights
 from worker.runner.reasons import DISK_FULL, Diverged
-from worker.runner.report import Report
+from worker.runner.report import Report, TrialPaused
 from worker.runner.standing import Standing
 from worker.runner.step_points import StepPoints
 from worker.wire_types import Json
@@ -77,6 +77,9 @@ class Loop:
         self._train_seconds = 0.0
         self._epoch_seconds: list[float] = []
         self._resumed_at = 0
+        self._saved_at = 0
+        self._stopped = False
+        self._validated: tuple[float, float] | None = None
         self._disk_was_full = False
         self._test = (math.nan, math.nan)
 
@@ -84,16 +87,23 @@ class Loop:
         """Put everything back as it was after `checkpoint.epoch`. Raises CheckpointBroken."""
         self._network.set_weights(checkpoint.model)
         self._network.set_optimizer_state(checkpoint.optimizer)
-        self.epoch = self._resumed_at = checkpoint.epoch
+        self.epoch = self._resumed_at = self._saved_at = checkpoint.epoch
         self._standing, self._best = checkpoint.standing, checkpoint.best
         self._train_seconds = checkpoint.train_seconds
         print(f"going on after epoch {self.epoch}", flush=True)  # noqa: T201 - the trial's log
 
     def train(self) -> None:
-        """Every epoch that is left, then the test split with the best epoch's weights."""
-        while self.epoch < self._plan.epochs and not self._should_stop():
+        """Every epoch that is left, then the test split with the best epoch's weights.
+
+        The slot may want fewer. Raises TrialPaused, TrialCancelled.
+        """
+        self._report.progress(self.epoch, at_once=True)
+        self._heed_wish()
+        while not self._is_done():
             self._one_epoch()
+            self._heed_wish()
         self._report.stop_if_cancelled()
+        self._report.progress(self.epoch, at_once=True)
         if not self._best:
             raise OSError(errno.ENOSPC, "no checkpoint of this run could be written")
         last = self._network.weights()
@@ -125,7 +135,36 @@ class Loop:
             "steps_per_epoch": self._steps,
             "resumed_at_epoch": self._resumed_at,
             "stopped_early": self.epoch < self._plan.epochs,
+            "stopped_by_user": self._stopped,
         }
+
+    def _is_done(self) -> bool:
+        return self._stopped or self.epoch >= self._plan.epochs or self._should_stop()
+
+    def _heed_wish(self) -> None:
+        """Between two epochs: pause or stop, if the slot wants it and the run is not over anyway.
+
+        A run that was paused or lost comes here before its first epoch, and may have none to do.
+        """
+        if self.epoch == 0 or self._is_done():
+            return
+        match self._report.wish:
+            case "stop":
+                self._stopped = True
+                # As the last epoch of a run of this length it is a candidate for the best, which it
+                # was not when it was saved only to go on from.
+                if self._saved_at < self.epoch or self._resumed_at == self.epoch:
+                    self._save(*self._validation())
+            case "pause" if self._saved_at == self.epoch or self._save_to_go_on():
+                self._report.progress(self.epoch, at_once=True)
+                raise TrialPaused(self.epoch)
+
+    def _validation(self) -> tuple[float, float]:
+        """Accuracy and loss after the last epoch; a run that goes on from there measures anew."""
+        if self._validated is None:
+            val_loss, val_accuracy = self._network.measure(self._splits.validation)
+            self._validated = (val_accuracy, val_loss)
+        return self._validated
 
     def _should_stop(self) -> bool:
         return self.epoch > 0 and self._standing.should_stop(self.epoch, self._plan.patience)
@@ -134,10 +173,12 @@ class Loop:
         rate = self._plan.rate(self.epoch)
         self._network.set_learning_rate(rate)
         loss, accuracy = self._train_epoch()
+        self._report.wait_until_kept(self.epoch + 1 - 1 / self._steps)
         self.epoch += 1
         val_loss, val_accuracy = self._network.measure(self._splits.validation)
         if not math.isfinite(val_loss):
             raise Diverged(f"The validation loss is {val_loss} after epoch {self.epoch}.")
+        self._validated = (val_accuracy, val_loss)
         self._standing = self._standing.watch(self.epoch, val_accuracy, val_loss)
         self._report.metrics(
             self.epoch * self._steps,
@@ -157,8 +198,7 @@ class Loop:
             f"{self._epoch_seconds[-1]:.2f} s",
             flush=True,
         )
-        last = self.epoch == self._plan.epochs or self._should_stop()
-        if last or self.epoch % self._plan.checkpoint_every_epochs == 0:
+        if self._is_done() or self.epoch % self._plan.checkpoint_every_epochs == 0:
             self._save(val_accuracy, val_loss)
         self._report.progress(self.epoch)
 
@@ -199,14 +239,27 @@ class Loop:
             self._report.progress(self.epoch + len(losses) / self._steps)
 
     def _save(self, val_accuracy: float, val_loss: float) -> None:
-        weights = self._network.weights()
-        standing = self._standing.offer(self.epoch, val_accuracy, val_loss)
-        is_best = standing.best_epoch == self.epoch
+        """A checkpoint where the plan wants one; its epoch may be the best."""
+        before, best = self._standing, self._best
+        self._standing = before.offer(self.epoch, val_accuracy, val_loss)
+        if self._standing.best_epoch == self.epoch:
+            self._best = self._network.weights()
+        if not self._write(val_accuracy):
+            self._standing, self._best = before, best
+
+    def _save_to_go_on(self) -> bool:
+        """A checkpoint where the plan wants none; False when the disk is full.
+
+        It must not compete for the best: then a run would end otherwise for having been paused.
+        """
+        return self._write(self._validation()[0])
+
+    def _write(self, val_accuracy: float) -> bool:
         checkpoint = Checkpoint(
             epoch=self.epoch,
             train_seconds=self._train_seconds,
-            standing=standing,
-            model=weights,
+            standing=self._standing,
+            model=self._network.weights(),
             optimizer=self._network.optimizer_state(),
             best=self._best,
         )
@@ -218,11 +271,11 @@ class Loop:
             # The checkpoint before is still good; the disk may have room again by the next.
             self._disk_was_full = True
             sys.stderr.write(f"no checkpoint of epoch {self.epoch}: {error}\n")
-            return
-        self._standing = standing
-        if is_best:
-            self._best = weights
+            return False
+        self._saved_at = self.epoch
+        is_best = self._standing.best_epoch == self.epoch
         self._report.checkpoint(written, self.epoch, val_accuracy, is_best)
+        return True
 
     def _images_per_second(self) -> float:
         # The first epoch of an attempt holds the time that tracing took.

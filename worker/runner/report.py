@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from labpool.errors import LabpoolError
 from worker import protocol
-from worker.runner.connection import Connection
+from worker.runner.connection import Connection, Wish
 from worker.runner.files import Written
 from worker.wire_types import Json, Unit
 
@@ -19,6 +19,14 @@ class TrialCancelled(LabpoolError):
     """The slot asked for an end to this trial."""
 
 
+class TrialPaused(LabpoolError):
+    """The trial stops after `epoch`, as the slot asked; its checkpoint has been announced."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"paused after epoch {epoch}")
+        self.epoch = epoch
+
+
 class Report:
     """Messages of one claim of one trial; counts its seconds from `started` on."""
 
@@ -26,6 +34,8 @@ class Report:
         self._connection = connection
         self._trial = trial
         self._fence = fence
+        self._claimed = (trial, fence)
+        self._awaited: int | None = None
         self._began = time.monotonic()
         self._last_progress = -math.inf
         self._total = 0.0
@@ -60,10 +70,11 @@ class Report:
             )
         )
 
-    def progress(self, done: float) -> None:
+    def progress(self, done: float, at_once: bool = False) -> None:
         """How many of the total are done; sent at most every PROGRESS_EVERY_S, and at the end."""
         now = time.monotonic()
-        if now - self._last_progress < PROGRESS_EVERY_S and done < self._total:
+        soon = now - self._last_progress < PROGRESS_EVERY_S
+        if soon and done < self._total and not at_once:
             return
         self._last_progress = now
         self._connection.send(
@@ -90,8 +101,26 @@ class Report:
                 best=best,
             )
         )
+        self._awaited = epoch
+
+    def wait_until_kept(self, done: float) -> None:
+        """Wait until the slot has dealt with the last checkpoint; tells it that all is well here.
+
+        Raises TrialCancelled.
+        """
+        while self._awaited is not None:
+            if self._connection.wait_until_kept(self._claimed, self._awaited, PROGRESS_EVERY_S):
+                self._awaited = None
+                self.stop_if_cancelled()
+            else:
+                self.progress(done)
+
+    @property
+    def wish(self) -> Wish | None:
+        """What is to be done at the end of the epoch."""
+        return self._connection.wish(self._claimed)
 
     def stop_if_cancelled(self) -> None:
         """A cancel point. Raises TrialCancelled."""
-        if self._connection.is_cancelled(self._trial, self._fence):
+        if self._connection.is_cancelled(self._claimed):
             raise TrialCancelled

@@ -12,7 +12,7 @@ from worker.protocol import FromRunner, TrialToRun
 from worker.runner import environment, logs
 from worker.runner.connection import Connection
 from worker.runner.reasons import classify
-from worker.runner.report import Report, TrialCancelled
+from worker.runner.report import Report, TrialCancelled, TrialPaused
 
 
 def serve(connection: Connection, threads: int, light: bool) -> None:
@@ -26,7 +26,7 @@ def serve(connection: Connection, threads: int, light: bool) -> None:
     while isinstance(message := connection.next(), protocol.Run):
         for trial in message.trials:
             connection.send(_run(connection, trial, threads))
-            connection.forget(trial.trial, trial.fence)
+            connection.forget((trial.trial, trial.fence))
         connection.send(protocol.Idle())
 
 
@@ -39,6 +39,8 @@ def _run(connection: Connection, trial: TrialToRun, threads: int) -> FromRunner:
             return _do(connection, trial, report, threads)
         except TrialCancelled:
             return protocol.Cancelled(trial=trial.trial, fence=trial.fence)
+        except TrialPaused as paused:
+            return protocol.Paused(trial=trial.trial, fence=trial.fence, epoch=paused.epoch)
         except Exception as error:  # noqa: BLE001 - whatever catalog code raises is an answer
             traceback.print_exc()
             kind, reason = classify(error)
