@@ -1,10 +1,11 @@
-"""Trials whose slot fell silent are taken back. Any idle slot may do it, at any time."""
+"""Trials whose slot fell silent are taken back. Any worker may do it, at any time."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from db import transitions
@@ -32,13 +33,39 @@ def sweep_expired(session: Session, max_losses: int = 3) -> list[int]:
 
     Returns the trials taken back. A pass takes at most max(2, a quarter of what runs).
     """
+    expired = Lease.expires_at < db_now()
+    reason = "Its worker fell silent: the lease ran out without a heartbeat."
+    return _take_back_all(session, _expired(session), expired, reason, max_losses)
+
+
+def take_back_from_dead(
+    session: Session, worker_ids: Collection[str], max_losses: int = 3
+) -> list[int]:
+    """Transition 7 for leases of workers that are known to be dead: nobody waits for their end.
+
+    Returns the trials taken back. To be called by who knows: a worker that was started on the same
+    host and found their processes gone.
+    """
+    dead = Lease.worker_id.in_(worker_ids)
+    rows = session.execute(_held(dead))
+    reason = "Its worker died, and another was started on its host."
+    return _take_back_all(session, [_Seen(*row) for row in rows], dead, reason, max_losses)
+
+
+def _take_back_all(
+    session: Session,
+    found: Collection[_Seen],
+    still: ColumnElement[bool],
+    reason: str,
+    max_losses: int,
+) -> list[int]:
     taken = []
-    for seen in _expired(session):
-        trial = _still(session, seen)
+    for seen in found:
+        trial = _still(session, seen, still)
         if trial is None:
             continue
         try:
-            _take_back(session, trial, max_losses)
+            _take_back(session, trial, reason, max_losses)
         except FencedOff:  # its owner ended it first
             continue
         taken.append(trial.id)
@@ -50,25 +77,25 @@ def _expired(session: Session) -> list[_Seen]:
         select(func.count()).select_from(Trial).where(Trial.state == TrialState.RUNNING)
     )
     limit = max(_LEAST_PER_PASS, int((running or 0) * _SHARE_PER_PASS))
-    statement = (
+    rows = session.execute(_held(Lease.expires_at < db_now()).limit(limit))
+    return [_Seen(*row) for row in rows]
+
+
+def _held(condition: ColumnElement[bool]) -> Select[int, int, int]:
+    """What runs under such leases: trial, fence, lease; the longest past first."""
+    return (
         select(Trial.id, Trial.fence, Lease.id)
         .join(Lease, Lease.id == Trial.lease_id)
-        .where(
-            Trial.state == TrialState.RUNNING,
-            Lease.ended_at.is_(None),
-            Lease.expires_at < db_now(),
-        )
+        .where(Trial.state == TrialState.RUNNING, Lease.ended_at.is_(None), condition)
         .order_by(Lease.expires_at)
-        .limit(limit)
     )
-    return [_Seen(*row) for row in session.execute(statement)]
 
 
-def _still(session: Session, seen: _Seen) -> Trial | None:
+def _still(session: Session, seen: _Seen, still: ColumnElement[bool]) -> Trial | None:
     """The trial, locked with its lease, if nothing has changed since it was seen."""
     lease = session.scalars(
         select(Lease)
-        .where(Lease.id == seen.lease_id, Lease.ended_at.is_(None), Lease.expires_at < db_now())
+        .where(Lease.id == seen.lease_id, Lease.ended_at.is_(None), still)
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one_or_none()
@@ -87,8 +114,7 @@ def _still(session: Session, seen: _Seen) -> Trial | None:
     ).one_or_none()
 
 
-def _take_back(session: Session, trial: Trial, max_losses: int) -> None:
-    reason = "Its worker fell silent: the lease ran out without a heartbeat."
+def _take_back(session: Session, trial: Trial, reason: str, max_losses: int) -> None:
     if trial.cancel_requested:
         transitions.end(
             session, trial, TrialState.CANCELLED, actor="pool", reason_kind="cancelled",

@@ -86,13 +86,13 @@ class SlotPool:
     def start(self) -> None:
         """Start every thread; returns at once, with the database there or not. Raises OSError."""
         self._scratch.open()
-        removed = self._scratch.remove_leftovers()
-        if removed:
-            logger.info("removed what dead workers left: %s", ", ".join(removed))
+        dead = self._scratch.remove_leftovers()
+        if dead:
+            logger.info("removed what dead workers left: %s", ", ".join(dead))
         bells.listen(self.ring)
         for slot in self.slots:
             slot.start()
-        self._registrar.start()
+        self._registrar.start(dead)
         logger.info("worker %s: %d slots", self.worker_id, len(self.slots))
 
     def ring(self) -> None:

@@ -8,12 +8,14 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 
+from sqlalchemy.orm import Session
+
 from db import migrate
 from db.bell import Bell
 from db.claims import SlotIdentity
 from db.engine import Database
 from db.errors import DatabaseNewer, DatabaseOlder, ForeignStore, SecondHost
-from db.sweeper import sweep_expired
+from db.sweeper import sweep_expired, take_back_from_dead
 from db.workers import SlotInfo, WorkerInfo, beat_worker, register_worker, stop_worker
 from labpool.version import version
 from worker.database_access import DatabaseAway
@@ -44,12 +46,15 @@ class Registrar:
         self._bell = bell
         self._enrol = enrol
         self._refuse = refuse
+        self._dead: tuple[str, ...] = ()
         self._registered = False
         self._stopping = threading.Event()
         self._sweep_due_s = 0.0
         self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
 
-    def start(self) -> None:
+    def start(self, dead: Sequence[str] = ()) -> None:
+        """``dead`` are the ids of workers of this host that no longer run."""
+        self._dead = tuple(dead)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -101,11 +106,29 @@ class Registrar:
     def _beat(self) -> None:
         try:
             self._host.database.write(lambda session: beat_worker(session, self._host.worker_id))
+            self._take_back_from_dead()
             self._sweep_if_due()
         except DatabaseAway:
             pass
         except Exception:
             logger.exception("a heartbeat of this worker failed")
+
+    def _take_back_from_dead(self) -> None:
+        """What a predecessor on this host held can go on at once."""
+        if not self._dead:
+            return
+        settings = self._host.settings
+
+        def take_back(session: Session) -> list[int]:
+            for worker_id in self._dead:
+                stop_worker(session, worker_id)
+            return take_back_from_dead(session, self._dead, settings.max_losses)
+
+        taken = self._host.database.write(take_back)
+        self._dead = ()
+        if taken:
+            logger.warning("taken back from dead workers of this host: trials %s", taken)
+            self._bell.ring()
 
     def _sweep_if_due(self) -> None:
         """Take back expired leases, unless the database was away not long ago.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
@@ -10,7 +11,7 @@ from sqlalchemy import func, select
 from db import claims, commands, findings, owner, sweeper
 from db.engine import Database
 from db.errors import FencedOff, NotPossible
-from db.models import Attempt, Event, Lease, MetricChunk, Result, Trial
+from db.models import Attempt, Event, Lease, MetricChunk, Result, Slot, Trial
 from db.states import TERMINAL, Outcome, TrialState
 from labpool.catalog import Catalog
 from tests.support.pool import person, slot, step_clock, submitted, trial
@@ -219,6 +220,32 @@ def test_the_third_loss_is_the_last(database: Database, catalog: Catalog) -> Non
         outcomes = session.scalars(select(Attempt.outcome)).all()
         assert outcomes == [Outcome.LOST] * 3
         assert not any(session.scalars(select(Attempt.charged)))
+
+
+def test_the_dead_wait_for_no_lease_and_only_the_dead(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        user = person(session)
+        dead, living = slot(session, catalog), slot(session, catalog)
+        [lost, kept, flagged] = [submitted(session, catalog, user)[0] for _ in range(3)]
+        assert claims.claim(session, dead, TTL_S) is not None
+        assert claims.claim(session, living, TTL_S) is not None
+        beside = replace(slot(session, catalog), worker_id=dead.worker_id)
+        session.get_one(Slot, beside.slot_id).worker_id = dead.worker_id
+        session.get_one(Slot, beside.slot_id).index = 1
+        session.flush()
+        assert claims.claim(session, beside, TTL_S) is not None
+        commands.cancel_trial(session, trial(session, flagged), user)
+    with database.transaction() as session:
+        taken = sweeper.take_back_from_dead(session, [dead.worker_id])
+        assert sorted(taken) == [lost, flagged]
+        assert sweeper.take_back_from_dead(session, [dead.worker_id]) == []
+    with database.snapshot() as session:
+        states = [trial(session, number).state for number in (lost, kept, flagged)]
+        assert states == [TrialState.QUEUED, TrialState.RUNNING, TrialState.CANCELLED]
+        assert trial(session, lost).losses == 1
+        outcomes = session.scalars(select(Attempt).where(Attempt.outcome.is_not(None))).all()
+        assert not any(attempt.charged for attempt in outcomes)
+    assert live_leases(database) == 1
 
 
 def test_one_pass_takes_back_a_quarter_at_most(database: Database, catalog: Catalog) -> None:
