@@ -6,18 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, text
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy.orm import Session
 
-from db import clock, transitions
+from db import clock, fairness, transitions
 from db.checkpoints import ResumePoint, resume_points
 from db.clock import db_now
-from db.models import Attempt, Lease, Slot, Trial, Worker
+from db.fairness import Rules
+from db.models import Attempt, Lease, Slot, Trial, User, Worker
+from db.standings import standings
 from db.states import Outcome, SlotState, TrialState, Wish
 
 # All claims of a pool take turns: skipping locked rows instead lets simultaneous claims pick
 # several trials of one user while others wait.
 _CLAIM_LOCK = 0x1AB9002
+_RULES = Rules()
+
+
+# Spelled out: only then do the databases see that the indexes of what waits will do.
+_QUEUED = text("trials.state = 'queued'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,13 @@ def has_work(session: Session) -> bool:
     return session.scalar(statement) is not None
 
 
-def claim(session: Session, slot: SlotIdentity, lease_ttl_s: float, most: int = 1) -> Claim | None:
+def claim(
+    session: Session,
+    slot: SlotIdentity,
+    lease_ttl_s: float,
+    most: int = 1,
+    rules: Rules = _RULES,
+) -> Claim | None:
     """Give ``slot`` what is next for it; None when nothing is, or when the slot may not claim.
 
     With ``most`` above 1, waiting siblings that can be trained together with it come along.
@@ -79,10 +92,11 @@ def claim(session: Session, slot: SlotIdentity, lease_ttl_s: float, most: int = 
         session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))
     if not _may_claim(session, slot):
         return None
-    trial = session.scalars(_next(slot)).first()
-    if trial is None:
-        return None
     now = clock.now(session)
+    next_id, by_age = _next(session, slot, rules, now)
+    if next_id is None:
+        return None
+    trial = session.get_one(Trial, next_id, populate_existing=True)
     lease = Lease(
         slot_id=slot.slot_id,
         worker_id=slot.worker_id,
@@ -90,6 +104,7 @@ def claim(session: Session, slot: SlotIdentity, lease_ttl_s: float, most: int = 
         created_at=now,
         beat_at=now,
         expires_at=now + lease_ttl_s,
+        by_age=by_age,
     )
     session.add(lease)
     session.flush()
@@ -150,20 +165,68 @@ def due() -> tuple[ColumnElement[bool], ...]:
     return (Trial.held.is_(False), func.coalesce(Trial.not_before, 0.0) <= db_now())
 
 
-def _next(slot: SlotIdentity) -> Select[Trial]:
-    """Within a priority the user with the fewest running trials is next, then the oldest trial."""
-    other = aliased(Trial)
-    running = (
-        select(func.count())
-        .select_from(other)
-        .where(other.owner_id == Trial.owner_id, other.state == TrialState.RUNNING)
-        .correlate(Trial)
+def _next(
+    session: Session, slot: SlotIdentity, rules: Rules, now: float
+) -> tuple[int | None, bool]:
+    """The trial whose turn it is, and whether it is its turn by age alone."""
+    known = standings(session, rules, now)
+    fair = None
+    for priority in fairness.CLASSES:
+        fair = fairness.first(_heads(session, slot, priority), known)
+        if fair is not None:
+            break
+    if fair is None or not fairness.may_take_by_age(_recent(session, slot, rules), rules):
+        return fair, False
+    full = [user_id for user_id, standing in known.items() if standing.is_full()]
+    oldest = _oldest(session, slot, now - rules.ageing_s, full)
+    return (fair, False) if oldest is None else (oldest, oldest != fair)
+
+
+def _heads(session: Session, slot: SlotIdentity, priority: int) -> dict[int, int]:
+    """Each user's oldest trial of this class that ``slot`` can run, by the user's id."""
+    # One look into an index a user, however many of their trials wait.
+    head = (
+        select(Trial.id)
+        .where(
+            _QUEUED,
+            Trial.owner_id == User.id,
+            Trial.priority == priority,
+            *due(),
+            *servable(slot),
+        )
+        .order_by(Trial.id)
+        .limit(1)
+        .correlate(User)
         .scalar_subquery()
     )
-    return (
-        select(Trial)
-        .where(Trial.state == TrialState.QUEUED, *due(), *servable(slot))
-        .order_by(Trial.priority.desc(), running, Trial.id)
+    rows = session.execute(select(User.id, head))
+    return {user_id: trial_id for user_id, trial_id in rows if trial_id is not None}
+
+
+def _recent(session: Session, slot: SlotIdentity, rules: Rules) -> Sequence[bool]:
+    """Whether each of the slot's last leases was given by age, newest first."""
+    return session.scalars(
+        select(Lease.by_age)
+        .where(Lease.slot_id == slot.slot_id)
+        .order_by(Lease.id.desc())
+        .limit(rules.ageing_turn - 1)
+    ).all()
+
+
+def _oldest(session: Session, slot: SlotIdentity, before: float, full: list[int]) -> int | None:
+    """What waits for longest of what waits since ``before`` and ``slot`` can run."""
+    since = func.coalesce(Trial.let_go_at, Trial.queued_at)
+    return session.scalar(
+        select(Trial.id)
+        .where(
+            _QUEUED,
+            Trial.queued_at <= before,
+            since <= before,
+            Trial.owner_id.not_in(full),
+            *due(),
+            *servable(slot),
+        )
+        .order_by(since, Trial.id)
         .limit(1)
     )
 

@@ -225,7 +225,8 @@ def resume(session: Session, trial: Trial, *, actor: str, wish: Wish | None = No
             Trial.id == trial.id, Trial.state == TrialState.PAUSED, Trial.fence == trial.fence
         )
         .values(
-            state=TrialState.QUEUED, wish=wish, reason_kind=None, reason=None, not_before=None
+            state=TrialState.QUEUED, wish=wish, reason_kind=None, reason=None, not_before=None,
+            let_go_at=db_now(),
         )
     )  # fmt: skip
     if not _one(session, statement):
@@ -242,7 +243,7 @@ def hold(session: Session, trial: Trial, held: bool, *, actor: str) -> bool:
     statement = (
         update(Trial)
         .where(Trial.id == trial.id, Trial.state == TrialState.QUEUED, Trial.held.is_(not held))
-        .values(held=held)
+        .values(held=held, let_go_at=Trial.let_go_at if held else db_now())
     )
     if not _one(session, statement):
         return False

@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import clock
+from db.fairness import Rules
 from db.models import Slot, Trial, Worker
-from db.queue_order import queue_places
+from db.queue_order import told_ahead
 from db.states import SlotState, TrialState
 from db.workers import alive
 
@@ -68,11 +69,9 @@ class Waiting:
 
     def _turn(self, trial: Trial) -> str:
         if self._places is None:
-            found = queue_places()
-            query = select(found.c.trial_id, found.c.place)
-            if self._only is not None:
-                query = query.where(found.c.trial_id.in_(self._only))
-            self._places = dict(self._session.execute(query).all())
+            self._places = {
+                row.waiter.trial_id: row.place for row in told_ahead(self._session, Rules())
+            }
         ahead = self._places.get(trial.id, 1) - 1
         if ahead == 0:
             return "It is next; it starts when a slot is free."

@@ -64,6 +64,16 @@ class Settings(BaseSettings):
         default=3, ge=1, description="A trial lost this often with its worker is given up as LOST."
     )
 
+    max_running_per_user: int | None = Field(
+        default=None, ge=1, description="Most slots of one user at once; no limit when unset."
+    )
+    ageing_s: float = Field(
+        default=86400.0, gt=0, description="A trial that waits longer may be taken out of turn."
+    )
+    ageing_turn: int = Field(
+        default=4, ge=1, description="At most one in so many claims of a slot goes by age."
+    )
+
     slots: int | Literal["auto"] = Field(
         default="auto", description="Slots of this host: one a GPU, else up to two on the CPU."
     )

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import claims, owner
 from db.claims import Claim, SlotIdentity
+from db.fairness import Rules
 from worker import scratch
 from worker.allocation import Allocation
 from worker.database_access import DatabaseAway
@@ -145,12 +146,15 @@ class Slot:
         if not self._host.database.read(claims.has_work):
             return None
         ttl_s = self._host.settings.lease_ttl_s
+        rules = Rules.of(self._host.settings)
         if self._claim_unanswered:
             # It may have been committed: then the slot holds a trial that it does not know of.
             self._host.database.write(lambda session: claims.give_back(session, identity))
             self._claim_unanswered = False
         try:
-            return self._host.database.write(lambda session: claims.claim(session, identity, ttl_s))
+            return self._host.database.write(
+                lambda session: claims.claim(session, identity, ttl_s, rules=rules)
+            )
         except DatabaseAway:
             self._claim_unanswered = True
             raise

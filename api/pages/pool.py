@@ -17,6 +17,7 @@ from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id
 from db import clock
+from db.fairness import Rules
 from db.reads.pool import WorkerRow, queue_length, queue_page, workers
 from db.reads.trials import TrialRow, rows_by_id
 from db.reads.usage import UsageRow, usage_by_user
@@ -71,7 +72,8 @@ def show_pool() -> Response:
         now = clock.now(session)
         rows = workers(session, with_stopped=True)
         pool = pool_of(rows, queue_length(session), owner_id)
-        places = queue_page(session, owner_id, after, _PER_PAGE + 1)
+        rules = Rules.of(services().settings)
+        places = queue_page(session, owner_id, after, _PER_PAGE + 1, rules)
         queue = _queue(session, places[:_PER_PAGE])
         usage = _usage(usage_by_user(session), owner_id)
     more = len(places) > len(queue)

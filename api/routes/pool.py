@@ -13,6 +13,7 @@ from api.schemas.trials import summary_of
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id
+from db.fairness import Rules
 from db.reads.pool import queue_length, queue_page, workers
 from db.reads.trials import rows_by_id
 from db.waiting import reasons
@@ -43,7 +44,8 @@ def show_queue(query: schemas.QueueQuery) -> Response:
     cursor = decode_cursor(query.cursor, (int, int))
     after = (int(cursor[0] or 0), int(cursor[1] or 0)) if cursor else None
     with services().database.snapshot() as session:
-        places = queue_page(session, narrowed_owner_id(me()), after, query.limit + 1)
+        rules = Rules.of(services().settings)
+        places = queue_page(session, narrowed_owner_id(me()), after, query.limit + 1, rules)
         shown = places[: query.limit]
         ids = [trial_id for _, trial_id in shown]
         waiting = reasons(session, ids)

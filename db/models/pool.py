@@ -60,10 +60,7 @@ class Lease(Base):
             "uq_leases_live_slot", "slot_id", unique=True,
             sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL"),
         ),
-        Index(
-            "ix_leases_by_age", "id",
-            sqlite_where=text("by_age"), postgresql_where=text("by_age"),
-        ),
+        Index("ix_leases_slot_id", "slot_id", "id"),
     )  # fmt: skip
 
     id: Mapped[Id]

@@ -24,6 +24,10 @@ class Trial(Base):
             "ix_trials_waiting", "owner_id", "priority", "id",
             sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
         ),
+        Index(
+            "ix_trials_age", "state", "queued_at",
+            sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
+        ),
         Index("ix_trials_owner_state", "owner_id", "state"),
         Index("ix_trials_lease_id", "lease_id"),
         Index("ix_trials_configuration", "configuration_digest"),
@@ -78,6 +82,8 @@ class Trial(Base):
     ended_early: Mapped[bool] = mapped_column(default=False)
 
     queued_at: Mapped[Instant]
+    # When its owner last let it go on: the time that they held it back makes it no older.
+    let_go_at: Mapped[Instant | None]
     started_at: Mapped[Instant | None]
     finished_at: Mapped[Instant | None]
     reason_kind: Mapped[Short | None]
@@ -92,7 +98,10 @@ class Attempt(Base):
     """One claim of a trial, numbered by its fence. Rows are added and closed, never reused."""
 
     __tablename__ = "attempts"
-    __table_args__ = (UniqueConstraint("trial_id", "fence"),)
+    __table_args__ = (
+        UniqueConstraint("trial_id", "fence"),
+        Index("ix_attempts_lease_id", "lease_id"),
+    )
 
     id: Mapped[Id]
     trial_id: Mapped[int] = mapped_column(Reference, ForeignKey("trials.id"))

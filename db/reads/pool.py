@@ -8,8 +8,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import clock
+from db.fairness import Rules
 from db.models import Lease, Slot, Trial, User, Worker
-from db.queue_order import queue_places
+from db.queue_order import told_ahead
 from db.states import TrialState
 
 # A worker that fell silent stays on the page for a while, so that people see which one it was.
@@ -153,15 +154,17 @@ def _held(session: Session, lease_ids: list[int]) -> dict[int, list[HeldTrial]]:
 
 
 def queue_page(
-    session: Session, owner_id: int | None, after: tuple[int, int] | None, limit: int
+    session: Session,
+    owner_id: int | None,
+    after: tuple[int, int] | None,
+    limit: int,
+    rules: Rules,
 ) -> list[tuple[int, int]]:
     """(place, id) of at most `limit` waiting trials in the order in which free slots would take
     them, after a (place, id). `owner_id` leaves out the others', not their places."""
-    found = queue_places()
-    query = select(found.c.place, found.c.trial_id)
-    if owner_id is not None:
-        query = query.where(found.c.owner_id == owner_id)
-    if after is not None:
-        query = query.where(found.c.place > after[0])
-    query = query.order_by(found.c.place).limit(limit)
-    return [(place, trial_id) for place, trial_id in session.execute(query)]
+    first = after[0] if after is not None else 0
+    return [
+        (row.place, row.waiter.trial_id)
+        for row in told_ahead(session, rules)
+        if row.place > first and owner_id in (None, row.waiter.owner_id)
+    ][:limit]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from db import claims, findings, owner
 from db.engine import Database
-from db.queue_order import queue_places
+from db.fairness import Rules
+from db.queue_order import told_ahead
 from db.reads import experiment_list, trial_list
 from db.reads.curve_sets import curves_of_many, metric_names
 from db.reads.curves import curves_since
@@ -213,14 +213,13 @@ def test_the_queue_is_told_in_the_order_in_which_slots_take_it(
             session, catalog, people["ada"]
         )
         pool.trial(session, held).held = True
-        pool.trial(session, urgent).priority = 5
+        pool.trial(session, urgent).priority = 1
     with database.transaction() as session:
         assert claims.claim(session, slots[0], 90.0) is not None
         assert claims.claim(session, slots[1], 90.0) is not None
     with database.snapshot() as session:
-        found = queue_places()
-        told = session.execute(select(found.c.trial_id, found.c.due).order_by(found.c.place)).all()
-    assert told[-1] == (held, 0)
+        told = [(row.waiter.trial_id, row.waiter.due) for row in told_ahead(session, Rules())]
+    assert told[-1] == (held, False)
     taken = []
     for slot in slots[2:]:
         with database.transaction() as session:

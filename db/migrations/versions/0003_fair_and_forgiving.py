@@ -21,12 +21,15 @@ def upgrade() -> None:
     op.add_column(
         "leases", sa.Column("by_age", sa.Boolean(), nullable=False, server_default=sa.false())
     )
+    op.add_column("trials", sa.Column("let_go_at", sa.Double(), nullable=True))
+    op.create_index("ix_leases_slot_id", "leases", ["slot_id", "id"])
+    op.create_index("ix_attempts_lease_id", "attempts", ["lease_id"])
     op.create_index(
-        "ix_leases_by_age",
-        "leases",
-        ["id"],
-        sqlite_where=sa.text("by_age"),
-        postgresql_where=sa.text("by_age"),
+        "ix_trials_age",
+        "trials",
+        ["state", "queued_at"],
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
     )
     op.create_index(
         "ix_trials_waiting",
@@ -68,7 +71,10 @@ def downgrade() -> None:
     op.drop_column("workers", "drain_at")
     op.drop_column("users", "max_running")
     op.drop_index("ix_trials_waiting", "trials")
-    op.drop_index("ix_leases_by_age", "leases")
+    op.drop_index("ix_trials_age", "trials")
+    op.drop_index("ix_attempts_lease_id", "attempts")
+    op.drop_index("ix_leases_slot_id", "leases")
     op.drop_column("leases", "by_age")
+    op.drop_column("trials", "let_go_at")
     op.drop_column("trials", "alone")
     op.drop_column("trials", "wish")
