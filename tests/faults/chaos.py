@@ -1,0 +1,376 @@
+"""Random faults under a pool at work: nothing acknowledged is lost, nothing is recorded twice.
+
+``python -m tests.faults.chaos --database sqlite --seed 7`` runs it alone; the same seed draws the
+same submissions, wishes and faults at the same times. ``--keep FOLDER`` keeps what was judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from sqlalchemy import select
+
+from db.engine import Database
+from db.models import Trial, User
+from db.states import TERMINAL
+from db.users import add_user, issue_token
+from tests.faults import checker
+from tests.faults.checks.of_runs import unprovoked_losses
+from tests.faults.checks.seen import Seen, Violation, read, read_tables
+from tests.faults.cluster import Cluster, Ledger
+from tests.faults.crashing_postgres import CrashingPostgres
+from tests.faults.people import Person, Submission, plan_asks
+from tests.faults.schedule import draw
+from tests.support.databases import migrate
+from tests.support.processes import Processes
+
+TTL_S = 4.0
+SETTINGS = {
+    "LABPOOL_LEASE_TTL_S": f"{TTL_S:g}",
+    "LABPOOL_BEAT_S": "0.5",
+    "LABPOOL_POLL_S": "1",
+    "LABPOOL_DRAIN_GRACE_S": "5",
+}
+NAMES = ("ada", "ben", "cleo", "dmitri")
+LIVE_TABLES = ("users", "trials", "attempts", "leases", "slots", "events")
+LIVE_CHECKS = tuple(
+    check for check in checker.AT_ANY_MOMENT
+    if check.__name__ in {
+        "ends_are_final", "fences_only_rise", "counts_add_up", "a_replay_gives_the_state",
+        "running_means_one_live_lease", "one_live_lease_a_slot", "losses_are_limited",
+        "waste_is_not_charged",
+    }
+)  # fmt: skip
+LOOK_EVERY_S = 3.0
+
+BOUNDS = {"lost": "== 0", "doubled": "== 0", "violations": "== 0"}
+FULL_BOUNDS = {"trials_sqlite": ">= 1000", "trials_postgres": ">= 1000"}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of it: paced and real trials, faults and wishes over ``span_s``, and patience."""
+
+    paced: int
+    real: int
+    faults: int
+    asks: int
+    span_s: float
+    bound_s: float
+    people: int = 4
+    without: tuple[str, ...] = ()
+
+
+FULL = Size(paced=1000, real=16, faults=90, asks=240, span_s=240.0, bound_s=300.0)
+QUICK = Size(paced=40, real=0, faults=7, asks=10, span_s=8.0, bound_s=150.0, people=3)
+
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    trials: int = 0
+    faults: int = 0
+    asks: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    violations: list[Violation] = field(default_factory=list)
+    drained_s: float = 0.0
+    unprovoked: int = 0
+
+    def numbers(self) -> dict[str, int]:
+        """The figures of one database."""
+        return {"trials": self.trials, "faults": self.faults, **checker.tally(self.violations)}
+
+
+def figures(quick: bool) -> dict[str, int]:
+    """One run on each database."""
+    found: dict[str, int] = {}
+    sums: Counter[str] = Counter()
+    for kind in ("sqlite", "postgres"):
+        outcome = run(kind, QUICK if quick else FULL, seed=random.randrange(10**6))
+        numbers = outcome.numbers()
+        found |= {f"{name}_{kind}": value for name, value in numbers.items()}
+        sums.update(numbers)
+    return {**sums, **found}
+
+
+def run(kind: str, size: Size, seed: int, keep: Path | None = None) -> Outcome:
+    """Chaos on one kind of database."""
+    print(f"chaos on {kind}: seed {seed}, {size}", flush=True)
+    folder = keep or Path(tempfile.mkdtemp(prefix="lp-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with ExitStack() as stack:
+            postgres = stack.enter_context(CrashingPostgres()) if kind == "postgres" else None
+            url = f"sqlite:///{folder / 'labpool.db'}" if postgres is None else postgres.url
+            if postgres is None:
+                migrate(url)
+            outcome = _run(folder, url, postgres, size, seed)
+        for line in checker.told(outcome.violations):
+            print(line, flush=True)
+        print(f"chaos on {kind}: {outcome.numbers()} {dict(outcome.states)} asks {outcome.asks}, "
+              f"drained {outcome.drained_s:.0f} s after the last fault, "
+              f"{outcome.unprovoked} losses that nobody provoked", flush=True)  # fmt: skip
+        return outcome
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(
+    folder: Path, url: str, postgres: CrashingPostgres | None, size: Size, seed: int
+) -> Outcome:
+    source, outcome = random.Random(seed), Outcome()
+    ledgers, store = folder / "ledgers", folder / "artifacts"
+    ledgers.mkdir()
+    database = Database(url)
+    tokens = _people(database, NAMES[: size.people])
+    looker = _Looker(url)
+    with Processes(folder / "processes") as processes:
+        environment = processes.environment(
+            LABPOOL_DATABASE_URL=database.url.render_as_string(hide_password=False),
+            LABPOOL_STORE_DIR=str(store),
+            **SETTINGS,
+        )
+        cluster = Cluster(processes, environment, ledgers, postgres)
+        with closing(cluster):
+            _add_workers(cluster, size, seed)
+            with _members(cluster, tokens, size, source, ledgers) as members, looker:
+                _strike(cluster, members, size, source)
+                outcome.drained_s = _settle(cluster, members, database, size)
+            outcome.faults = cluster.count
+    database.dispose()
+    seen = read(url, ledgers, store)
+    _sum_up(outcome, seen, [*looker.violations, *checker.judge(seen)])
+    refused = [text for member in members for text in member.refusals]
+    outcome.violations += [Violation("lost", f"a submission was refused: {text}")
+                           for text in refused]  # fmt: skip
+    return outcome
+
+
+def _sum_up(outcome: Outcome, seen: Seen, violations: list[Violation]) -> None:
+    outcome.trials = len(seen.trials)
+    outcome.asks = len(seen.asked)
+    outcome.states = Counter(trial["state"] for trial in seen["trials"])
+    outcome.violations = violations
+    outcome.unprovoked = unprovoked_losses(seen)
+
+
+def _people(database: Database, names: tuple[str, ...]) -> dict[str, str]:
+    """Members and their tokens."""
+    with database.transaction() as session:
+        return {
+            name: issue_token(session, add_user(session, name, "member"), "api", "chaos")[1]
+            for name in names
+        }
+
+
+def _add_workers(cluster: Cluster, size: Size, seed: int) -> None:
+    # Two workers of two slots each; one device is wanted by both, as two pools on a host would.
+    one, both, other = (f"GPU-chaos-{seed}-{time.time_ns()}-{name}" for name in "abc")
+    cluster.add_worker("--gpus", f"{one},{both}")
+    cluster.add_worker("--gpus", f"{both},{other}")
+    if size.real:
+        cluster.add_worker("--processor", "1")
+
+
+@contextmanager
+def _members(
+    cluster: Cluster, tokens: Mapping[str, str], size: Size, source: random.Random, ledgers: Path
+) -> Iterator[list[Person]]:
+    acknowledged = Ledger(ledgers / "acknowledged.jsonl")
+    asked = Ledger(ledgers / "asked.jsonl")
+    can_ask = _routes(cluster.api.url)
+    plans = _submissions(size, source, list(tokens))
+    members = [
+        Person(
+            name, cluster.api.url, token, plans[name],
+            plan_asks(source, size.asks // len(tokens), size.span_s), acknowledged, asked, can_ask,
+        )
+        for name, token in tokens.items()
+    ]  # fmt: skip
+    try:
+        for member in members:
+            member.start()
+        yield members
+    finally:
+        for member in members:
+            member.give_up.set()
+            member.join(15.0)
+        acknowledged.close()
+        asked.close()
+
+
+def _routes(url: str) -> frozenset[str]:
+    """What can be asked of a trial."""
+    paths = httpx.get(f"{url}/api/v1/openapi.json", timeout=30.0, trust_env=False).json()["paths"]
+    return frozenset(
+        path.rsplit("/", 1)[1] for path in paths if path.startswith("/api/v1/trials/{trial_id}/")
+    )
+
+
+def _submissions(
+    size: Size, source: random.Random, names: list[str]
+) -> dict[str, list[Submission]]:
+    """Sweeps and single runs over most of the time, a fifth of them sent twice."""
+    plans: dict[str, list[Submission]] = {name: [] for name in names}
+    sizes = []
+    while sum(sizes) < size.paced:
+        most = max(1, min(30, size.paced // 8))
+        sizes.append(min(source.choice((1, 1, 2, most // 2 or 1, most)), size.paced - sum(sizes)))
+    specs = [_paced(source, count) for count in sizes]
+    specs += [_real(number) for number in range(size.real)]
+    source.shuffle(specs)
+    for number, spec in enumerate(specs):
+        name = names[number % len(names)]
+        at_s = source.uniform(0.0, 0.7 * size.span_s)
+        again = source.random() < 0.2
+        plans[name].append(Submission(at_s, f"key-{number}", spec, again))
+    return plans
+
+
+def _paced(source: random.Random, count: int) -> dict[str, Any]:
+    """``count`` trials of a few quick epochs, or of many: those are hit by most faults."""
+    long = source.random() < 0.15
+    base = {
+        "kind": "train", "model": "softmax", "dataset": "digits", "device": "gpu",
+        "epochs": source.randint(15, 40) if long else source.randint(1, 6),
+        "checkpoint_every_epochs": source.choice((1, 1, 3)),
+    }  # fmt: skip
+    seeds = [source.randrange(10**6) for _ in range(min(count, 6) if long else count)]
+    if len(seeds) == 1:
+        return {**base, "seed": seeds[0]}
+    return {
+        "kind": "sweep", "base": base, "strategy": {"method": "grid"},
+        "space": {"seed": sorted(set(seeds))},
+    }  # fmt: skip
+
+
+def _real(number: int) -> dict[str, Any]:
+    """Each spec comes several times: all of it must come to the same weights."""
+    return {
+        "kind": "train", "model": "softmax", "dataset": "digits", "device": "cpu",
+        "epochs": 10 + 10 * (number % 2), "optimizer": "adam", "learning_rate_decay": 0.95,
+        "seed": 1 + number % 4,
+    }  # fmt: skip
+
+
+def _strike(cluster: Cluster, members: list[Person], size: Size, source: random.Random) -> None:
+    without = [*size.without, *(["database"] if cluster.postgres is None else [])]
+    faults = draw(source.randrange(10**9), size.faults, size.span_s, TTL_S, without)
+    begun = time.monotonic()
+    while faults or time.monotonic() - begun < size.span_s:
+        cluster.tick()
+        if faults and time.monotonic() - begun >= faults[0].at_s:
+            cluster.inflict(faults.pop(0))
+        time.sleep(0.02)
+    cluster.heal()
+    deadline = time.monotonic() + size.bound_s
+    while not all(member.join(0.0) for member in members) and time.monotonic() < deadline:
+        cluster.tick()
+        time.sleep(0.1)
+
+
+def _settle(cluster: Cluster, members: list[Person], database: Database, size: Size) -> float:
+    """Let go what is held back, and wait for the end of everything; how long that took."""
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        clients = {
+            member.name: stack.enter_context(
+                httpx.Client(
+                    base_url=member.url, headers={"Authorization": f"Bearer {member.token}"},
+                    timeout=20.0, trust_env=False,
+                )
+            )
+            for member in members
+        }  # fmt: skip
+        people = {member.name: member for member in members}
+        while time.monotonic() - begun < size.bound_s:
+            cluster.tick()
+            left = _unended(database)
+            if not left:
+                break
+            for trial, owner, waits in left:
+                if waits:
+                    people[owner].ask(clients[owner], trial, "resume")
+            time.sleep(0.5)
+    return time.monotonic() - begun
+
+
+def _unended(database: Database) -> list[tuple[int, str, bool]]:
+    """Trials that have not ended: their owner, and whether somebody has to let them go."""
+    with database.snapshot() as session:
+        rows = session.execute(
+            select(Trial.id, User.name, Trial.state, Trial.held, Trial.wish)
+            .join(User, User.id == Trial.owner_id)
+            .where(Trial.state.not_in(list(TERMINAL)))
+        ).all()
+    return [
+        (row.id, row.name, row.state == "paused" or row.held or row.wish == "pause") for row in rows
+    ]
+
+
+class _Looker:
+    """A thread that checks now and then, in the midst of it, what is true at every commit."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="looker", daemon=True)
+        self.violations: list[Violation] = []
+        self.looks = 0
+        self.missed: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join(30.0)
+
+    def _run(self) -> None:
+        pause_s = LOOK_EVERY_S
+        while not self._stop.wait(pause_s):
+            begun = time.monotonic()
+            try:
+                tables = read_tables(self._url, LIVE_TABLES)
+            except Exception as error:  # noqa: BLE001 - a database that is away, in whatever form
+                self.missed.append(str(error))
+                continue
+            found = checker.judge(Seen(tables), LIVE_CHECKS)
+            known = {str(violation) for violation in self.violations}
+            self.violations += [one for one in found if str(one) not in known]
+            self.looks += 1
+            pause_s = max(LOOK_EVERY_S, 10 * (time.monotonic() - begun))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    size = QUICK if options.quick else FULL
+    outcome = run(options.database, size, options.seed, options.keep)
+    print(json.dumps(outcome.numbers()))
+    return 1 if outcome.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Whether a pool kept its promises: judged from its tables, its event log and the ledgers.
+
+``python -m tests.faults.checker DATABASE_URL LEDGERS [STORE]`` judges a run again afterwards. It
+shares no code with what wrote them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults.checks import of_events, of_rows, of_runs, of_turns
+from tests.faults.checks.seen import Check, Seen, Violation, read
+
+# True at every commit, so of a pool at work too.
+AT_ANY_MOMENT: tuple[Check, ...] = (
+    of_events.ends_are_final,
+    of_events.fences_only_rise,
+    of_events.counts_add_up,
+    of_events.a_replay_gives_the_state,
+    of_rows.running_means_one_live_lease,
+    of_rows.one_live_lease_a_slot,
+    of_rows.rows_carry_the_current_fence,
+    of_rows.one_result_a_success,
+    of_rows.points_are_stored_once,
+    of_rows.checkpoints_never_go_back,
+    of_rows.losses_are_limited,
+    of_rows.waste_is_not_charged,
+)
+# These read every claim, or what the runners wrote meanwhile.
+AT_THE_END: tuple[Check, ...] = (
+    *AT_ANY_MOMENT,
+    of_events.everything_ended,
+    of_events.cancelled_while_waiting_never_runs,
+    of_rows.ended_trials_hold_nothing,
+    of_rows.kept_checkpoints_are_in_the_store,
+    of_rows.resumes_start_at_the_newest,
+    of_turns.turns_are_fair,
+    of_turns.ageing_keeps_its_turn,
+    of_runs.acknowledged_is_there,
+    of_runs.acknowledged_ends,
+    of_runs.one_key_one_experiment,
+    of_runs.every_end_is_explained,
+    of_runs.runners_ran_what_was_claimed,
+    of_runs.no_gpu_is_shared,
+    of_runs.results_are_those_of_an_unstopped_run,
+)
+LOST = frozenset({"lost", "I11"})
+DOUBLED = frozenset({"I6", "I10"})
+
+
+def judge(seen: Seen, checks: tuple[Check, ...] = AT_THE_END) -> list[Violation]:
+    """Every violation that the checks find."""
+    return [violation for check in checks for violation in check(seen)]
+
+
+def tally(violations: list[Violation]) -> dict[str, int]:
+    """How many there are: of what was lost, of what was done twice, and of everything."""
+    counts = Counter(violation.invariant for violation in violations)
+    return {
+        "lost": sum(counts[invariant] for invariant in LOST),
+        "doubled": sum(counts[invariant] for invariant in DOUBLED),
+        "violations": counts.total(),
+    }
+
+
+def told(violations: list[Violation], most: int = 30) -> Iterator[str]:
+    """The violations as lines, the first of them."""
+    yield from (str(violation) for violation in violations[:most])
+    if len(violations) > most:
+        yield f"… and {len(violations) - most} more"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.checker", description=__doc__)
+    parser.add_argument("database_url")
+    parser.add_argument("ledgers", type=Path)
+    parser.add_argument("store", type=Path, nargs="?")
+    options = parser.parse_args()
+    violations = judge(read(options.database_url, options.ledgers, options.store))
+    for line in told(violations):
+        print(line)
+    print(tally(violations))
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

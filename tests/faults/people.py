@@ -1,0 +1,127 @@
+"""Members who submit and change their minds, over HTTP, whatever happens to the service."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.faults.cluster import Ledger
+
+TRY_AGAIN_S = 0.3
+# Asked of a trial at random; what does not fit its state is refused, and that is an answer too.
+ASKS = ("cancel", "pause", "resume", "stop", "retry")
+WEIGHTS = (2, 6, 4, 1, 1)
+UNANSWERED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A spec to send at ``at_s``, and again when ``again``."""
+
+    at_s: float
+    key: str
+    spec: Mapping[str, Any]
+    again: bool
+
+
+@dataclass
+class Person:
+    """One member: a thread that sends submissions in time, and asks in between."""
+
+    name: str
+    url: str
+    token: str
+    submissions: Sequence[Submission]
+    asks: Sequence[tuple[float, float, str]]
+    acknowledged: Ledger
+    asked: Ledger
+    can_ask: frozenset[str]
+    trials: list[int] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    give_up: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether everything was sent and answered."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        begun = time.monotonic()
+        todo = [(one.at_s, number, one) for number, one in enumerate(self.submissions)]
+        todo += [(ask[0], -number, ask) for number, ask in enumerate(self.asks, 1)]  # type: ignore[misc]
+        with httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {self.token}"},
+            timeout=10.0, trust_env=False,
+        ) as client:  # fmt: skip
+            for at_s, _, what in sorted(todo, key=lambda entry: entry[:2]):
+                while (left_s := begun + at_s - time.monotonic()) > 0:
+                    time.sleep(min(left_s, 0.2))
+                if self.give_up.is_set():
+                    return
+                if isinstance(what, Submission):
+                    self._submit(client, what)
+                elif self.trials:
+                    # Of late ones rather than of those that ended long ago.
+                    recent = self.trials[-60:]
+                    self.ask(client, recent[int(what[1] * len(recent))], what[2])
+
+    def _submit(self, client: httpx.Client, one: Submission) -> None:
+        """Until there is an answer; then perhaps once more, as a client that saw none would."""
+        body = json.dumps(one.spec).encode()
+        headers = {"Idempotency-Key": one.key, "Content-Type": "application/json"}
+        for _ in range(2 if one.again else 1):
+            while not self.give_up.is_set():
+                answer = _post(client, "/api/v1/experiments", content=body, headers=headers)
+                if answer is not None and answer.status_code < 500:
+                    self._acknowledge(one, answer)
+                    break
+                time.sleep(TRY_AGAIN_S)
+
+    def _acknowledge(self, one: Submission, answer: httpx.Response) -> None:
+        if answer.status_code not in (200, 201):
+            self.refusals.append(f"{answer.status_code}: {answer.text[:300]}")
+            return
+        told = answer.json()
+        trials = [trial["id"] for trial in told["trials"]]
+        self.acknowledged.note(
+            user=self.name, key=one.key, experiment=told["experiment"]["id"], trials=trials,
+            status=answer.status_code,
+        )  # fmt: skip
+        self.trials += [trial for trial in trials if trial not in self.trials[-200:]]
+
+    def ask(self, client: httpx.Client, trial: int, what: str) -> int:
+        """Ask once; the status, UNANSWERED when there was none."""
+        if what not in self.can_ask:
+            return UNANSWERED
+        answer = _post(client, f"/api/v1/trials/{trial}/{what}")
+        status = UNANSWERED if answer is None else answer.status_code
+        new = None
+        if what == "retry" and answer is not None and answer.status_code in (200, 201):
+            new = answer.json()["trial_id"]
+            self.trials.append(new)
+        self.asked.note(user=self.name, what=what, trial=trial, status=status, new=new)
+        return status
+
+
+def plan_asks(source: random.Random, count: int, span_s: float) -> list[tuple[float, float, str]]:
+    """When, of which (a share of the recent trials) and what, drawn from ``source``."""
+    whats = source.choices(ASKS, WEIGHTS, k=count)
+    return sorted((source.uniform(1.0, span_s), source.random(), what) for what in whats)
+
+
+def _post(client: httpx.Client, path: str, **content: Any) -> httpx.Response | None:
+    try:
+        return client.post(path, **content)
+    except httpx.HTTPError:
+        return None
