@@ -1,99 +1,242 @@
-"""Why a trial waits."""
+"""Why a trial waits: what it lacks, who is ahead, whose turn it is, and a guess of when."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import clock
-from db.fairness import Rules
-from db.models import Slot, Trial, Worker
+from db.estimates import AtWork, Estimate, History, at_work, estimate, shown_s, taken_of
+from db.fairness import NOBODY, Place, Rules, Standing
+from db.models import Slot, Trial
 from db.queue_order import told_ahead
-from db.states import SlotState, TrialState
-from db.workers import alive
+from db.serving import Needs, Serving
+from db.standings import standings
+from db.states import TERMINAL, TrialState
+
+Reason = Literal["held", "paused", "backoff", "lacking", "capped", "turn", "running", "ended"]
+_RULES = Rules()
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Everything that there is to say about a trial's wait.
+
+    `ahead` are the trials that come before it on slots that could run it; `by_owner` counts them by
+    their owners. `next_owner_id` is who gets the next slot. `by_age_s` is how long until it may be
+    taken for its age. What does not apply is None or empty.
+    """
+
+    trial_id: int
+    state: TrialState
+    reason: Reason
+    sentence: str
+    owner_id: int
+    standing: Standing = NOBODY
+    place: int | None = None
+    ahead: int | None = None
+    by_owner: tuple[tuple[int, int], ...] = ()
+    next_owner_id: int | None = None
+    next_standing: Standing | None = None
+    able_slots: int = 0
+    free_slots: int = 0
+    waited_s: float | None = None
+    by_age_s: float | None = None
+    estimate: Estimate = Estimate(None, "")  # noqa: RUF009 - it is frozen
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The queue up to a trial: its place, and what is ahead by need and owner."""
+
+    place: Place
+    ahead: tuple[tuple[tuple[Needs, int], int], ...]
 
 
 class Waiting:
     """The pool as it is now, asked about one trial after another."""
 
-    def __init__(self, session: Session, only: Collection[int] | None = None) -> None:
+    def __init__(
+        self, session: Session, only: Collection[int] | None = None, rules: Rules = _RULES
+    ) -> None:
         """`only` are the ids of the trials that will be asked about, where they are known."""
         self._session = session
         self._only = only
+        self._rules = rules
         self._now = clock.now(session)
-        rows = session.execute(
-            select(Slot, Worker).join(Worker, Worker.id == Slot.worker_id).where(alive())
-        )
-        self._all = [(slot, worker) for slot, worker in rows]
-        self._places: dict[int, int] | None = None
-        self._slots = [pair for pair in self._all if pair[0].state is SlotState.READY]
+        self._serving = Serving(session)
+        self._history = History(session)
+        self._standings: dict[int, Standing] | None = None
+        self._lines: dict[int, _Line] | None = None
+        self._next: int | None = None
+        self._at_work: list[AtWork] | None = None
 
     def why(self, trial: Trial) -> str | None:
         """One sentence, or None when the trial is not waiting."""
-        if trial.state is TrialState.PAUSED:
-            return "It is paused; its checkpoint is kept."
-        if trial.state is not TrialState.QUEUED:
+        if trial.state not in (TrialState.QUEUED, TrialState.PAUSED):
             return None
-        if trial.held:
-            return "It is held back until somebody lets it go."
-        if trial.not_before is not None and trial.not_before > self._now:
-            wait_s = trial.not_before - self._now
-            return f"It waits {wait_s:.0f} s before the next try: {trial.reason}"
-        return self.lacking(trial) or self._turn(trial)
+        return self.explain(trial).sentence
 
     def lacking(self, trial: Trial) -> str | None:
         """What ``trial`` needs and the pool does not have; None when it only waits its turn."""
-        if not self._all:
-            return "No worker is connected; start one with `labpool worker`."
-        if not self._slots:
-            return "Every slot is quarantined; an admin has to clear one."
-        fitting = [pair for pair in self._slots if trial.device in ("any", pair[0].device)]
-        if not fitting:
-            return f"It needs a {trial.device.upper()} slot; the pool has none at present."
-        able = [pair for pair in fitting if trial.kind in pair[0].kinds]
-        if not able:
-            lacks = "pycuda" if trial.kind == "benchmark" else "TensorFlow"
+        return self._serving.lacking(Needs.of(trial))
+
+    def explain(self, trial: Trial) -> Why:
+        """Why it waits, in full."""
+        if trial.state is not TrialState.QUEUED:
+            return _not_waiting(trial)
+        if trial.held:
+            return self._plain(trial, "held", "It is held back until somebody lets it go.")
+        if trial.not_before is not None and trial.not_before > self._now:
+            wait_s = trial.not_before - self._now
+            says = f"It waits {wait_s:.0f} s before the next try: {trial.reason}"
+            return self._plain(trial, "backoff", says)
+        lacks = self.lacking(trial)
+        if lacks is not None:
+            return self._plain(trial, "lacking", lacks)
+        return self._in_line(trial)
+
+    def _plain(self, trial: Trial, reason: Reason, sentence: str) -> Why:
+        return Why(
+            trial.id, trial.state, reason, sentence, trial.owner_id, self._standing(trial.owner_id),
+            waited_s=self._waited_s(trial),
+        )  # fmt: skip
+
+    def _in_line(self, trial: Trial) -> Why:
+        line = self._read_lines().get(trial.id)
+        if line is None:  # it was taken or came in between two looks
+            return self._plain(trial, "turn", "It starts when a slot is free.")
+        able = {slot.id for slot in self._serving.able(Needs.of(trial))}
+        standing = self._standing(trial.owner_id)
+        if line.place.capped:
+            own = [item for item in line.ahead if item[0][1] == trial.owner_id]
+            taken = [slot for slot in self._taken() if slot.owner_id == trial.owner_id]
+            slots, which = standing.limit or 1, "that its owner may hold at once"
+        else:
+            own = [item for item in line.ahead if able & _ids(self._serving.able(item[0][0]))]
+            taken, slots, which = taken_of(self._taken(), able), len(able), "that can serve it"
+        by_code: Counter[str] = Counter()
+        by_owner: Counter[int] = Counter()
+        for (needs, owner_id), count in own:
+            by_code[needs.code_name] += count
+            by_owner[owner_id] += count
+        guess = estimate(by_code, taken, slots, self._history, which)
+        free = len(able) - len(taken_of(self._taken(), able))
+        waited_s = self._waited_s(trial)
+        return Why(
+            trial_id=trial.id,
+            state=trial.state,
+            reason="capped" if line.place.capped else "turn",
+            sentence=self._sentence(line.place.capped, by_owner.total(), free, standing, guess),
+            owner_id=trial.owner_id,
+            standing=standing,
+            place=line.place.place,
+            ahead=by_owner.total(),
+            by_owner=tuple(by_owner.most_common()),
+            next_owner_id=self._next,
+            next_standing=None if self._next is None else self._standing(self._next),
+            able_slots=len(able),
+            free_slots=free,
+            waited_s=waited_s,
+            by_age_s=max(0.0, self._rules.ageing_s - waited_s),
+            estimate=guess,
+        )
+
+    def _sentence(
+        self, capped: bool, ahead: int, free: int, standing: Standing, guess: Estimate
+    ) -> str:
+        when = "when a slot is free"
+        if guess.seconds is not None and (ahead or not free):
+            when = f"in about {shown_s(guess.seconds)}"
+        if capped and standing.limit is not None:
+            holds = f"{standing.running} slot{'s' if standing.running != 1 else ''}"
+            more = f"{ahead} more of theirs come first; " if ahead else ""
             return (
-                f"It needs a {trial.device.upper()} slot for {trial.kind} trials; "
-                f"the workers of the pool have no {lacks}."
+                f"Its owner holds {holds} and may hold {standing.limit} at once; "
+                f"{more}it starts {when}."
             )
-        if not any(trial.code_digest in worker.code_digests for _, worker in able):
-            return _wants(trial.code_name, trial.code_digest)
-        if trial.data_digest is not None and not any(
-            trial.data_digest in worker.data_digests for _, worker in able
-        ):
-            return _wants(trial.data_name or "", trial.data_digest)
-        return None
+        if ahead:
+            return f"{ahead} {'are' if ahead > 1 else 'is'} ahead of it; it starts {when}."
+        return f"It is next; it starts {when}."
 
-    def _turn(self, trial: Trial) -> str:
-        if self._places is None:
-            self._places = {
-                row.waiter.trial_id: row.place for row in told_ahead(self._session, Rules())
-            }
-        ahead = self._places.get(trial.id, 1) - 1
-        if ahead == 0:
-            return "It is next; it starts when a slot is free."
-        return f"At most {ahead} wait before it; it starts when a slot is free."
+    def _waited_s(self, trial: Trial) -> float:
+        return max(0.0, self._now - (trial.let_go_at or trial.queued_at))
+
+    def _standing(self, user_id: int) -> Standing:
+        if self._standings is None:
+            self._standings = standings(self._session, self._rules, self._now)
+        return self._standings.get(user_id, NOBODY)
+
+    def _taken(self) -> list[AtWork]:
+        if self._at_work is None:
+            self._at_work = at_work(self._session, self._history, self._now)
+        return self._at_work
+
+    def _read_lines(self) -> dict[int, _Line]:
+        """The queue, walked once, with what is ahead of each trial that is asked about."""
+        if self._lines is None:
+            self._standing(0)
+            needs = self._read_needs()
+            self._lines = {}
+            ahead: Counter[tuple[Needs, int]] = Counter()
+            for place in told_ahead(self._session, self._rules, self._standings):
+                waiter = place.waiter
+                if place.place == 1 and waiter.due and not place.capped:
+                    self._next = waiter.owner_id
+                if self._only is None or waiter.trial_id in self._only:
+                    self._lines[waiter.trial_id] = _Line(place, tuple(ahead.items()))
+                if waiter.trial_id in needs and waiter.due:
+                    ahead[needs[waiter.trial_id], waiter.owner_id] += 1
+        return self._lines
+
+    def _read_needs(self) -> dict[int, Needs]:
+        query = select(
+            Trial.id, Trial.device, Trial.kind, Trial.code_name, Trial.code_digest,
+            Trial.data_name, Trial.data_digest,
+        ).where(Trial.state == TrialState.QUEUED)  # fmt: skip
+        known: dict[Needs, Needs] = {}
+        found = {}
+        for row in self._session.execute(query):
+            needs = Needs(*row[1:])
+            found[row[0]] = known.setdefault(needs, needs)
+        return found
 
 
-def why_waiting(session: Session, trial: Trial) -> str | None:
+def _not_waiting(trial: Trial) -> Why:
+    if trial.state is TrialState.PAUSED:
+        says: tuple[Reason, str] = ("paused", "It is paused; its checkpoint is kept.")
+    elif trial.state in TERMINAL:
+        says = ("ended", f"It has ended: {trial.state}.")
+    else:
+        says = ("running", "It runs.")
+    return Why(trial.id, trial.state, *says, trial.owner_id)
+
+
+def _ids(slots: tuple[Slot, ...]) -> set[int]:
+    return {slot.id for slot in slots}
+
+
+def why_waiting(session: Session, trial: Trial, rules: Rules = _RULES) -> str | None:
     """Why ``trial`` waits, or None when it does not."""
-    return Waiting(session, [trial.id]).why(trial)
+    return Waiting(session, [trial.id], rules).why(trial)
 
 
-def reasons(session: Session, trial_ids: Collection[int]) -> dict[int, str]:
+def explain(session: Session, trial: Trial, rules: Rules = _RULES) -> Why:
+    """Why ``trial`` waits, in full."""
+    return Waiting(session, [trial.id], rules).explain(trial)
+
+
+def reasons(
+    session: Session, trial_ids: Collection[int], rules: Rules = _RULES
+) -> dict[int, str]:
     """Why each of these trials waits, by id; those that do not are left out."""
     if not trial_ids:
         return {}
-    waiting = Waiting(session, trial_ids)
+    waiting = Waiting(session, set(trial_ids), rules)
     trials = session.scalars(select(Trial).where(Trial.id.in_(trial_ids))).all()
     return {trial.id: why for trial in trials if (why := waiting.why(trial)) is not None}
-
-
-def _wants(name: str, digest: str) -> str:
-    return (
-        f"No worker has the {name!r} that it was made from (digest {digest[:12]}); "
-        "restart the workers on the version of the catalog that holds it, or submit it again."
-    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from db import clock
 from db.clock import db_now
-from db.errors import ForeignStore, SecondHost
+from db.errors import ForeignStore, NotPossible, SecondHost
 from db.models import PoolSetting, Slot, Worker
+from db.quarantine import in_force
 from db.rows import insert_if_absent
 from db.states import SlotState
 
@@ -55,6 +56,7 @@ def register_worker(session: Session, info: WorkerInfo, slots: Sequence[SlotInfo
         if other is not None:
             raise SecondHost(f"a worker of {other} is alive, this is {info.host}")
     bind_store(session, info.store_id)
+    closed = {row.device: row.reason for row in in_force(session)}
     now = clock.now(session)
     session.add(
         Worker(
@@ -78,7 +80,8 @@ def register_worker(session: Session, info: WorkerInfo, slots: Sequence[SlotInfo
             gpu_uuid=slot.gpu_uuid,
             memory_mb=slot.memory_mb,
             kinds=list(slot.kinds),
-            state=SlotState.READY,
+            state=SlotState.QUARANTINED if slot.gpu_uuid in closed else SlotState.READY,
+            reason=closed.get(slot.gpu_uuid or ""),
         )
         for slot in slots
     ]
@@ -119,6 +122,36 @@ def stop_worker(session: Session, worker_id: str) -> None:
         .where(Slot.worker_id == worker_id, Slot.state == SlotState.READY)
         .values(state=SlotState.GONE)
     )
+
+
+def note_slot(session: Session, slot_id: int, reason: str | None) -> None:
+    """Say why a slot claims nothing just now, though it is in service; None when it does again."""
+    session.execute(
+        update(Slot).where(Slot.id == slot_id, Slot.state == SlotState.READY).values(reason=reason)
+    )
+
+
+def find_worker(session: Session, name: str) -> Worker:
+    """The living worker of this id or on this host. Raises NotPossible unless there is just one."""
+    statement = select(Worker).where(or_(Worker.id == name, Worker.host == name), alive())
+    found = session.scalars(statement.order_by(Worker.started_at)).all()
+    if not found:
+        raise NotPossible(f"no worker {name!r} is alive")
+    if len(found) > 1:
+        ids = ", ".join(worker.id for worker in found)
+        raise NotPossible(f"{name!r} has {len(found)} workers; name one of {ids}")
+    return found[0]
+
+
+def drain_worker(session: Session, name: str, drain: bool) -> Worker:
+    """Have a worker finish what it holds and claim nothing more, or let it claim again.
+
+    ``name`` is as for `find_worker`. Asking twice is no error. A worker started anew claims.
+    """
+    worker = find_worker(session, name)
+    if drain != (worker.drain_at is not None):
+        worker.drain_at = clock.now(session) if drain else None
+    return worker
 
 
 def alive() -> ColumnElement[bool]:
