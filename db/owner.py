@@ -158,7 +158,8 @@ def pause(
 ) -> None:
     """Transition 5 to PAUSED: its slot is free for others; it goes on from its newest checkpoint.
 
-    One that is to be cancelled meanwhile is cancelled instead.
+    One that is to be cancelled meanwhile is cancelled instead; one that nobody wants paused any
+    more is queued again, as the runner may have stopped before it could hear of that.
     """
     trial = transitions.own(session, trial_id, fence)
     if trial.cancel_requested:
@@ -167,6 +168,12 @@ def pause(
     findings.add_points(session, trial_id, fence, chunks)
     if progress is not None:
         findings.note_progress(session, trial_id, fence, *progress)
+    if trial.wish is not Wish.PAUSE:
+        transitions.requeue(
+            session, trial, actor=_actor(_attempt(session, trial)), outcome=Outcome.PAUSED,
+            reason="It was asked to go on just after it had paused.", charged=True,
+        )  # fmt: skip
+        return
     transitions.end(
         session, trial, TrialState.PAUSED, actor=_actor(_attempt(session, trial)),
         reason_kind="paused", reason="It is paused; its checkpoint is kept.",

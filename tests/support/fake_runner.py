@@ -302,6 +302,15 @@ def pauses_without_a_checkpoint(talk: Talk, trial: TrialToRun) -> None:
     time.sleep(1000)
 
 
+def saves_when_asked(talk: Talk, trial: TrialToRun) -> None:
+    """Makes no checkpoint before it is to pause."""
+    talk.started(trial)
+    while (trial.trial, trial.fence) not in talk.wishes:
+        talk.listen(0.05)
+    talk.checkpoint(trial, 1)
+    talk.say(protocol.Paused(**_of(trial), epoch=1))
+
+
 def hangs_with_a_child(talk: Talk, trial: TrialToRun) -> None:
     """Sits in a C call that holds the interpreter's lock, a child beside it."""
     child = subprocess.Popen(["/bin/sleep", "1000"])
@@ -331,6 +340,7 @@ BEHAVIOURS: tuple[Callable[[Talk, TrialToRun], None], ...] = (
     heeds,
     pauses_unasked,
     pauses_without_a_checkpoint,
+    saves_when_asked,
     hangs_with_a_child,
 )
 

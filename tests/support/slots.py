@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from db import submissions
+from db import commands, submissions, transitions
 from db.engine import Database
 from db.models import Attempt, Trial
-from db.states import TERMINAL, TrialState
+from db.states import TERMINAL, Outcome, TrialState
 from labpool.catalog import Catalog
 from labpool.planning import plan
 from labpool.settings import CHECKOUT, Settings
@@ -70,6 +71,38 @@ def submit(database: Database, catalog: Catalog, spec: Mapping[str, Any]) -> lis
 def behaving(seed: int, **changes: Any) -> dict[str, Any]:
     """A spec for the fake runner."""
     return {"kind": "train", "model": "softmax", "dataset": "digits", "seed": seed, **changes}
+
+
+def behave(database: Database, trial_id: int, seed: int) -> None:
+    """From its next attempt on the trial asks for another behaviour."""
+
+    def change(session: Session) -> None:
+        row = session.get_one(Trial, trial_id)
+        row.spec = {**row.spec, "seed": seed}
+
+    database.run(change)
+
+
+def ask(database: Database, command: str, trial_id: int) -> None:
+    """What its owner asks of a trial: pause, resume, stop or cancel."""
+    verb = getattr(commands, f"{command}_trial")
+    database.run(lambda session: verb(session, session.get_one(Trial, trial_id), person(session)))
+
+
+def take_away(database: Database, trial_id: int) -> None:
+    """What the sweeper does to a silent owner."""
+
+    def take(session: Session) -> None:
+        transitions.requeue(
+            session,
+            session.get_one(Trial, trial_id),
+            actor="pool",
+            outcome=Outcome.LOST,
+            reason="taken away",
+            lost=True,
+        )
+
+    database.run(take)
 
 
 def trial(database: Database, trial_id: int) -> Trial:
