@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     memory_limit_mb: int | None = Field(
         default=None, ge=64, description="Most memory a runner's processes may hold together."
     )
+    min_free_mb: int = Field(
+        default=1024,
+        ge=0,
+        description="A slot with less free space for scratch files or artifacts claims nothing.",
+    )
     trials_per_runner: int = Field(
         default=25, ge=1, description="A warm runner is replaced after this many trials."
     )

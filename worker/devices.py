@@ -50,7 +50,7 @@ class Nvml:
     """The GPUs that NVIDIA's management library sees."""
 
     def __init__(self, library: Any = None) -> None:
-        self._library: Any = library if library is not None else _import_nvml()
+        self._library: Any = library if library is not None else import_nvml()
 
     def gpus(self) -> Sequence[Gpu]:
         library = self._library
@@ -187,7 +187,8 @@ def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _import_nvml() -> Any:
+def import_nvml() -> Any:
+    """NVIDIA's management library, or None where its module is not installed."""
     try:
         import pynvml
     except ImportError:

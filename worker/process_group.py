@@ -45,6 +45,24 @@ def start_ticks(pid: int, proc: Path = PROC) -> int | None:
     return None if fields is None or fields[0] == "Z" else int(fields[19])
 
 
+def descends_from(pid: int, ancestor: int, proc: Path = PROC) -> bool:
+    """Whether ``pid`` is ``ancestor`` or was started by it, directly or not.
+
+    One whose own parent has ended counts by the leader of its session.
+    """
+    todo, seen = [pid], set[int]()
+    while todo:
+        number = todo.pop()
+        if number == ancestor:
+            return True
+        fields = _stat_fields(proc / str(number))
+        if number <= 1 or number in seen or fields is None:
+            continue
+        seen.add(number)
+        todo += [int(fields[1]), int(fields[3])]
+    return False
+
+
 def signal_group(group: int, signal_number: int) -> None:
     """Signal every process of ``group``; a group that is gone already is fine."""
     with suppress(ProcessLookupError, PermissionError):
@@ -72,7 +90,10 @@ def _processes(proc: Path) -> Iterator[tuple[Member, int]]:
 
 
 def _stat_fields(folder: Path) -> list[str] | None:
-    """The fields of ``stat`` from the state on: 0 state, 2 group, 19 start, 21 resident pages."""
+    """The fields of ``stat`` from the state on.
+
+    0 state, 1 parent, 2 group, 3 session, 19 start, 21 resident pages.
+    """
     try:
         text = (folder / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -2,70 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from tests.support.fake_nvml import FakeNvml
 from worker.devices import Device, Gpu, Nvml, host_devices, processor_name, usable_cores
-
-GIBIBYTE = 1024**3
-
-
-class FakeNvml:
-    """As much of pynvml as labpool uses. A GPU is a dict; ``parts`` makes it a divided one."""
-
-    class NVMLError(Exception):
-        """What every failing call raises."""
-
-    def __init__(self, gpus: Sequence[dict[str, Any]], broken: bool = False) -> None:
-        self._gpus = gpus
-        self._broken = broken
-        self.shut_down = 0
-
-    def nvmlInit(self) -> None:
-        if self._broken:
-            raise self.NVMLError("Driver Not Loaded")
-
-    def nvmlShutdown(self) -> None:
-        self.shut_down += 1
-
-    def nvmlDeviceGetCount(self) -> int:
-        return len(self._gpus)
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> dict[str, Any]:
-        return self._gpus[index]
-
-    def nvmlDeviceGetMigMode(self, gpu: dict[str, Any]) -> tuple[int, int]:
-        if "parts" not in gpu and gpu.get("old"):
-            raise self.NVMLError("Not Supported")
-        return int("parts" in gpu), 0
-
-    def nvmlDeviceGetMaxMigDeviceCount(self, gpu: dict[str, Any]) -> int:
-        return len(gpu["parts"]) + 1
-
-    def nvmlDeviceGetMigDeviceHandleByIndex(
-        self, gpu: dict[str, Any], index: int
-    ) -> dict[str, Any]:
-        try:
-            part: dict[str, Any] = gpu["parts"][index]
-        except IndexError:
-            raise self.NVMLError("Not Found") from None
-        return part
-
-    def nvmlDeviceGetUUID(self, gpu: dict[str, Any]) -> bytes:
-        return str(gpu["uuid"]).encode()
-
-    def nvmlDeviceGetName(self, gpu: dict[str, Any]) -> str:
-        return "NVIDIA H200"
-
-    def nvmlDeviceGetMemoryInfo(self, gpu: dict[str, Any]) -> SimpleNamespace:
-        if gpu.get("old"):
-            raise self.NVMLError("Not Supported")
-        return SimpleNamespace(total=141 * GIBIBYTE)
-
 
 TWO = Nvml(FakeNvml([{"uuid": "GPU-aa"}, {"uuid": "GPU-bb", "old": True}]))
 NONE = Nvml(FakeNvml([]))
