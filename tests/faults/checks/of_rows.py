@@ -210,7 +210,7 @@ def waste_is_not_charged(seen: Seen) -> Iterator[Violation]:
 def ended_trials_hold_nothing(seen: Seen) -> Iterator[Violation]:
     """I3 at the end: every attempt of an ended trial is closed."""
     for trial_id, attempts in seen.attempts.items():
-        if seen.trials[trial_id]["state"] in TERMINAL:
+        if trial_id in seen.trials and seen.trials[trial_id]["state"] in TERMINAL:
             for one in attempts:
                 if one["ended_at"] is None:
                     yield Violation("I3", f"trial {trial_id}, fence {one['fence']}: never closed")

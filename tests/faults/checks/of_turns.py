@@ -71,7 +71,8 @@ def _claims(seen: Seen) -> Iterator[Row]:
     """The first start of each lease, in the order of the claims: they take turns."""
     leases: set[int] = set()
     for event in sorted(seen["events"], key=lambda event: event["id"]):
-        if event["kind"] == "started" and event["data"]["lease"] not in leases:
+        is_claim = event["kind"] == "started" and event["trial_id"] in seen.trials
+        if is_claim and event["data"]["lease"] not in leases:
             leases.add(event["data"]["lease"])
             yield event
 
@@ -79,8 +80,8 @@ def _claims(seen: Seen) -> Iterator[Row]:
 def _waits(seen: Seen) -> dict[int, list[_Wait]]:
     """By owner, when each trial surely could be claimed: queued, let go and not put off."""
     found: dict[int, list[_Wait]] = defaultdict(list)
-    for trial_id, events in seen.events.items():
-        trial = seen.trials[trial_id]
+    for trial_id, trial in seen.trials.items():
+        events = seen.events.get(trial_id, [])
         since: Row | None = None
         for event in events:
             # Given back, it may have to wait a while before its next try.
