@@ -231,9 +231,7 @@ def explain(session: Session, trial: Trial, rules: Rules = _RULES) -> Why:
     return Waiting(session, [trial.id], rules).explain(trial)
 
 
-def reasons(
-    session: Session, trial_ids: Collection[int], rules: Rules = _RULES
-) -> dict[int, str]:
+def reasons(session: Session, trial_ids: Collection[int], rules: Rules = _RULES) -> dict[int, str]:
     """Why each of these trials waits, by id; those that do not are left out."""
     if not trial_ids:
         return {}

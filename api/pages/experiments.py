@@ -27,6 +27,7 @@ from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import may_change, require_change, visible_experiment
 from db.commands import cancel_experiment
+from db.fairness import Rules
 from db.models import Experiment, Trial, User
 from db.reads.curve_sets import curves_of_many, metric_names
 from db.reads.experiments import ExperimentRow
@@ -115,6 +116,6 @@ def _reasons(session: Session, rows: Sequence[TrialRow]) -> Mapping[int, str]:
     queued = [row.id for row in rows if row.state in (TrialState.QUEUED, TrialState.PAUSED)]
     if not queued:
         return {}
-    pool = Waiting(session)
+    pool = Waiting(session, queued, Rules.of(services().settings))
     found = ((row_id, pool.why(session.get_one(Trial, row_id))) for row_id in queued)
     return {row_id: why for row_id, why in found if why}

@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from flask import Flask
 
+from labpool.durations import duration
+
 STATE_ORDER = (
     "running", "queued", "paused", "succeeded", "failed", "lost", "cancelled", "pruned",
 )  # fmt: skip
@@ -36,16 +38,6 @@ def relative_time(epoch_s: float, now_s: float | None = None) -> str:
         if age_s >= size_s:
             return f"{int(age_s // size_s)} {unit} ago"
     return f"{int(age_s)} s ago"
-
-
-def duration(seconds: float) -> str:
-    """'8 s', '3 min 20 s', '2 h 5 min'."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def seconds_value(value: float | None) -> str:

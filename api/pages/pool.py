@@ -74,7 +74,7 @@ def show_pool() -> Response:
         pool = pool_of(rows, queue_length(session), owner_id)
         rules = Rules.of(services().settings)
         places = queue_page(session, owner_id, after, _PER_PAGE + 1, rules)
-        queue = _queue(session, places[:_PER_PAGE])
+        queue = _queue(session, places[:_PER_PAGE], rules)
         usage = _usage(usage_by_user(session), owner_id)
     more = len(places) > len(queue)
     following = f"/pool?{urlencode({'cursor': encode_cursor(places[-2])})}" if more else None
@@ -99,9 +99,9 @@ def show_pool() -> Response:
     )
 
 
-def _queue(session: Session, places: Sequence[tuple[int, int]]) -> list[Waits]:
+def _queue(session: Session, places: Sequence[tuple[int, int]], rules: Rules) -> list[Waits]:
     ids = [trial_id for _, trial_id in places]
-    waiting = reasons(session, ids)
+    waiting = reasons(session, ids, rules)
     rows = rows_by_id(session, ids)
     return [Waits(place, rows[row_id], waiting.get(row_id, "")) for place, row_id in places]
 

@@ -48,7 +48,7 @@ def show_queue(query: schemas.QueueQuery) -> Response:
         places = queue_page(session, narrowed_owner_id(me()), after, query.limit + 1, rules)
         shown = places[: query.limit]
         ids = [trial_id for _, trial_id in shown]
-        waiting = reasons(session, ids)
+        waiting = reasons(session, ids, rules)
         rows = rows_by_id(session, ids)
     queue = [
         schemas.Queued(trial=summary_of(rows[trial_id]), waiting=waiting.get(trial_id, ""))

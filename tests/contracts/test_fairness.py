@@ -123,7 +123,7 @@ def test_nobody_holds_more_than_their_cap(database: Database, catalog: Catalog) 
     with database.transaction() as session:
         ada, bob = person(session), person(session, "bob")
         bob.max_running = 3
-        first = [submitted(session, catalog, ada)[0] for _ in range(4)][0]
+        first, *_ = (submitted(session, catalog, ada)[0] for _ in range(4))
         for _ in range(4):
             submitted(session, catalog, bob)
         taken = [take(session, catalog, rules) for _ in range(6)]

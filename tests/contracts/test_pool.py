@@ -82,7 +82,7 @@ def test_a_trial_says_why_it_waits(database: Database, catalog: Catalog) -> None
     with database.transaction() as session:
         here = slot(session, catalog)
     assert "next" in why(database, first)
-    assert "At most 1 wait" in why(database, second)
+    assert "1 is ahead of it" in why(database, second)
     assert "needs a GPU slot; the pool has none" in why(database, on_gpu)
     with database.transaction() as session:
         slot(session, catalog, device="gpu", kinds=("train",))

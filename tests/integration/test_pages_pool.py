@@ -62,7 +62,7 @@ def test_the_queue_stands_in_the_order_of_the_claims_with_reasons(api: Api) -> N
     answer = api.owner.get("/api/v1/pool/queue").get_json()
     assert [one["trial"]["id"] for one in answer["queue"]] == [4, 2, 3, 5]
     assert [one["waiting"] for one in answer["queue"]][1] == (
-        "At most 1 wait before it; it starts when a slot is free."
+        "1 is ahead of it; it starts when a slot is free."
     )
 
 

@@ -11,10 +11,11 @@ from api.binding import UnsafeBinding, check_binding, is_loopback
 from api.charts.line import Line, line_chart
 from api.charts.scale import fit, label, linear_ticks
 from api.files import safe_media_type
-from api.pages.filters import bytes_value, duration, metric_value, relative_time, spec_value
+from api.pages.filters import bytes_value, metric_value, relative_time, spec_value
 from api.pages.session import local_path
 from api.paging import decode_cursor, encode_cursor
 from api.problems import ApiProblem
+from labpool.durations import duration
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound
 

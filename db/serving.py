@@ -1,0 +1,116 @@
+"""Which slots of the living workers can run a trial, and what the pool lacks when none can."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.models import Slot, Trial, Worker
+from db.states import SlotState
+from db.workers import alive
+
+_Pair = tuple[Slot, Worker]
+
+
+class Needs(NamedTuple):
+    """What a trial asks of a slot."""
+
+    device: str
+    kind: str
+    code_name: str
+    code_digest: str
+    data_name: str | None
+    data_digest: str | None
+
+    @classmethod
+    def of(cls, trial: Trial) -> Needs:
+        return cls(
+            trial.device, trial.kind, trial.code_name, trial.code_digest,
+            trial.data_name, trial.data_digest,
+        )  # fmt: skip
+
+
+class Serving:
+    """The living slots as they are now, asked about one trial after another."""
+
+    def __init__(self, session: Session) -> None:
+        rows = session.execute(
+            select(Slot, Worker).join(Worker, Worker.id == Slot.worker_id).where(alive())
+        )
+        self._all: list[_Pair] = [(slot, worker) for slot, worker in rows]
+        self._ready = [pair for pair in self._all if pair[0].state is SlotState.READY]
+        self._able: dict[Needs, tuple[Slot, ...]] = {}
+
+    def able(self, needs: Needs) -> tuple[Slot, ...]:
+        """The slots that may run it, sooner or later."""
+        if needs not in self._able:
+            fitting = _with_data(_with_code(_of_kind(self._ready, needs), needs), needs)
+            self._able[needs] = tuple(slot for slot, _ in _working(fitting))
+        return self._able[needs]
+
+    def lacking(self, needs: Needs) -> str | None:
+        """What it needs and the pool does not have; None when it only waits its turn."""
+        if not self._all:
+            return "No worker is connected; start one with `labpool worker`."
+        if not self._ready:
+            return "Every slot is quarantined; an admin has to clear one."
+        device = needs.device.upper()
+        if not any(needs.device in ("any", slot.device) for slot, _ in self._ready):
+            return f"It needs a {device} slot; the pool has none at present."
+        fitting = _of_kind(self._ready, needs)
+        if not fitting:
+            lacks = "pycuda" if needs.kind == "benchmark" else "TensorFlow"
+            return (
+                f"It needs a {device} slot for {needs.kind} trials; "
+                f"the workers of the pool have no {lacks}."
+            )
+        fitting = _with_code(fitting, needs)
+        if not fitting:
+            return _wants(needs.code_name, needs.code_digest)
+        fitting = _with_data(fitting, needs)
+        if not fitting:
+            return _wants(needs.data_name or "", needs.data_digest or "")
+        return _set_aside(fitting)
+
+
+def _of_kind(pairs: list[_Pair], needs: Needs) -> list[_Pair]:
+    return [
+        pair
+        for pair in pairs
+        if needs.device in ("any", pair[0].device) and needs.kind in pair[0].kinds
+    ]
+
+
+def _with_code(pairs: list[_Pair], needs: Needs) -> list[_Pair]:
+    return [pair for pair in pairs if needs.code_digest in pair[1].code_digests]
+
+
+def _with_data(pairs: list[_Pair], needs: Needs) -> list[_Pair]:
+    if needs.data_digest is None:
+        return pairs
+    return [pair for pair in pairs if needs.data_digest in pair[1].data_digests]
+
+
+def _working(pairs: list[_Pair]) -> list[_Pair]:
+    """Without those that claim nothing for a while: drained, or set aside for a reason."""
+    return [pair for pair in pairs if pair[1].drain_at is None and pair[0].reason is None]
+
+
+def _set_aside(pairs: list[_Pair]) -> str | None:
+    """Why none of the slots that fit claims anything at present; None when one does."""
+    if _working(pairs):
+        return None
+    undrained = [slot for slot, worker in pairs if worker.drain_at is None]
+    if not undrained:
+        return "Every worker that could run it is being drained."
+    reasons = "; ".join(f"{slot.name}: {slot.reason}" for slot in undrained)
+    return f"Every slot that could run it is set aside. {reasons}"
+
+
+def _wants(name: str, digest: str) -> str:
+    return (
+        f"No worker has the {name!r} that it was made from (digest {digest[:12]}); "
+        "restart the workers on the version of the catalog that holds it, or submit it again."
+    )

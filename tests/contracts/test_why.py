@@ -1,0 +1,197 @@
+"""Why a trial waits: who is ahead, whose turn it is and when, with the arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from db import claims, owner, waiting
+from db.claims import SlotIdentity
+from db.clock import db_now
+from db.engine import Database
+from db.fairness import Rules
+from db.models import Attempt, Slot, Worker
+from db.reads.pool import queue_page
+from labpool.catalog import Catalog
+from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
+
+TTL_S = 1e6
+
+
+def take(session: Session, here: SlotIdentity) -> int:
+    found = claims.claim(session, here, TTL_S)
+    assert found is not None
+    return found.trials[0].trial_id
+
+
+def end(session: Session, trial_id: int) -> None:
+    owner.succeed(session, trial_id, trial(session, trial_id).fence, {}, {})
+
+
+def ended(database: Database, catalog: Catalog, seconds: list[float]) -> SlotIdentity:
+    """Trials of `mlp` that held a slot for so long; the slot."""
+    with database.transaction() as session:
+        here = slot(session, catalog)
+        for held_s in seconds:
+            submitted(session, catalog, person(session, "past"))
+            done = take(session, here)
+            end(session, done)
+            attempt = session.scalars(select(Attempt).where(Attempt.trial_id == done)).one()
+            attempt.slot_seconds = held_s
+    return here
+
+
+def explain(database: Database, trial_id: int, rules: Rules = waiting._RULES) -> waiting.Why:
+    with database.snapshot() as session:
+        return waiting.explain(session, trial(session, trial_id), rules)
+
+
+def step(database: Database, seconds: float) -> None:
+    """Time goes by, and the workers live on."""
+    step_clock(database, seconds)
+    with database.transaction() as session:
+        session.execute(update(Worker).values(seen_at=db_now()))
+
+
+def test_it_works(database: Database, catalog: Catalog) -> None:
+    """Who is ahead, whose they are, and the arithmetic of when."""
+    here = ended(database, catalog, [90.0, 95.0, 500.0])
+    with database.transaction() as session:
+        ada, bob = person(session), person(session, "bob")
+        other = slot(session, catalog)
+        for _ in range(2):
+            submitted(session, catalog, ada)
+            submitted(session, catalog, bob)
+        runs = [take(session, at) for at in (here, other)]
+        for trial_id in runs:
+            row = trial(session, trial_id)
+            row.progress_done, row.progress_total, row.progress_unit = 2.0, 2.0, "epoch"
+        [last] = submitted(session, catalog, ada)
+        [on_gpu] = submitted(session, catalog, bob, {**TRAIN, "device": "gpu"})
+    found = explain(database, last)
+    assert (found.reason, found.ahead, found.place) == ("turn", 2, 4)
+    assert dict(found.by_owner) == {ada.id: 1, bob.id: 1}
+    assert (found.able_slots, found.free_slots) == (2, 0)
+    assert found.standing.running == 1
+    assert found.next_owner_id in (ada.id, bob.id)
+    assert found.estimate.seconds == pytest.approx(95.0)
+    assert found.estimate.arithmetic == (
+        "2 ahead × 95 s (median of the last 3 trials of mlp) + 0.0 s left of what runs, "
+        "over 2 slots that can serve it ≈ 95 s."
+    )
+    assert found.sentence == "2 are ahead of it; it starts in about 95 s."
+    assert explain(database, on_gpu).reason == "lacking"
+
+
+def test_what_runs_is_reckoned_by_its_progress_or_by_the_median(
+    database: Database, catalog: Catalog
+) -> None:
+    here = ended(database, catalog, [10_000.0])
+    with database.transaction() as session:
+        submitted(session, catalog, person(session))
+        runs = take(session, here)
+        [waits] = submitted(session, catalog, person(session))
+    step(database, 1000.0)
+    # The clock goes on by itself as well, on a slow machine by some seconds.
+    assert explain(database, waits).estimate.seconds == pytest.approx(9000.0, abs=120.0)
+    with database.transaction() as session:
+        row = trial(session, runs)
+        row.progress_done, row.progress_total = 5.0, 20.0
+    found = explain(database, waits)
+    assert found.estimate.seconds == pytest.approx(3000.0, abs=400.0)
+    assert found.estimate.arithmetic.startswith("The first of 1 slot that can serve it is free in")
+    assert found.sentence.startswith("It is next; it starts in about 50 min")
+    with database.transaction() as session:
+        session.scalars(select(Attempt).where(Attempt.trial_id == runs)).one().resumed_epoch = 4
+    # It resumed after the fourth epoch: one in 1000 s, and fifteen to go.
+    assert explain(database, waits).estimate.seconds == pytest.approx(15_000.0, abs=2000.0)
+
+
+def test_no_estimate_where_nothing_like_it_has_ended(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        here = slot(session, catalog)
+        submitted(session, catalog, person(session))
+        take(session, here)
+        [first] = submitted(session, catalog, person(session))
+        [second] = submitted(session, catalog, person(session))
+    found = explain(database, first)
+    assert found.estimate.seconds is None
+    assert "nothing tells yet how long what runs" in found.estimate.arithmetic
+    assert found.sentence == "It is next; it starts when a slot is free."
+    found = explain(database, second)
+    assert "no trial of mlp has ended well" in found.estimate.arithmetic
+    assert found.sentence == "1 is ahead of it; it starts when a slot is free."
+
+
+def test_only_what_competes_for_its_slots_is_ahead(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        slot(session, catalog, device="gpu")
+        slot(session, catalog, device="cpu")
+        for device in ("cpu", "cpu", "any"):
+            submitted(session, catalog, person(session), {**TRAIN, "device": device})
+        [on_gpu] = submitted(session, catalog, person(session), {**TRAIN, "device": "gpu"})
+    found = explain(database, on_gpu)
+    assert (found.ahead, found.place, found.free_slots) == (1, 4, 1)
+
+
+def test_who_is_full_waits_for_their_own(database: Database, catalog: Catalog) -> None:
+    rules = Rules(max_running=1)
+    here = ended(database, catalog, [60.0])
+    with database.transaction() as session:
+        slot(session, catalog)
+        submitted(session, catalog, person(session))
+        take(session, here)
+        [next_one], [last] = (submitted(session, catalog, person(session)) for _ in range(2))
+        submitted(session, catalog, person(session, "bob"))
+    found = explain(database, last, rules)
+    assert (found.reason, found.ahead, found.standing.limit) == ("capped", 1, 1)
+    assert found.sentence.startswith("Its owner holds 1 slot and may hold 1 at once; 1 more of")
+    assert "over 1 slot that its owner may hold at once" in found.estimate.arithmetic
+    assert explain(database, next_one, rules).ahead == 0
+    assert explain(database, next_one).reason == "turn"
+
+
+def test_slots_that_claim_nothing_are_named(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        here = slot(session, catalog)
+        [waits] = submitted(session, catalog, person(session))
+        session.get_one(Slot, here.slot_id).reason = "used by hand: pid 123 (python), 4.1 GiB"
+    assert "set aside. cpu: used by hand: pid 123" in explain(database, waits).sentence
+    with database.transaction() as session:
+        session.get_one(Slot, here.slot_id).reason = None
+        session.get_one(Worker, here.worker_id).drain_at = 1.0
+    assert "being drained" in explain(database, waits).sentence
+
+
+def test_age_is_told(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        slot(session, catalog)
+        [waits] = submitted(session, catalog, person(session))
+    step(database, 3600.0)
+    found = explain(database, waits, Rules(ageing_s=5000.0))
+    assert found.waited_s == pytest.approx(3600.0, abs=120.0)
+    assert found.by_age_s == pytest.approx(1400.0, abs=120.0)
+    step(database, 3600.0)
+    assert explain(database, waits, Rules(ageing_s=5000.0)).by_age_s == 0.0
+
+
+def test_what_does_not_wait_says_so(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        here = slot(session, catalog)
+        [runs] = submitted(session, catalog, person(session))
+        take(session, here)
+    assert explain(database, runs).reason == "running"
+    with database.transaction() as session:
+        end(session, runs)
+    assert explain(database, runs).reason == "ended"
+
+
+def test_the_queue_of_one_owner_keeps_its_places(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        ada, bob = person(session), person(session, "bob")
+        ids = [submitted(session, catalog, user)[0] for user in (ada, bob, bob, ada)]
+        rules = Rules()
+        assert queue_page(session, None, None, 2, rules) == [(1, ids[0]), (2, ids[1])]
+        assert queue_page(session, None, (2, 0), 9, rules) == [(3, ids[2]), (4, ids[3])]
+        assert queue_page(session, bob.id, None, 9, rules) == [(2, ids[1]), (3, ids[2])]
