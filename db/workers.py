@@ -105,9 +105,11 @@ def bound_store(session: Session) -> str | None:
     return None if row is None else row.value
 
 
-def beat_worker(session: Session, worker_id: str) -> None:
-    """Say that the worker lives."""
+def beat_worker(session: Session, worker_id: str) -> float:
+    """Say that the worker lives; for how many seconds it had not said so."""
+    silent_s = session.scalar(select(db_now() - Worker.seen_at).where(Worker.id == worker_id))
     session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=db_now()))
+    return silent_s or 0.0
 
 
 def stop_worker(session: Session, worker_id: str) -> None:

@@ -48,7 +48,9 @@ class DatabaseAccess:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._last_outage_s: float | None = None
+        # What was before its time a process cannot know: it may have begun just after an outage.
+        self._last_outage_s = clock()
+        self._is_away = False
 
     def attempt(self, work: Callable[[], T]) -> T:
         """Something with connections of its own. Raises DatabaseAway."""
@@ -85,13 +87,18 @@ class DatabaseAccess:
             delay_s = min(LONGEST_DELAY_S, 2 * delay_s)
 
     def quiet_for(self, seconds: float) -> bool:
-        """Whether this process has seen no outage for so long.
+        """Whether this process has been there for so long and has seen no outage.
 
         An outage expires every lease at once, though nobody died: after one, whoever takes leases
         back must first give every worker the time to renew its own.
         """
         with self._lock:
-            return self._last_outage_s is None or self._clock() - self._last_outage_s >= seconds
+            return self._clock() - self._last_outage_s >= seconds
+
+    def note_absence(self) -> None:
+        """This process itself was held still for long; what happened meanwhile it cannot know."""
+        with self._lock:
+            self._last_outage_s = self._clock()
 
     @contextmanager
     def _noting_outages(self) -> Iterator[None]:
@@ -106,9 +113,9 @@ class DatabaseAccess:
     def _note(self, error: BaseException) -> None:
         with self._lock:
             now = self._clock()
-            if self._last_outage_s is None or now - self._last_outage_s > LONGEST_DELAY_S:
+            if not self._is_away or now - self._last_outage_s > LONGEST_DELAY_S:
                 logger.warning("the database is away: %s", _first_line(error))
-            self._last_outage_s = now
+            self._last_outage_s, self._is_away = now, True
 
 
 def is_outage(error: BaseException) -> bool:

@@ -105,7 +105,12 @@ class Registrar:
 
     def _beat(self) -> None:
         try:
-            self._host.database.write(lambda session: beat_worker(session, self._host.worker_id))
+            silent_s = self._host.database.write(
+                lambda session: beat_worker(session, self._host.worker_id)
+            )
+            if silent_s > self._host.settings.lease_ttl_s:
+                # A host that slept finds everybody's lease past, and has seen no outage.
+                self._host.database.note_absence()
             self._take_back_from_dead()
             self._sweep_if_due()
         except DatabaseAway:

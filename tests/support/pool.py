@@ -41,13 +41,14 @@ def slot(
     kinds: tuple[str, ...] = ("train", "benchmark"),
     host: str = "here",
     code_digests: list[str] | None = None,
+    store_id: str = "store",
 ) -> claims.SlotIdentity:
     """A registered worker with one slot."""
     worker_id = f"worker{next(_numbers)}"
     known = [entry.digest for entry in (*catalog.models.values(), *catalog.kernels.values())]
     code = known if code_digests is None else code_digests
     data = [entry.digest for entry in catalog.datasets.values()]
-    info = workers.WorkerInfo(worker_id, host, 1, "0", code, data, "store")
+    info = workers.WorkerInfo(worker_id, host, 1, "0", code, data, store_id)
     [slot_id] = workers.register_worker(
         session, info, [workers.SlotInfo(index=0, device=device, name=device, kinds=kinds)]
     )
