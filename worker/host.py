@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ from db.artifacts import ArtifactStore
 from labpool.catalog import Catalog
 from labpool.settings import Settings
 from worker.database_access import DatabaseAccess
+from worker.gpu_use import GpuMonitor, NvmlMonitor
+from worker.probe import COMMAND as PROBE
 from worker.scratch import Scratch
 
 
@@ -26,4 +28,6 @@ class Host:
     worker_id: str
     name: str
     versions: dict[str, Any] = field(default_factory=dict)
+    gpus: GpuMonitor = field(default_factory=NvmlMonitor)
+    probe_command: Sequence[str] = PROBE
     clock: Callable[[], float] = time.monotonic

@@ -21,7 +21,9 @@ from labpool.version import git_revision, version
 from worker import bell as bells
 from worker.database_access import DatabaseAccess
 from worker.devices import Device, host_devices
+from worker.gpu_use import GpuMonitor, NvmlMonitor
 from worker.host import Host
+from worker.probe import COMMAND as PROBE
 from worker.process import COMMAND
 from worker.registrar import Registrar
 from worker.scratch import Scratch
@@ -47,6 +49,8 @@ class SlotPool:
         devices: Sequence[Device] | None = None,
         command: Sequence[str] = COMMAND,
         clock: Callable[[], float] = time.monotonic,
+        gpus: GpuMonitor | None = None,
+        probe_command: Sequence[str] = PROBE,
     ) -> None:
         """Reads the catalog and finds the devices. Raises CatalogError, OSError."""
         self._settings = settings
@@ -72,6 +76,8 @@ class SlotPool:
             worker_id=self.worker_id,
             name=name,
             versions={"labpool": version(), "git_revision": git_revision()},
+            gpus=gpus or NvmlMonitor(),
+            probe_command=probe_command,
             clock=clock,
         )
         self.slots = [Slot(host, index, device, command) for index, device in enumerate(devices)]

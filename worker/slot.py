@@ -17,6 +17,7 @@ from worker import scratch
 from worker.allocation import Allocation
 from worker.database_access import DatabaseAway
 from worker.devices import Device
+from worker.fitness import Fitness
 from worker.gpu_lock import GpuLock
 from worker.holding import Holding
 from worker.host import Host
@@ -27,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 300.0
-GPU_BUSY_S = 5.0
+# How soon to look again at what keeps a slot from claiming: no bell rings when it goes.
+LOOK_AGAIN_S = 5.0
+GPU_HELD = "another process of labpool holds the GPU"
 
 
 class Slot:
@@ -48,6 +51,7 @@ class Slot:
         self._runner: WatchedRunner | None = None
         self._allocation: Allocation | None = None
         self._gpu_lock = GpuLock(device.gpu_uuid) if device.gpu_uuid else None
+        self._fitness = Fitness(host, index, device)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._give_up_at_s: float | None = None
@@ -107,6 +111,8 @@ class Slot:
     def _cycle(self) -> float:
         """Look for work until there is none; how long to wait then, in seconds."""
         try:
+            if self._is_out_of_service():
+                return self._host.settings.poll_s
             self._warm_up()
             pause_s = self._drain()
         except DatabaseAway:
@@ -126,14 +132,20 @@ class Slot:
         self._does = "idle"
         while not self._stopping.is_set():
             if self._gpu_lock is not None and not self._gpu_lock.acquire():
-                self._does = "waiting: another process of labpool holds the GPU"
-                return GPU_BUSY_S
+                return self._held_up(identity, GPU_HELD)
             try:
+                worked = self._runner is not None and self._runner.trials_served > 0
+                hindrance = self._fitness.hindrance(worked)
+                if hindrance is not None:
+                    return self._held_up(identity, hindrance)
+                self._fitness.tell(identity.slot_id, None)
                 claimed_at_s = self._host.clock()
                 claim = self._claim(identity)
                 if claim is None:
                     break
-                self._carry_out(claim, claimed_at_s)
+                fault = self._carry_out(claim, claimed_at_s)
+                if fault is not None and not self._examine(identity, fault):
+                    return 0.0
             finally:
                 if self._gpu_lock is not None:
                     self._gpu_lock.release()
@@ -141,6 +153,29 @@ class Slot:
                 return self._backoff_s(LONGEST_BACKOFF_S)
             self._warm_up()
         return self._host.settings.poll_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+
+    def _held_up(self, identity: SlotIdentity, hindrance: str) -> float:
+        """Say why nothing is claimed; how long to wait, in seconds."""
+        self._does = f"waiting: {hindrance}"
+        self._fitness.tell(identity.slot_id, hindrance)
+        return LOOK_AGAIN_S
+
+    def _is_out_of_service(self) -> bool:
+        if self._identity is None:
+            return False
+        reason = self._fitness.out_of_service(self._identity.slot_id)
+        if reason is not None:
+            self._does = f"out of service: {reason}"
+            self._retire()
+        return reason is not None
+
+    def _examine(self, identity: SlotIdentity, fault: str) -> bool:
+        """Whether the GPU works, after a fault of it."""
+        self._retire()
+        self._does = "examining its GPU"
+        return self._fitness.examine(
+            identity.slot_id, fault, self._stopping.is_set, self._must_give_up
+        )
 
     def _claim(self, identity: SlotIdentity) -> Claim | None:
         if not self._host.database.read(claims.has_work):
@@ -159,7 +194,8 @@ class Slot:
             self._claim_unanswered = True
             raise
 
-    def _carry_out(self, claim: Claim, claimed_at_s: float) -> None:
+    def _carry_out(self, claim: Claim, claimed_at_s: float) -> str | None:
+        """Run what was claimed; the fault of the GPU, if it had one."""
         trials = ", ".join(f"{trial.trial_id} (fence {trial.fence})" for trial in claim.trials)
         self._does = f"trial {trials}"
         logger.info("slot %d: trial %s", self.index, trials)
@@ -180,6 +216,7 @@ class Slot:
                 scratch.remove(attempt.folder)
             self._retire_if_worn()
         self._troubles = self._troubles + 1 if holding.runner_never_ready else 0
+        return holding.gpu_fault
 
     def _give_back(self, claim: Claim, reason: str) -> None:
         def release(session: Session) -> None:

@@ -250,6 +250,15 @@ def finds_the_disk_full(talk: Talk, trial: TrialToRun) -> None:
     talk.say(protocol.Failed(**_of(trial), reason_kind="disk_full", reason="No space left."))
 
 
+def finds_the_gpu_broken(talk: Talk, trial: TrialToRun) -> None:
+    """Meets a fault of the GPU in its first attempt, and none after it."""
+    if trial.fence > 1:
+        well(talk, trial)
+        return
+    fault = "LaunchError: an illegal address"
+    talk.say(protocol.Failed(**_of(trial), reason_kind="gpu_fault", reason=fault))
+
+
 def says_nothing(talk: Talk, trial: TrialToRun) -> None:
     """Goes idle without an answer."""
 
@@ -342,6 +351,7 @@ BEHAVIOURS: tuple[Callable[[Talk, TrialToRun], None], ...] = (
     pauses_without_a_checkpoint,
     saves_when_asked,
     hangs_with_a_child,
+    finds_the_gpu_broken,
 )
 
 

@@ -49,9 +49,10 @@ def running_pool(
     settings: Settings,
     command: Sequence[str] = FAKE_RUNNER,
     devices: Sequence[Device] = (DEVICE,),
+    **more: Any,
 ) -> Iterator[SlotPool]:
-    """A started pool; stopped in order at the end."""
-    pool = SlotPool(settings, devices, command)
+    """A started pool; stopped in order at the end. ``more`` is for its own keywords."""
+    pool = SlotPool(settings, devices, command, **more)
     pool.start()
     try:
         yield pool

@@ -40,7 +40,7 @@ class CudaTarget:
         launch: Mapping[str, int],
     ) -> None:
         """Compile and load. Raises GpuTrouble naming what is missing, CompileError."""
-        self._cuda = _driver()
+        self._cuda = driver()
         self._kernel, self._dtype, self._launch = kernel, np.dtype(dtype), launch
         if self._cuda.Device.count() == 0:
             raise GpuTrouble("The driver shows no GPU to this slot.")
@@ -187,7 +187,7 @@ def compile_options(dtype: str) -> list[str]:
     return [f"-DREAL={C_TYPES[dtype]}"]
 
 
-def _driver() -> Any:
+def driver() -> Any:
     """pycuda's driver module, initialised. Raises GpuTrouble naming what is missing."""
     try:
         import pycuda.driver as cuda

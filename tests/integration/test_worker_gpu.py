@@ -1,0 +1,182 @@
+"""A slot that leaves a GPU alone: used by hand, out of service, or no room on the disk."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import select
+
+from db import quarantine, retries
+from db.engine import Database
+from db.models import Slot
+from db.states import Outcome, SlotState, TrialState
+from db.waiting import why_waiting
+from labpool.catalog import Catalog
+from labpool.settings import Settings
+from tests.support import fake_runner
+from tests.support.fake_nvml import GIBIBYTE, FakeNvml
+from tests.support.fake_runner import seed_of
+from tests.support.pool import person
+from tests.support.slots import (
+    attempts,
+    behaving,
+    running_pool,
+    settings_for,
+    submit,
+    trial,
+    wait_for_end,
+    wait_until,
+)
+from worker import probe
+from worker.devices import Device
+from worker.gpu_use import NvmlMonitor
+
+KINDS = ("train", "benchmark")
+
+
+@pytest.fixture
+def gpu() -> Device:
+    # Its lock is a file of the whole host: another run of the tests must have another GPU.
+    return Device("gpu", "NVIDIA H200", 1, KINDS, f"GPU-{secrets.token_hex(8)}")
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr("worker.slot.LOOK_AGAIN_S", 0.1)
+    monkeypatch.setitem(retries.AFTER_FAILURE, "gpu_fault", retries.Rule(3, 0.0))
+    return settings_for(database, tmp_path)
+
+
+def slots(database: Database) -> list[tuple[SlotState, str | None]]:
+    with database.snapshot() as session:
+        return [(row.state, row.reason) for row in session.scalars(select(Slot).order_by(Slot.id))]
+
+
+def test_a_gpu_that_somebody_uses_by_hand_is_left_alone(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device
+) -> None:
+    # A program that nobody of labpool started: what did start it has ended.
+    shell = "sleep 600 >/dev/null 2>&1 & echo $!"
+    stranger = int(
+        subprocess.check_output(["/bin/sh", "-c", shell], text=True, start_new_session=True)
+    )
+    state = {"uuid": gpu.gpu_uuid, "processes": [(stranger, 4 * GIBIBYTE)], "used": 4 * GIBIBYTE}
+    [trial_id] = submit(database, catalog, behaving(0))
+    try:
+        with running_pool(settings, devices=[gpu], gpus=NvmlMonitor(FakeNvml([state]))) as pool:
+            wait_until(lambda: slots(database) != [] and slots(database)[0][1] is not None)
+            [(slot_state, reason)] = slots(database)
+            assert slot_state is SlotState.READY
+            assert reason is not None
+            assert reason.endswith("4.0 GiB")
+            assert reason in str(pool.info()["0"]["does"])
+            with database.snapshot() as session:
+                assert reason in (why_waiting(session, trial(database, trial_id)) or "")
+            assert attempts(database, trial_id) == []
+            state["processes"], state["used"] = [], 0
+            [done] = wait_for_end(database, trial_id)
+            assert done.state is TrialState.SUCCEEDED
+            assert slots(database) == [(SlotState.READY, None)]
+    finally:
+        os.kill(stranger, signal.SIGTERM)
+
+
+def failing(marker: Path) -> tuple[str, ...]:
+    """A probe that fails as long as a file is there."""
+    code = (
+        f"import os,sys; print('noise'); os.path.exists({str(marker)!r}) and sys.exit('No, sir.')"
+    )
+    return (sys.executable, "-c", code)
+
+
+def test_a_gpu_that_fails_its_probe_waits_for_an_admin(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.touch()
+    what = {"devices": [gpu], "probe_command": failing(broken), "gpus": NvmlMonitor(FakeNvml([]))}
+    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.finds_the_gpu_broken)))
+    with running_pool(settings, **what) as pool:
+        wait_until(lambda: any(state is SlotState.QUARANTINED for state, _ in slots(database)))
+        wait_until(lambda: "out of service" in pool.info()["0"]["does"])
+    [(_, reason)] = slots(database)
+    assert reason is not None
+    assert reason.startswith("No, sir.")
+    assert "illegal address" in reason
+    [attempt] = attempts(database, trial_id)
+    assert (attempt.outcome, attempt.reason_kind) == (Outcome.RELEASED, "gpu_fault")
+    assert not attempt.charged
+    broken.unlink()
+    with running_pool(settings, **what) as pool:
+        # Another worker on the same GPU: it begins where the first one was stopped.
+        wait_until(lambda: "out of service" in pool.info()["0"]["does"])
+        assert slots(database)[-1] == (SlotState.QUARANTINED, reason)
+        with database.transaction() as session:
+            quarantine.clear(session, str(gpu.gpu_uuid), person(session, "root", "admin"))
+        pool.ring()
+        [done] = wait_for_end(database, trial_id)
+    assert done.state is TrialState.SUCCEEDED, done.reason
+
+
+def test_a_gpu_that_passes_its_probe_goes_on(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device, tmp_path: Path
+) -> None:
+    what = {"probe_command": failing(tmp_path / "well"), "gpus": NvmlMonitor(FakeNvml([]))}
+    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.finds_the_gpu_broken)))
+    with running_pool(settings, devices=[gpu], **what):
+        [done] = wait_for_end(database, trial_id)
+    assert done.state is TrialState.SUCCEEDED, done.reason
+    assert [row.reason_kind for row in attempts(database, trial_id)] == ["gpu_fault", None]
+    assert len(attempts(database, trial_id)) == 2
+
+
+def test_without_room_nothing_is_claimed(
+    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_bytes = [5 * 2**20]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free_bytes[0]))
+    [trial_id] = submit(database, catalog, behaving(0))
+    with running_pool(settings):
+        wait_until(lambda: slots(database) != [] and slots(database)[0][1] is not None)
+        [(state, reason)] = slots(database)
+        assert state is SlotState.READY
+        assert "too little room in scratch" in (reason or "")
+        assert "5 MiB free, 1,024 MiB wanted" in (reason or "")
+        assert attempts(database, trial_id) == []
+        free_bytes[0] = 2**40
+        wait_for_end(database, trial_id)
+    assert slots(database)[0][1] is None
+
+
+class TestProbe:
+    def said(self, tmp_path: Path, gpu: Device, code: str, **more: object) -> str | None:
+        command = (sys.executable, "-c", code)
+        return probe.trouble_with(gpu, tmp_path / "probe", command, **more)  # type: ignore[arg-type]
+
+    def test_how_it_ends(self, tmp_path: Path, gpu: Device) -> None:
+        assert self.said(tmp_path, gpu, "") is None
+        assert self.said(tmp_path, gpu, "import sys; sys.exit('It burns.')") == "It burns."
+        killed = self.said(tmp_path, gpu, "import os; print(1); os.kill(os.getpid(), 11)")
+        assert "SIGSEGV" in (killed or "")
+
+    def test_it_does_not_wait_for_ever(self, tmp_path: Path, gpu: Device) -> None:
+        forever = "import time; time.sleep(600)"
+        assert "longer than 0 s" in (self.said(tmp_path, gpu, forever, limit_s=0.0) or "")
+        assert self.said(tmp_path, gpu, forever, stopping=lambda: True) is None
+
+    def test_the_real_one_finds_no_gpu_where_there_is_none(
+        self, tmp_path: Path, gpu: Device
+    ) -> None:
+        for kinds in (("train",), ("benchmark",)):
+            device = Device("gpu", "none", 1, kinds, gpu.gpu_uuid)
+            told = probe.trouble_with(device, tmp_path / "probe")
+            assert told is not None
+            assert any(word in told for word in ("GPU", "pycuda", "driver")), told

@@ -1,0 +1,76 @@
+"""Whether a slot is fit for work: room on the disks, a GPU that nobody else uses and that works."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from db.quarantine import quarantine, reason_for_slot
+from db.workers import note_slot
+from worker.devices import Device
+from worker.free_space import lack_of_space
+from worker.gpu_use import used_by_others
+from worker.host import Host
+from worker.probe import trouble_with
+
+logger = logging.getLogger(__name__)
+
+
+class Fitness:
+    """What one slot looks at before it claims, and after its GPU failed. Used by its thread."""
+
+    def __init__(self, host: Host, index: int, device: Device) -> None:
+        self._host = host
+        self._index = index
+        self._device = device
+        self._told: str | None = None
+
+    def hindrance(self, runner_has_worked: bool) -> str | None:
+        """Why the slot should claim nothing just now, in words."""
+        settings = self._host.settings
+        folders = {"scratch": settings.scratch_dir, "the artifact store": settings.artifacts_dir}
+        lack = lack_of_space(folders, settings.min_free_mb)
+        if lack is not None or self._device.gpu_uuid is None:
+            return lack
+        use = self._host.gpus.look(self._device.gpu_uuid)
+        return None if use is None else used_by_others(use, runner_has_worked)
+
+    def tell(self, slot_id: int, hindrance: str | None) -> None:
+        """Let people know why the slot claims nothing, once it changed. Raises DatabaseAway."""
+        if hindrance == self._told:
+            return
+        self._host.database.write(lambda session: note_slot(session, slot_id, hindrance))
+        self._told = hindrance
+        if hindrance is not None:
+            logger.warning("slot %d claims nothing: %s", self._index, hindrance)
+
+    def out_of_service(self, slot_id: int) -> str | None:
+        """Why the slot's GPU is in quarantine; None when it is not. Raises DatabaseAway."""
+        if self._device.gpu_uuid is None:
+            return None
+        return self._host.database.read(lambda session: reason_for_slot(session, slot_id))
+
+    def examine(
+        self,
+        slot_id: int,
+        fault: str,
+        stopping: Callable[[], bool],
+        give_up: Callable[[], bool],
+    ) -> bool:
+        """After a fault: try the GPU; one that fails is put into quarantine, and False comes back.
+
+        Raises OSError, DatabaseAway.
+        """
+        if self._device.gpu_uuid is None:
+            return True
+        home = self._host.scratch.slot_folder(self._index) / "probe"
+        trouble = trouble_with(self._device, home, self._host.probe_command, stopping)
+        if trouble is None:
+            logger.warning("slot %d: its GPU works, after the fault: %s", self._index, fault)
+            return True
+        reason = f"{trouble} It was tried after a fault: {fault}"
+        logger.error("slot %d: its GPU is out of service: %s", self._index, reason)
+        self._host.database.insist(
+            lambda session: quarantine(session, slot_id, self._host.name, reason), give_up
+        )
+        return False
