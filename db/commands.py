@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import clock, transitions
+from db.checkpoints import resume_points
 from db.errors import NotPossible
 from db.models import Experiment, Trial, User
-from db.states import TERMINAL, TrialState, Wish
+from db.states import TERMINAL, Role, TrialState, Wish
 from db.submissions import refuse_when_full
 
 # A slot may take, end or give back a trial while somebody asks something of it.
@@ -104,10 +107,17 @@ def stop_trial(session: Session, trial: Trial, by: User) -> None:
                 done = trial.wish is Wish.STOP or transitions.wish(
                     session, trial, Wish.STOP, actor=actor
                 )
-            case TrialState.QUEUED if trial.wish is Wish.STOP:
-                done = True
-            case TrialState.QUEUED:
+            case TrialState.QUEUED if trial.wish is not Wish.STOP and not resume_points(
+                session, trial.id
+            ):
                 raise NotPossible(f"trial {trial.id} waits and has nothing to keep; cancel it")
+            case TrialState.QUEUED:
+                # It was at work already: a slot takes it up only to make the result.
+                if trial.held:
+                    transitions.hold(session, trial, False, actor=actor)
+                done = trial.wish is Wish.STOP or transitions.wish(
+                    session, trial, Wish.STOP, actor=actor
+                )
             case _:
                 raise NotPossible(f"trial {trial.id} is already {trial.state}")
         if done:
@@ -125,19 +135,54 @@ def _refuse_wish(trial: Trial, what: str) -> None:
 
 def cancel_experiment(session: Session, experiment: Experiment, by: User) -> int:
     """Cancel whatever of it has not ended; how many trials that were."""
+    return _each(session, experiment, by, cancel_trial)
+
+
+def pause_experiment(session: Session, experiment: Experiment, by: User) -> int:
+    """Pause whatever of it has not ended; how many trials that were. A running benchmark ends."""
+    return _each(session, experiment, by, pause_trial)
+
+
+def resume_experiment(session: Session, experiment: Experiment, by: User) -> int:
+    """Let whatever of it is paused, held or about to pause go on."""
+    return _each(session, experiment, by, resume_trial)
+
+
+def stop_experiment(session: Session, experiment: Experiment, by: User) -> int:
+    """Stop what has begun and keep what there is; cancel what never ran. A running benchmark ends."""
+    return _each(session, experiment, by, _stop_or_cancel)
+
+
+def _stop_or_cancel(session: Session, trial: Trial, by: User) -> None:
+    try:
+        stop_trial(session, trial, by)
+    except NotPossible:
+        if trial.state is not TrialState.QUEUED:
+            raise
+        cancel_trial(session, trial, by)
+
+
+def _each(
+    session: Session,
+    experiment: Experiment,
+    by: User,
+    command: Callable[[Session, Trial, User], None],
+) -> int:
+    """Apply ``command`` to every trial that has not ended; to how many it did apply."""
     trials = session.scalars(
-        select(Trial).where(
-            Trial.experiment_id == experiment.id, Trial.state.not_in(list(TERMINAL))
-        )
+        select(Trial)
+        .where(Trial.experiment_id == experiment.id, Trial.state.not_in(list(TERMINAL)))
+        # What waits comes first: a slot that gets free meanwhile must not take it.
+        .order_by(Trial.state != TrialState.QUEUED, Trial.id)
     ).all()
-    cancelled = 0
+    done = 0
     for trial in trials:
         try:
-            cancel_trial(session, trial, by)
-        except NotPossible:  # it ended in the meantime
+            command(session, trial, by)
+        except NotPossible:  # it ended in the meantime, or is a benchmark at work
             continue
-        cancelled += 1
-    return cancelled
+        done += 1
+    return done
 
 
 def retry_trial(session: Session, trial: Trial, by: User, max_queued: int = 5000) -> int:
@@ -171,7 +216,8 @@ def retry_trial(session: Session, trial: Trial, by: User, max_queued: int = 5000
         data_digest=trial.data_digest,
         configuration_digest=trial.configuration_digest,
         fuse_key=trial.fuse_key,
-        priority=trial.priority,
+        # High is an administrator's to give, each time.
+        priority=trial.priority if by.role is Role.ADMIN else min(trial.priority, 0),
         queued_at=clock.now(session),
     )
     transitions.enqueue(session, [again], actor=f"user {by.name}")

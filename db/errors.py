@@ -23,6 +23,10 @@ class NotPossible(LabpoolError):
     """That cannot be done in this state."""
 
 
+class NotAllowed(LabpoolError):
+    """That is not for you to do."""
+
+
 class NameTaken(LabpoolError):
     """A user of this name exists."""
 

@@ -15,13 +15,14 @@ from db import clock, transitions
 from db.clock import db_now
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import Experiment, IdempotencyKey, Trial, User
+from db.priorities import CLASSES, NORMAL
 from db.rows import insert_if_absent
 from db.states import TrialState
 from labpool.planning import Plan, TrialPlan
 
 # What two runs of one configuration may differ in.
 _NOT_CONFIGURATION = {
-    "name", "notes", "tags", "seed", "device", "time_limit_s", "stall_limit_s",
+    "name", "notes", "tags", "seed", "device", "time_limit_s", "stall_limit_s", "priority",
 }  # fmt: skip
 
 
@@ -92,6 +93,7 @@ def _trial(plan: TrialPlan, experiment_id: int, owner_id: int, now: float) -> Tr
         data_digest=plan.data_digest,
         configuration_digest=configuration_digest(plan.spec),
         fuse_key=plan.fuse_key,
+        priority=CLASSES[plan.spec.get("priority", NORMAL)],
         queued_at=now,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import Literal
 
@@ -24,6 +24,7 @@ from db.states import Purpose, Role
 
 USER_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 Refusal = Literal["wrong", "used", "revoked", "expired", "disabled"]
+LEAST_SHARE, LARGEST_SHARE = 0.01, 1000.0
 _TOKEN = re.compile(r"lp_([0-9]{1,18})_([A-Za-z0-9_-]{43})")
 # Noting every use would make every request write.
 _USE_NOTED_EVERY_S = 60.0
@@ -79,6 +80,39 @@ def set_user_role(session: Session, name: str, role: Role | str) -> User:
         raise NotPossible(f"{name!r} is the last active admin")
     user.role = Role(role)
     return user
+
+
+def set_user_limits(
+    session: Session,
+    name: str,
+    *,
+    share: float | None = None,
+    max_running: int | Literal["default"] | None = None,
+) -> User:
+    """Change a user's share, or the most slots that they may hold; None leaves it as it is.
+
+    ``default`` takes the pool's own limit again. Raises NotPossible.
+    """
+    user = find_user(session, name)
+    if user is None:
+        raise NotPossible(f"there is no user {name!r}")
+    if share is not None:
+        if not LEAST_SHARE <= share <= LARGEST_SHARE:
+            raise NotPossible(f"a share is a number from {LEAST_SHARE} to {LARGEST_SHARE:g}")
+        user.share = share
+    if max_running == "default":
+        user.max_running = None
+    elif max_running is not None:
+        if max_running < 1:
+            raise NotPossible("the most slots at once is a whole number from 1")
+        user.max_running = max_running
+    return user
+
+
+def names_of(session: Session, user_ids: Collection[int]) -> dict[int, str]:
+    """Users' names by their ids."""
+    rows = session.execute(select(User.id, User.name).where(User.id.in_(list(user_ids))))
+    return dict(rows.tuples().all())
 
 
 def _is_last_admin(session: Session, user: User) -> bool:

@@ -37,6 +37,7 @@ class Why:
     reason: Reason
     sentence: str
     owner_id: int
+    priority: int = 0
     standing: Standing = NOBODY
     place: int | None = None
     ahead: int | None = None
@@ -103,8 +104,8 @@ class Waiting:
 
     def _plain(self, trial: Trial, reason: Reason, sentence: str) -> Why:
         return Why(
-            trial.id, trial.state, reason, sentence, trial.owner_id, self._standing(trial.owner_id),
-            waited_s=self._waited_s(trial),
+            trial.id, trial.state, reason, sentence, trial.owner_id, trial.priority,
+            self._standing(trial.owner_id), waited_s=self._waited_s(trial),
         )  # fmt: skip
 
     def _in_line(self, trial: Trial) -> Why:
@@ -134,6 +135,7 @@ class Waiting:
             reason="capped" if line.place.capped else "turn",
             sentence=self._sentence(line.place.capped, by_owner.total(), free, standing, guess),
             owner_id=trial.owner_id,
+            priority=trial.priority,
             standing=standing,
             place=line.place.place,
             ahead=by_owner.total(),
@@ -214,7 +216,7 @@ def _not_waiting(trial: Trial) -> Why:
         says = ("ended", f"It has ended: {trial.state}.")
     else:
         says = ("running", "It runs.")
-    return Why(trial.id, trial.state, *says, trial.owner_id)
+    return Why(trial.id, trial.state, *says, trial.owner_id, trial.priority)
 
 
 def _ids(slots: tuple[Slot, ...]) -> set[int]:

@@ -44,11 +44,16 @@ class Plan:
     trials: tuple[TrialPlan, ...]
 
 
-def plan(raw: object, catalog: Catalog, max_trials: int = 1000) -> Plan:
-    """Check ``raw`` and lay out its trials. Raises SpecError with every problem there is."""
+def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: bool = True) -> Plan:
+    """Check ``raw`` and lay out its trials. Raises SpecError with every problem there is.
+
+    Without ``may_be_high`` a high priority is one of them.
+    """
     if not isinstance(raw, dict):
         raise SpecError([Problem("", "must be a table of names and values.")])
     problems = _problems(raw, catalog, max_trials)
+    if not may_be_high:
+        problems += _too_high(raw)
     if problems:
         raise SpecError(problems)
     spec = SPEC.validate_python(raw)
@@ -91,6 +96,14 @@ def _problems(raw: dict[str, Any], catalog: Catalog, max_trials: int) -> list[Pr
     )
     seen = {problem.pointer for problem in problems}
     return problems + [problem for problem in more if problem.pointer not in seen]
+
+
+def _too_high(raw: dict[str, Any]) -> list[Problem]:
+    where, runnable = ("/base", raw.get("base")) if raw.get("kind") == "sweep" else ("", raw)
+    if not isinstance(runnable, dict) or runnable.get("priority") != "high":
+        return []
+    message = "high is for administrators."
+    return [Problem(f"{where}/priority", message, "Take normal, or ask an administrator.")]
 
 
 def _trial(

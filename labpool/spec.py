@@ -15,6 +15,7 @@ from labpool.catalog import DataType, Optimizer
 from labpool.parameters import LARGEST
 
 Device = Literal["any", "cpu", "gpu"]
+Priority = Literal["low", "normal", "high"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
@@ -51,6 +52,10 @@ class _Runnable(_Described):
     )
     stall_limit_s: Annotated[float, Field(ge=1, le=DAY_S)] = Field(
         default=600.0, description="Longest time in seconds without progress."
+    )
+    priority: Priority = Field(
+        default="normal",
+        description="low gives way to everybody; high goes first and is for administrators.",
     )
 
 

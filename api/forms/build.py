@@ -22,7 +22,7 @@ _RUNS: dict[str, type[TrainSpec | BenchmarkSpec]] = {
     "benchmark": BenchmarkSpec,
 }
 _DESCRIBING = ("name", "notes", "tags")
-_RUNNING = ("device", "seed", "time_limit_s", "stall_limit_s")
+_RUNNING = ("device", "seed", "time_limit_s", "stall_limit_s", "priority")
 _ELSEWHERE = {
     "kind", "model", "parameters", "dataset", "dataset_parameters",
     "kernel", "sizes", "launch", *_DESCRIBING, *_RUNNING,

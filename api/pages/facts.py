@@ -24,7 +24,7 @@ _FIRST = (
     "test_accuracy", "test_loss", "val_accuracy", "median_ms", "median_low_ms", "median_high_ms",
     "gflop_s", "gb_s", "noise_percent",
 )  # fmt: skip
-_NOT_SETTINGS = frozenset({"kind", "name", "notes", "tags"})
+_NOT_SETTINGS = frozenset({"kind", "name", "notes", "tags", "priority"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,18 @@ from labpool.measures import Direction
 
 # What a spec says besides its parameters.
 _NOT_PARAMETERS = frozenset(
-    {"kind", "name", "notes", "tags", "model", "kernel", "dataset", "time_limit_s", "stall_limit_s"}
+    {
+        "kind",
+        "name",
+        "notes",
+        "tags",
+        "model",
+        "kernel",
+        "dataset",
+        "time_limit_s",
+        "stall_limit_s",
+        "priority",
+    }
 )
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 

@@ -173,7 +173,7 @@ def _read(text: str) -> Reading:
         return Reading(text, problems=error.problems)
     known = data if isinstance(data, dict) else None
     try:
-        planned = plan(data, parts.catalog, parts.settings.max_trials_per_sweep)
+        planned = plan(data, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
     except SpecError as error:
         return Reading(text, known, problems=error.problems)
     return Reading(text, known, planned)

@@ -12,17 +12,21 @@ from api.routes import (
     health,
     logs,
     metrics,
+    pausing,
     pool,
     specs,
     stream,
     tokens,
     trials,
+    turns,
     users,
 )
 
 BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     experiments.routes,
     trials.routes,
+    turns.routes,
+    pausing.routes,
     metrics.routes,
     logs.routes,
     checkpoints.routes,

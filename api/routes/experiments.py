@@ -64,7 +64,7 @@ def submit_experiment() -> Response:
         with parts.database.snapshot() as session:
             known = earlier(session)
         if known is None:
-            planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep)
+            planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
         done, model = parts.database.run(work)
     except IdempotencyConflict as error:
         raise ApiProblem(422, "idempotency-conflict", str(error)) from error

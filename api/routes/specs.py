@@ -11,6 +11,7 @@ from api.context import services
 from api.openapi import ApiBlueprint, spec_body
 from api.responses import answer, conditional
 from api.schemas import specs as schemas
+from api.security.identity import me
 from api.security.roles import allow
 from labpool.planning import plan
 from labpool.spec import spec_schema
@@ -42,5 +43,5 @@ def validate_spec() -> Response:
     """
     spec, _ = spec_from_body()
     parts = services()
-    planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep)
+    planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
     return answer(schemas.checked_of(planned))

@@ -18,7 +18,14 @@ from api.security.roles import allow
 from db.errors import NameTaken, NotPossible
 from db.models import User as UserRow
 from db.states import Purpose, Role
-from db.users import add_user, find_user, issue_token, list_users, set_user_disabled
+from db.users import (
+    add_user,
+    find_user,
+    issue_token,
+    list_users,
+    set_user_disabled,
+    set_user_limits,
+)
 
 routes = ApiBlueprint("users", __name__, "People of the pool")
 
@@ -73,12 +80,14 @@ def add_a_user() -> Response:
 )
 @allow("admin")
 def change_user(path: schemas.UserPath) -> Response:
-    """Disable or enable a user"""
+    """Change a user: disabled, share, most slots at once"""
     body = small_body(schemas.UserChangeBody)
 
     def work(session: Session) -> schemas.User:
         _found(session, path.name)
-        row = set_user_disabled(session, path.name, body.disabled)
+        row = set_user_limits(session, path.name, share=body.share, max_running=body.max_running)
+        if body.disabled is not None:
+            row = set_user_disabled(session, path.name, body.disabled)
         session.flush()
         return schemas.user_of(row)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from api.schemas.base import Body, Instant, Model, RowPathId
 from db.models import Token as TokenRow
 from db.models import User as UserRow
+from db.users import LARGEST_SHARE, LEAST_SHARE
 
 UserName = Annotated[
     str,
@@ -26,6 +27,10 @@ class User(Model):
     id: int
     name: str
     role: Literal["member", "admin"]
+    share: float = Field(description="A user with share 2 gets twice as much as one with 1.")
+    max_running: int | None = Field(
+        description="Most slots at once; the pool's own limit where null."
+    )
     created_at: Instant
     disabled_at: Instant | None
 
@@ -40,7 +45,17 @@ class NewUserBody(Body):
 
 
 class UserChangeBody(Body):
-    disabled: bool = Field(description="A disabled user's tokens and sessions no longer work.")
+    """What is left out stays as it is."""
+
+    disabled: bool | None = Field(
+        default=None, description="A disabled user's tokens and sessions no longer work."
+    )
+    share: Annotated[float, Field(ge=LEAST_SHARE, le=LARGEST_SHARE)] | None = Field(
+        default=None, description="A user with share 2 gets twice as much as one with 1."
+    )
+    max_running: Annotated[int, Field(ge=1, le=2**31 - 1)] | Literal["default"] | None = Field(
+        default=None, description="Most slots at once; default takes the pool's own limit."
+    )
 
 
 class SignInLink(Model):
@@ -94,6 +109,8 @@ def user_of(row: UserRow) -> User:
             "id": row.id,
             "name": row.name,
             "role": str(row.role),
+            "share": row.share,
+            "max_running": row.max_running,
             "created_at": row.created_at,
             "disabled_at": row.disabled_at,
         }

@@ -45,6 +45,7 @@ ROLES = {
     "GET /api/v1/trials/<row:trial_id>/events": "member",
     "GET /api/v1/trials/<row:trial_id>/log": "member",
     "GET /api/v1/trials/<row:trial_id>/metrics": "member",
+    "GET /api/v1/trials/<row:trial_id>/why": "member",
     "GET /api/v1/users": "admin",
     "GET /api/v1/users/me": "member",
     "GET /boards/<name>": "member",
@@ -59,24 +60,37 @@ ROLES = {
     "GET /trials/<row:trial_id>": "member",
     "GET /trials/<row:trial_id>/pictures/<row:artifact_id>": "member",
     "GET /users": "admin",
+    "PATCH /api/v1/trials/<row:trial_id>": "member",
     "PATCH /api/v1/users/<name>": "admin",
     "POST /account/sign-out-everywhere": "member",
     "POST /account/tokens": "member",
     "POST /account/tokens/<row:token_id>/revoke": "member",
     "POST /api/v1/experiments": "member",
     "POST /api/v1/experiments/<row:experiment_id>/cancel": "member",
+    "POST /api/v1/experiments/<row:experiment_id>/pause": "member",
+    "POST /api/v1/experiments/<row:experiment_id>/resume": "member",
+    "POST /api/v1/experiments/<row:experiment_id>/stop": "member",
     "POST /api/v1/specs/validate": "member",
     "POST /api/v1/tokens": "member",
     "POST /api/v1/trials/<row:trial_id>/cancel": "member",
+    "POST /api/v1/trials/<row:trial_id>/pause": "member",
+    "POST /api/v1/trials/<row:trial_id>/resume": "member",
+    "POST /api/v1/trials/<row:trial_id>/stop": "member",
     "POST /api/v1/trials/<row:trial_id>/retry": "member",
     "POST /api/v1/users": "admin",
     "POST /api/v1/users/<name>/sign-in-link": "admin",
     "POST /experiments/<row:experiment_id>/cancel": "member",
+    "POST /experiments/<row:experiment_id>/pause": "member",
+    "POST /experiments/<row:experiment_id>/resume": "member",
+    "POST /experiments/<row:experiment_id>/stop": "member",
     "POST /sign-in": "public",
     "POST /sign-out": "public",
     "POST /submit": "member",
     "POST /submit/form": "member",
     "POST /trials/<row:trial_id>/cancel": "member",
+    "POST /trials/<row:trial_id>/pause": "member",
+    "POST /trials/<row:trial_id>/resume": "member",
+    "POST /trials/<row:trial_id>/stop": "member",
     "POST /trials/<row:trial_id>/retry": "member",
     "POST /users": "admin",
     "POST /users/<name>/disable": "admin",
@@ -277,7 +291,16 @@ def test_the_labs_own_names_are_answered(sqlite_url: str, catalog: Catalog, tmp_
 
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound
-FORMS = ["/experiments/{experiment}/cancel", "/trials/{trial}/cancel", "/trials/{trial}/retry"]
+FORMS = [
+    "/experiments/{experiment}/cancel",
+    "/experiments/{experiment}/pause",
+    "/experiments/{experiment}/resume",
+    "/experiments/{experiment}/stop",
+    "/trials/{trial}/cancel",
+    "/trials/{trial}/pause",
+    "/trials/{trial}/resume",
+    "/trials/{trial}/retry",
+]
 
 
 @pytest.mark.parametrize("form", FORMS)
