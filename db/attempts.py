@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db import clock
@@ -32,10 +32,7 @@ def close_attempt(
     if log_tail is not None:
         attempt.log_tail = log_tail
     attempt.charged = charged
-    members = session.scalar(
-        select(func.count()).select_from(Attempt).where(Attempt.lease_id == attempt.lease_id)
-    )
-    attempt.slot_seconds = max(0.0, now - attempt.started_at) / (members or 1)
+    attempt.slot_seconds = _share(session, attempt, now)
     if charged:
         charge(session, trial.owner_id, attempt.slot_seconds)
     session.flush()
@@ -46,3 +43,21 @@ def close_attempt(
         .values(ended_at=now)
         .execution_options(synchronize_session=False)
     )
+
+
+def _share(session: Session, attempt: Attempt, now: float) -> float:
+    """Its part of the slot's seconds: each second is split among those who were on it then.
+
+    So the parts of a group add up to what the slot was used, whoever of it left first.
+    """
+    others = session.scalars(
+        select(Attempt.ended_at).where(
+            Attempt.lease_id == attempt.lease_id, Attempt.id != attempt.id
+        )
+    ).all()
+    left = sorted(ended_at for ended_at in others if ended_at is not None)
+    share, since, members = 0.0, attempt.started_at, len(others) + 1
+    for moment in [*left, now]:
+        share += max(0.0, moment - since) / members
+        since, members = moment, members - 1
+    return share

@@ -137,14 +137,17 @@ def give_back(session: Session, slot: SlotIdentity) -> None:
         )
         .with_for_update(of=Trial)
     ).all()
+    actor, reason = f"worker {slot.worker_id}", "The answer to its claim was lost."
     for trial in held:
-        transitions.requeue(
-            session,
-            trial,
-            actor=f"worker {slot.worker_id}",
-            outcome=Outcome.RELEASED,
-            reason="The answer to its claim was lost.",
-        )
+        if trial.cancel_requested:
+            transitions.end(
+                session, trial, TrialState.CANCELLED, actor=actor, reason_kind="cancelled",
+                reason=f"Cancelled. {reason}", charged=False,
+            )  # fmt: skip
+        else:
+            transitions.requeue(
+                session, trial, actor=actor, outcome=Outcome.RELEASED, reason=reason
+            )
 
 
 def _may_claim(session: Session, slot: SlotIdentity) -> bool:

@@ -179,10 +179,12 @@ def requeue(
 
 def cancel_waiting(session: Session, trial: Trial, *, actor: str) -> bool:
     """Transition 8: QUEUED or PAUSED to CANCELLED; False when a slot was faster."""
-    waiting = (TrialState.QUEUED, TrialState.PAUSED)
+    if trial.state not in (TrialState.QUEUED, TrialState.PAUSED):
+        return False
     statement = (
         update(Trial)
-        .where(Trial.id == trial.id, Trial.state.in_(waiting), Trial.fence == trial.fence)
+        # Its event says where it came from, so it must still be there.
+        .where(Trial.id == trial.id, Trial.state == trial.state, Trial.fence == trial.fence)
         .values(
             state=TrialState.CANCELLED, finished_at=db_now(), cancel_requested=True, wish=None,
             reason_kind="cancelled", reason=f"Cancelled by {actor} before it ran.",
@@ -204,6 +206,7 @@ def request_cancel(session: Session, trial: Trial, *, actor: str) -> bool:
         .where(
             Trial.id == trial.id,
             Trial.state == TrialState.RUNNING,
+            Trial.fence == trial.fence,
             Trial.cancel_requested.is_(False),
         )
         .values(cancel_requested=True)
@@ -242,7 +245,12 @@ def hold(session: Session, trial: Trial, held: bool, *, actor: str) -> bool:
     """Keep a QUEUED trial from running, or let it go; False when there is nothing to change."""
     statement = (
         update(Trial)
-        .where(Trial.id == trial.id, Trial.state == TrialState.QUEUED, Trial.held.is_(not held))
+        .where(
+            Trial.id == trial.id,
+            Trial.state == TrialState.QUEUED,
+            Trial.fence == trial.fence,
+            Trial.held.is_(not held),
+        )
         .values(held=held, let_go_at=Trial.let_go_at if held else db_now())
     )
     if not _one(session, statement):
@@ -254,13 +262,16 @@ def hold(session: Session, trial: Trial, held: bool, *, actor: str) -> bool:
 def wish(session: Session, trial: Trial, wish: Wish | None, *, actor: str) -> bool:
     """Ask the owner of a RUNNING trial to pause or to stop it, or take that back with None.
 
-    Who wants it cancelled wants nothing else of it any more; False then, and when it does not run.
+    A QUEUED one may be asked to stop, which the slot that takes it hears at once. Who wants a trial
+    cancelled wants nothing else of it any more; False then, and when it is in another state.
     """
+    states = [TrialState.RUNNING, *([TrialState.QUEUED] if wish is Wish.STOP else [])]
     statement = (
         update(Trial)
         .where(
             Trial.id == trial.id,
-            Trial.state == TrialState.RUNNING,
+            Trial.state.in_(states),
+            Trial.fence == trial.fence,
             Trial.cancel_requested.is_(False),
             func.coalesce(Trial.wish, "") != (wish or ""),
         )

@@ -1,0 +1,175 @@
+"""Who acts on what was seen earlier: only the guards of the transitions stand in the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+from sqlalchemy.orm import Session
+
+from db import clock, sweeper, transitions
+from db.clock import db_now
+from db.errors import FencedOff
+from db.models import Lease, Trial
+from db.states import Outcome, TrialState, Wish
+from tests.faults import expected
+from tests.faults.rules import TTL_S, Holding, PoolRules, pick, picks
+
+_ACTOR = "a test"
+
+
+class StaleRules(PoolRules):
+    """Looks at a trial now, and acts on it in a later transaction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Trial] = []
+        self.swept: list[Any] = []
+
+    @precondition(lambda self: self.pool.trials)
+    @rule(which=picks)
+    def look(self, which: int) -> None:
+        """Read a trial's row and keep it."""
+        trial = pick(list(self.pool.trials.values()), which)
+        with self.transaction() as session:
+            row = session.get_one(Trial, trial.id)
+            session.expunge(row)
+        self.seen = [*self.seen[-5:], row]
+
+    @precondition(lambda self: self.seen)
+    @rule(which=picks, who=picks)
+    def start(self, which: int, who: int) -> None:
+        """Claim what was free when it was seen."""
+        row, identity = pick(self.seen, which), pick(self.slots, who)
+        if self.pool.busy(identity.slot_id):
+            return
+        trial = self.pool.trials[row.id]
+        free = trial in self.pool.eligible() and trial.fence == row.fence
+        with self.transaction() as session:
+            now = clock.now(session)
+            lease = Lease(
+                slot_id=identity.slot_id, worker_id=identity.worker_id, created_at=now,
+                experiment_id=row.experiment_id, beat_at=now, expires_at=now + TTL_S,
+            )  # fmt: skip
+            session.add(lease)
+            session.flush()
+            attempt = transitions.start(session, row, lease)
+            if attempt is None:
+                session.delete(lease)
+        assert (attempt is not None) == free
+        if free:
+            self.pool.claimed(identity.slot_id, lease.id, [row.id], 1, TTL_S)
+            self.holdings.append(Holding(lease.id, identity.slot_id, {row.id: trial.fence}))
+
+    @precondition(lambda self: self.seen)
+    @rule(
+        which=picks,
+        change=st.sampled_from(("hold", "let_go", "pause", "stop", "take_back", "resume",
+                                "cancel_waiting", "request_cancel")),
+    )  # fmt: skip
+    def ask_stale(self, which: int, change: str) -> None:
+        """What a person's request does when the trial has moved on since it was read."""
+        row = pick(self.seen, which)
+        trial = self.pool.trials[row.id]
+        allowed = _allowed(trial, row, change)
+        with self.transaction() as session:
+            assert _change(session, row, change) == allowed, "the guard decides"
+        if not allowed:
+            return
+        match change:
+            case "hold" | "let_go":
+                trial.held = change == "hold"
+            case "pause" | "stop":
+                trial.wish = change
+            case "take_back":
+                trial.wish = None
+            case "resume":
+                trial.state, trial.not_before = "queued", 0.0
+            case "cancel_waiting":
+                trial.state, trial.cancel, trial.wish = "cancelled", True, None
+            case "request_cancel":
+                trial.cancel = True
+
+    @precondition(lambda self: self.seen)
+    @rule(which=picks, to_queue=st.booleans())
+    def leave_stale(self, which: int, to_queue: bool) -> None:
+        """End a trial, or give it back, as it was when it was seen."""
+        row = pick(self.seen, which)
+        trial = self.pool.trials[row.id]
+        same = trial.state == "running" and (trial.fence, trial.lease) == (row.fence, row.lease_id)
+        # The verbs read the row anew under a lock; what they decide by is as it is now.
+        row.wish = Wish(trial.wish) if trial.wish else None
+        row.held = trial.held
+        try:
+            with self.transaction() as session:
+                if to_queue:
+                    transitions.requeue(
+                        session, row, actor=_ACTOR, outcome=Outcome.RELEASED, reason="x"
+                    )
+                else:
+                    transitions.end(session, row, TrialState.FAILED, actor=_ACTOR)
+        except FencedOff:
+            assert not same
+            return
+        assert same
+        if to_queue:
+            self.pool.requeue(trial, "released")
+        else:
+            self.pool.leave(trial, "failed")
+
+    @rule()
+    def sweep_look(self) -> None:
+        """The first step of a sweep."""
+        with self.transaction() as session:
+            self.swept = sweeper._expired(session)
+
+    @precondition(lambda self: self.swept)
+    @rule()
+    def sweep_act(self) -> None:
+        """Its second step, later: only what has not changed since is taken back."""
+        seen = self.swept.pop()
+        with self.transaction() as session:
+            row = sweeper._still(session, seen, Lease.expires_at < db_now())
+            if row is not None:
+                sweeper._take_back(session, row, "It is silent.", expected.MAX_LOSSES)
+        trial = self.pool.trials[seen.trial_id]
+        still = trial in self.pool.expired() and trial.fence == seen.fence
+        assert (row is not None) == still
+        if still:
+            self.pool.take_back(trial)
+
+
+def _allowed(trial: expected.Trial, row: Trial, change: str) -> bool:
+    if trial.fence != row.fence:
+        return False
+    match change:
+        case "hold" | "let_go":
+            return trial.state == "queued" and trial.held != (change == "hold")
+        case "pause" | "stop":
+            states = ("running", "queued") if change == "stop" else ("running",)
+            return trial.state in states and not trial.cancel and trial.wish != change
+        case "take_back":
+            return trial.state == "running" and not trial.cancel and trial.wish is not None
+        case "resume":
+            return trial.state == "paused"
+        case "cancel_waiting":
+            return trial.state == str(row.state) in ("queued", "paused")
+        case _:
+            return trial.state == "running" and not trial.cancel
+
+
+def _change(session: Session, row: Trial, change: str) -> bool:
+    match change:
+        case "hold" | "let_go":
+            return transitions.hold(session, row, change == "hold", actor=_ACTOR)
+        case "pause" | "stop":
+            return transitions.wish(session, row, Wish(change), actor=_ACTOR)
+        case "take_back":
+            return transitions.wish(session, row, None, actor=_ACTOR)
+        case "resume":
+            return transitions.resume(session, row, actor=_ACTOR)
+        case "cancel_waiting":
+            return transitions.cancel_waiting(session, row, actor=_ACTOR)
+        case _:
+            return transitions.request_cancel(session, row, actor=_ACTOR)
