@@ -149,7 +149,7 @@ def resume_experiment(session: Session, experiment: Experiment, by: User) -> int
 
 
 def stop_experiment(session: Session, experiment: Experiment, by: User) -> int:
-    """Stop what has begun and keep what there is; cancel what never ran. A running benchmark ends."""
+    """Stop what has begun and keep what there is, cancel what never ran; benchmarks at work end."""
     return _each(session, experiment, by, _stop_or_cancel)
 
 

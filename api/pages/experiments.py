@@ -22,6 +22,7 @@ from api.pages.eta import remaining_s
 from api.pages.filters import pretty_yaml
 from api.pages.frame import page
 from api.pages.overview import overview_of
+from api.pages.pausing import buttons_of_all
 from api.pages.trial_table import trial_table
 from api.security.identity import me
 from api.security.roles import allow
@@ -66,6 +67,7 @@ def show_experiment(experiment_id: int) -> Response:
         waiting=waiting,
         curves=curves,
         may_change=may_change(me(), experiment.owner_id),
+        buttons=buttons_of_all(trials),
         commands=_commands(experiment),
         spec_text=pretty_yaml(experiment.spec),
         permalink=f"{request.host_url}experiments/{experiment.id}",

@@ -20,6 +20,7 @@ from api.pages.eta import remaining_s
 from api.pages.facts import facts_of, origin_of, settings_of
 from api.pages.filters import pretty_yaml
 from api.pages.frame import page
+from api.pages.pausing import buttons_of
 from api.problems import ApiProblem
 from api.security.identity import me
 from api.security.roles import allow
@@ -47,6 +48,8 @@ _EVENT_TEXTS = {
     "failed": "Failed",
     "lost": "Lost for good",
     "paused": "Paused",
+    "held": "Held back",
+    "let_go": "Let go",
     "pruned": "Pruned",
 }
 
@@ -90,6 +93,7 @@ def show_trial(trial_id: int) -> Response:
         topics=[f"trial:{trial.id}"],
         waiting=waiting,
         may_change=may_change(me(), trial.owner_id),
+        buttons=buttons_of(trial),
         look=look_of(trial.id),
         curves=trial_curves(trial, found.curves),
         curve_note=_curve_note(attempts),

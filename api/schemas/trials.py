@@ -46,6 +46,10 @@ class TrialSummary(Model):
     reason_kind: str | None
     reason: str | None = Field(description="Why it failed, was lost or was cancelled.")
     cancel_requested: bool
+    wish: Literal["pause", "stop"] | None = Field(
+        description="What a running trial does at the end of its epoch."
+    )
+    held: bool = Field(description="Waiting, but not to be run before it is resumed.")
     ended_early: bool
     created_at: Instant
     started_at: Instant | None
@@ -219,6 +223,8 @@ def _summary_fields(row: TrialRow) -> JsonObject:
         "reason_kind": row.reason_kind,
         "reason": row.reason,
         "cancel_requested": row.cancel_requested,
+        "wish": row.wish,
+        "held": row.held,
         "ended_early": row.ended_early,
         "created_at": row.created_at,
         "started_at": row.started_at,

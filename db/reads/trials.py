@@ -43,6 +43,7 @@ class TrialRow:
     fence: int
     losses: int
     held: bool
+    wish: str | None
     cancel_requested: bool
     ended_early: bool
     reason_kind: str | None
@@ -61,6 +62,17 @@ class TrialRow:
     @property
     def finished(self) -> bool:
         return TrialState(self.state) in TERMINAL
+
+    @property
+    def pending(self) -> str:
+        """What a running trial is about to do; empty when it just runs."""
+        if self.state != TrialState.RUNNING:
+            return ""
+        if self.cancel_requested:
+            return "cancelling"
+        return {"pause": "pausing after this epoch", "stop": "stopping after this epoch"}.get(
+            self.wish or "", ""
+        )
 
 
 _Found = Select[Trial, str, str | None, Result, float]
@@ -135,6 +147,7 @@ def _row(found: Any) -> TrialRow:
         fence=trial.fence,
         losses=trial.losses,
         held=trial.held,
+        wish=trial.wish.value if trial.wish else None,
         cancel_requested=trial.cancel_requested,
         ended_early=trial.ended_early,
         reason_kind=trial.reason_kind,

@@ -1,4 +1,4 @@
-"""The commands that change something: cancel and retry."""
+"""The commands that change something: cancel, pause, resume, stop and retry."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from labpool.cli.options import connect, json_option, url_option
 from labpool.cli.output import pairs, print_json
+from labpool.client.records import Experiment, TrialDetail
 
 
 @click.command("cancel")
@@ -19,17 +20,60 @@ def cancel(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
     What waits never runs; what runs is stopped and keeps its curves and checkpoints.
     """
     with connect(url) as client:
-        if is_trial:
-            trial = client.cancel_trial(number)
-            content, text = trial.model_dump(mode="json"), f"Trial {number}: {trial.state}"
-        else:
-            experiment = client.cancel(number)
-            content = experiment.model_dump(mode="json")
-            text = f"Experiment {number}: {pairs(experiment.states)}"
+        _print(client.cancel_trial(number) if is_trial else client.cancel(number), as_json)
+
+
+@click.command("pause")
+@click.argument("number", type=int)
+@click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
+@url_option
+@json_option
+def pause(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
+    """Pause experiment NUMBER, or one trial.
+
+    What waits is held back; what runs saves its state at the end of its epoch and frees its slot.
+    """
+    with connect(url) as client:
+        _print(client.pause_trial(number) if is_trial else client.pause(number), as_json)
+
+
+@click.command("resume")
+@click.argument("number", type=int)
+@click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
+@url_option
+@json_option
+def resume(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
+    """Let experiment NUMBER, or one trial, go on after a pause.
+
+    It ends with the same weights as if it had never been paused.
+    """
+    with connect(url) as client:
+        _print(client.resume_trial(number) if is_trial else client.resume(number), as_json)
+
+
+@click.command("stop")
+@click.argument("number", type=int)
+@click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
+@url_option
+@json_option
+def stop(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
+    """Stop experiment NUMBER, or one trial, and keep the results so far.
+
+    What runs ends with its epoch and succeeds; of an experiment, what never ran is cancelled.
+    """
+    with connect(url) as client:
+        _print(client.stop_trial(number) if is_trial else client.stop(number), as_json)
+
+
+def _print(changed: Experiment | TrialDetail, as_json: bool) -> None:
+    """What became of it."""
     if as_json:
-        print_json(content)
+        print_json(changed.model_dump(mode="json"))
+    elif isinstance(changed, Experiment):
+        print(f"Experiment {changed.id}: {pairs(changed.states)}")
     else:
-        print(text)
+        remark = changed.pending or ("held back" if changed.held else "")
+        print(f"Trial {changed.id}: {changed.state}" + (f", {remark}" if remark else ""))
 
 
 @click.command("retry")

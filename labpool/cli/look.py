@@ -216,7 +216,7 @@ def _print_trials(trials: list[Trial]) -> None:
         (
             (
                 trial.id,
-                trial.state,
+                trial.pending or ("held" if trial.held else trial.state),
                 trial.model,
                 trial.dataset,
                 pairs(trial.varied),

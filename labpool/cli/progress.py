@@ -120,7 +120,7 @@ class PlainView:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._shown: dict[int, tuple[str, int]] = {}
+        self._shown: dict[int, tuple[str, int, str]] = {}
         self._reason = ""
 
     def __enter__(self) -> Self:
@@ -139,7 +139,7 @@ class PlainView:
         for line in lines:
             progress = line.trial.progress
             quarter = int(4 * progress.fraction) if progress and not line.trial.finished else 0
-            state = (line.trial.state, quarter)
+            state = (line.trial.state, quarter, line.trial.pending)
             if self._shown.get(line.trial.id) != state:
                 self._shown[line.trial.id] = state
                 self._print(line)
@@ -153,7 +153,7 @@ class PlainView:
         took = f"in {duration(trial.seconds)}" if trial.finished and trial.seconds else ""
         done = "" if trial.finished else line.done
         reason = printable(trial.reason) if trial.reason and trial.state != "succeeded" else ""
-        facts = ", ".join(filter(None, (done, line.measured, left, took, reason)))
+        facts = ", ".join(filter(None, (trial.pending, done, line.measured, left, took, reason)))
         text = f"trial {trial.id} {line.what}: {trial.state}"
         print(f"{text} ({facts})" if facts else text, file=self._stream, flush=True)
 
@@ -200,7 +200,7 @@ class LiveView:
             str(trial.id),
             Text(line.what),
             ProgressBar(total=1.0, completed=fraction, width=20),
-            Text(trial.state, style=COLOURS.get(trial.state, "")),
+            Text(trial.pending or trial.state, style=COLOURS.get(trial.state, "")),
             Text(line.measured),
             Text(time_text),
         )

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 SUCCEEDED = "succeeded"
 FINAL_STATES = frozenset({SUCCEEDED, "failed", "cancelled", "lost", "pruned"})
 
+PENDING = {"pause": "pausing after this epoch", "stop": "stopping after this epoch"}
+
 
 class Record(BaseModel):
     """One answer; `model_dump(mode="json")` gives it back as plain data."""
@@ -51,6 +53,9 @@ class Trial(Record):
     metrics: dict[str, float | None] = {}
     seconds: float | None = None
     reason: str | None = None
+    cancel_requested: bool = False
+    wish: str | None = None
+    held: bool = False
     page_url: str = ""
     created_at: datetime
 
@@ -58,6 +63,15 @@ class Trial(Record):
     def finished(self) -> bool:
         """Whether it is in a final state."""
         return self.state in FINAL_STATES
+
+    @property
+    def pending(self) -> str:
+        """What a running trial is about to do; empty when it just runs."""
+        if self.state != "running":
+            return ""
+        if self.cancel_requested:
+            return "cancelling"
+        return PENDING.get(self.wish or "", "")
 
     def _repr_html_(self) -> str:
         return html_table([self])

@@ -191,12 +191,42 @@ class Client:
 
     def cancel(self, experiment_id: int) -> Experiment:
         """Cancel every trial of an experiment that has not ended."""
-        answer = self._transport.post(f"/experiments/{experiment_id}/cancel", repeat=True)
-        return Experiment.model_validate(answer)
+        return self._ask_experiment(experiment_id, "cancel")
 
     def cancel_trial(self, trial_id: int) -> TrialDetail:
         """Cancel one trial: a waiting one never runs, a running one is told to stop."""
-        answer = self._transport.post(f"/trials/{trial_id}/cancel", repeat=True)
+        return self._ask_trial(trial_id, "cancel")
+
+    def pause(self, experiment_id: int) -> Experiment:
+        """Pause every trial of an experiment that has not ended."""
+        return self._ask_experiment(experiment_id, "pause")
+
+    def resume(self, experiment_id: int) -> Experiment:
+        """Let every paused or held trial of an experiment go on."""
+        return self._ask_experiment(experiment_id, "resume")
+
+    def stop(self, experiment_id: int) -> Experiment:
+        """Stop what has begun, with its results so far, and cancel what never ran."""
+        return self._ask_experiment(experiment_id, "stop")
+
+    def pause_trial(self, trial_id: int) -> TrialDetail:
+        """Hold a waiting trial back; a running one saves at the end of its epoch and waits."""
+        return self._ask_trial(trial_id, "pause")
+
+    def resume_trial(self, trial_id: int) -> TrialDetail:
+        """Let a paused or held trial go on, from its newest checkpoint."""
+        return self._ask_trial(trial_id, "resume")
+
+    def stop_trial(self, trial_id: int) -> TrialDetail:
+        """End a trial with its epoch and keep what there is as its result."""
+        return self._ask_trial(trial_id, "stop")
+
+    def _ask_experiment(self, experiment_id: int, verb: str) -> Experiment:
+        answer = self._transport.post(f"/experiments/{experiment_id}/{verb}", repeat=True)
+        return Experiment.model_validate(answer)
+
+    def _ask_trial(self, trial_id: int, verb: str) -> TrialDetail:
+        answer = self._transport.post(f"/trials/{trial_id}/{verb}", repeat=True)
         return TrialDetail.model_validate(answer)
 
     def retry(self, trial_id: int) -> int:

@@ -19,7 +19,7 @@ def trial(number: int = 1, state: str = "running", **changes: Any) -> TrialRow:
         "owner_id": 1, "owner": "ada", "parent_id": None, "kind": "train", "state": state,
         "spec": {}, "varied": {}, "device": "any", "seed": 0, "code_name": "mlp",
         "code_digest": "0" * 64, "data_name": "digits", "data_digest": "0" * 64, "fence": 1,
-        "losses": 0, "held": False, "cancel_requested": False, "ended_early": False,
+        "losses": 0, "held": False, "wish": None, "cancel_requested": False, "ended_early": False,
         "reason_kind": None, "reason": None, "progress_done": 0.0, "progress_total": None,
         "progress_unit": None, "created_at": 0.0, "started_at": None, "finished_at": None,
         "seconds": None, "ran_on": None, "metrics": {}, "summary": {},

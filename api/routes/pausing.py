@@ -1,0 +1,131 @@
+"""Pause, resume, and stop with what there is: one trial or a whole experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Response
+from sqlalchemy.orm import Session
+
+from api.bodies import require_no_body
+from api.context import services
+from api.openapi import ApiBlueprint
+from api.problems import ApiProblem
+from api.responses import answer
+from api.schemas import experiments, trials
+from api.schemas.base import ExperimentPath, TrialPath
+from api.security.identity import me
+from api.security.roles import allow
+from api.visibility import require_change, visible_experiment, visible_trial
+from db import commands
+from db.errors import NotPossible
+from db.models import Experiment, Trial, User
+from db.reads.files import attempts_of
+from db.states import TrialState
+from db.waiting import why_waiting
+
+routes = ApiBlueprint("pausing", __name__, "Pause, resume, and stop with what there is")
+
+OfTrial = Callable[[Session, Trial, User], None]
+OfExperiment = Callable[[Session, Experiment, User], int]
+
+
+@routes.post("/trials/<row:trial_id>/pause", responses={200: trials.Trial})
+@allow("member")
+def pause_a_trial(path: TrialPath) -> Response:
+    """Pause a trial
+
+    A waiting trial is held back. A running one saves its state at the end of its epoch and gives
+    its slot back; a running benchmark cannot.
+    """
+    return _of_trial(path.trial_id, commands.pause_trial)
+
+
+@routes.post("/trials/<row:trial_id>/resume", responses={200: trials.Trial})
+@allow("member")
+def resume_a_trial(path: TrialPath) -> Response:
+    """Resume a trial
+
+    It goes on from its newest checkpoint once a slot is free, and ends with the same weights as if
+    it had never been paused.
+    """
+    return _of_trial(path.trial_id, commands.resume_trial)
+
+
+@routes.post("/trials/<row:trial_id>/stop", responses={200: trials.Trial})
+@allow("member")
+def stop_a_trial(path: TrialPath) -> Response:
+    """Stop a trial and keep what there is
+
+    At the end of its epoch it saves its state, looks at the test split and succeeds, marked
+    `ended_early`. One that never ran has nothing to keep.
+    """
+    return _of_trial(path.trial_id, commands.stop_trial)
+
+
+@routes.post("/experiments/<row:experiment_id>/pause", responses={200: experiments.Experiment})
+@allow("member")
+def pause_an_experiment(path: ExperimentPath) -> Response:
+    """Pause an experiment
+
+    Each of its trials that has not ended. Benchmarks that run come to their end.
+    """
+    return _of_experiment(path.experiment_id, commands.pause_experiment)
+
+
+@routes.post("/experiments/<row:experiment_id>/resume", responses={200: experiments.Experiment})
+@allow("member")
+def resume_an_experiment(path: ExperimentPath) -> Response:
+    """Resume an experiment
+
+    Each of its trials that is paused or held back.
+    """
+    return _of_experiment(path.experiment_id, commands.resume_experiment)
+
+
+@routes.post("/experiments/<row:experiment_id>/stop", responses={200: experiments.Experiment})
+@allow("member")
+def stop_an_experiment(path: ExperimentPath) -> Response:
+    """Stop an experiment and keep what there is
+
+    Trials that have begun are stopped at the end of their epoch and keep their results; those that
+    never ran are cancelled. Benchmarks that run come to their end.
+    """
+    return _of_experiment(path.experiment_id, commands.stop_experiment)
+
+
+def _of_trial(trial_id: int, command: OfTrial) -> Response:
+    require_no_body()
+
+    def work(session: Session) -> trials.Trial:
+        row = visible_trial(session, trial_id)
+        require_change(me(), row.owner_id, "trial")
+        trial = session.get_one(Trial, row.id)
+        command(session, trial, session.get_one(User, me().user_id))
+        session.flush()
+        waiting = why_waiting(session, trial) if trial.state is TrialState.QUEUED else None
+        return trials.detail_of(
+            visible_trial(session, trial_id), attempts_of(session, trial_id), waiting
+        )
+
+    try:
+        model = services().database.run(work)
+    except NotPossible as error:
+        raise ApiProblem(409, "not-possible", str(error)) from error
+    services().bell.ring()
+    return answer(model)
+
+
+def _of_experiment(experiment_id: int, command: OfExperiment) -> Response:
+    require_no_body()
+
+    def work(session: Session) -> experiments.Experiment:
+        row = visible_experiment(session, experiment_id)
+        require_change(me(), row.owner_id, "experiment")
+        command(session, session.get_one(Experiment, row.id), session.get_one(User, me().user_id))
+        session.flush()
+        return experiments.detail_of(visible_experiment(session, experiment_id))
+
+    model = services().database.run(work)
+    services().bell.ring()
+    return answer(model)
