@@ -1,0 +1,130 @@
+"""How soon a cancel is heeded: by a training run, and by a runner stuck in a C call.
+
+Times go from the request to the answer that calls the trial cancelled, with the settings that
+people get. The stuck runner sits in a C function that holds the interpreter's lock, so that no
+thread of it can hear anything, and it has started a process of its own: it is killed after its
+grace, with all of its group. Without a broker a cancel waits for the next heartbeat on top.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deploy.process_table import ProcessId, descendants, is_alive
+from labpool.settings import CHECKOUT
+from tests.faults.service import NO_BROKER, Service, percentile, service
+from tests.support.databases import fresh_database
+from tests.support.processes import wait_until
+
+TRIALS, TRIALS_QUICK, UNHEARD = 20, 2, 3
+HOSTILE = CHECKOUT / "tests" / "support" / "catalog"
+SETTINGS = {"LABPOOL_SLOTS": "1", "LABPOOL_CATALOG_PATH": str(HOSTILE)}
+ENDLESS = {"kind": "train", "dataset": "digits", "epochs": 100_000}
+MODELS = ("softmax", "lenet5")
+STUCK = {**ENDLESS, "model": "hostile", "parameters": {"how": "children"}}
+PATIENCE_S = 120.0
+# SIGKILL takes milliseconds; the kernel gives much memory back in seconds.
+GONE_S = 5.0
+
+BOUNDS = {"cancelled": "== to_cancel", "cancel_left_over": "== 0"}
+FULL_BOUNDS = {"cancel_s_p50": "<= 2", "cancel_stuck_s": "<= 25"}
+
+
+def figures(quick: bool) -> dict[str, float | int | bool | None]:
+    """Seconds, and the processes left of runners that were stuck. Raises when one does not end."""
+    trials = TRIALS_QUICK if quick else TRIALS
+    with _idle_slot() as running:
+        heard = [cancel_running(running, one) for one in range(trials)]
+        stuck_s, left_over = cancel_stuck(running)
+    stuck, unheard = [stuck_s], []
+    if not quick:
+        with _idle_slot(LABPOOL_BROKER_URL=NO_BROKER) as running:
+            unheard = [cancel_running(running, one) for one in range(UNHEARD)]
+            stuck_s, more = cancel_stuck(running)
+            stuck.append(stuck_s)
+            left_over += more
+    cancelled = len(heard) + len(unheard) + len(stuck)
+    return {
+        "cancelled": cancelled,
+        "to_cancel": trials + 1 + (0 if quick else UNHEARD + 1),
+        "cancel_left_over": left_over,
+        "cancel_s_p50": round(percentile(heard, 0.5), 2),
+        "cancel_s_max": round(max(heard), 2),
+        "cancel_unheard_s_max": round(max(unheard), 2) if unheard else None,
+        "cancel_stuck_s": round(max(stuck), 2),
+    }
+
+
+def cancel_running(running: Service, number: int) -> float:
+    """Seconds until a run under way was cancelled; models take turns."""
+    spec = {**ENDLESS, "model": MODELS[number % len(MODELS)], "seed": number}
+    [trial_id] = running.submit(spec)
+    wait_until(
+        lambda: _progress(running.trial(trial_id)) > 0, PATIENCE_S, "a run under way", poll_s=0.1
+    )
+    # Cancels come at any moment between two heartbeats and within an epoch.
+    time.sleep(0.37 * (number % 10))
+    seconds = _cancel(running, trial_id)
+    print(f"  {spec['model']} cancelled after {seconds:.2f} s")
+    return seconds
+
+
+def cancel_stuck(running: Service) -> tuple[float, int]:
+    """Seconds until a stuck runner's trial was cancelled, and how many processes are left of it."""
+    worker = running.worker
+    assert worker is not None
+    [trial_id] = running.submit(STUCK)
+    wait_until(
+        lambda: any("sleep" in _command(process) for process in descendants(worker.pid)),
+        PATIENCE_S,
+        "a runner with a process of its own",
+        poll_s=0.1,
+    )
+    # The call that holds the lock comes right after it.
+    time.sleep(0.5)
+    family = descendants(worker.pid)
+    seconds = _cancel(running, trial_id)
+    deadline_s = time.monotonic() + GONE_S
+    while any(map(is_alive, family)) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    left_over = sum(map(is_alive, family))
+    print(f"  stuck: cancelled after {seconds:.2f} s; {left_over} of {len(family)} processes left")
+    return seconds, left_over
+
+
+@contextmanager
+def _idle_slot(**settings: str) -> Iterator[Service]:
+    with (
+        tempfile.TemporaryDirectory(prefix="lp-") as folder,
+        fresh_database("sqlite") as database,
+        service(Path(folder), database, SETTINGS) as running,
+    ):
+        running.start_worker(**settings)
+        running.wait_ready(1)
+        yield running
+
+
+def _cancel(running: Service, trial_id: int) -> float:
+    began_s = time.monotonic()
+    running.http.post(f"/api/v1/trials/{trial_id}/cancel").raise_for_status()
+    wait_until(
+        lambda: running.trial(trial_id)["state"] == "cancelled", PATIENCE_S, "a cancelled trial",
+        poll_s=0.02,
+    )  # fmt: skip
+    return time.monotonic() - began_s
+
+
+def _progress(trial: Mapping[str, Any]) -> float:
+    return float((trial.get("progress") or {}).get("done") or 0.0)
+
+
+def _command(process: ProcessId) -> str:
+    try:
+        return Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
