@@ -203,6 +203,24 @@ class FakeClient(Client):
     def retry(self, trial_id: int) -> int:
         return 12
 
+    def pause(self, experiment_id: int) -> Experiment:
+        return self._experiment()
+
+    resume = stop = cancel = pause
+
+    def pause_trial(self, trial_id: int) -> TrialDetail:
+        return TrialDetail.model_validate({**TRIAL, "state": "running", "wish": "pause"})
+
+    def stop_trial(self, trial_id: int) -> TrialDetail:
+        return TrialDetail.model_validate({**TRIAL, "state": "running", "wish": "stop"})
+
+    def cancel_trial(self, trial_id: int) -> TrialDetail:
+        changes = {"state": "running", "wish": "stop", "cancel_requested": True}
+        return TrialDetail.model_validate({**TRIAL, **changes})
+
+    def resume_trial(self, trial_id: int) -> TrialDetail:
+        return TrialDetail.model_validate({**TRIAL, "state": "queued", "held": True})
+
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> type[FakeClient]:
@@ -493,6 +511,30 @@ def test_plain_progress_says_only_what_changed() -> None:
     assert len(lines) == 4
     assert "epoch 3 of 12, loss 0.5, val_accuracy 0.9, 12 s left" in lines[1]
     assert lines[-1].endswith("succeeded (loss 0.5, val_accuracy 0.9, 12 s left, in 12 s)")
+
+
+def test_plain_progress_tells_of_a_pause_once() -> None:
+    stream = io.StringIO()
+    with PlainView(stream) as view:
+        for wish in (None, "pause", "pause", None):
+            view.show([line(state="running", wish=wish)], "")
+    lines = stream.getvalue().splitlines()
+    assert ["pausing after this epoch" in text for text in lines] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"),
+    [
+        ("pause", "running, pausing after this epoch"),
+        ("stop", "running, stopping after this epoch"),
+        ("cancel", "running, cancelling"),
+        ("resume", "queued, held back"),
+    ],
+)
+def test_what_was_asked_of_a_trial_is_told(service: type[FakeClient], verb: str, says: str) -> None:
+    assert run(verb, "11", "--trial").stdout == f"Trial 11: {says}\n"
+    assert json.loads(run(verb, "11", "--trial", "--json").stdout)["id"] == 11
+    assert run(verb, "7").stdout == "Experiment 7: succeeded=1\n"
 
 
 def test_commands_are_documented_once() -> None:

@@ -349,3 +349,29 @@ def test_the_client_needs_nothing_of_the_servers() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "stop", "cancel"])
+def test_what_is_asked_of_a_run_goes_to_its_address(verb: str) -> None:
+    service = Service(answer(EXPERIMENT))
+    getattr(service.client(), verb)(7)
+    trial = {
+        "id": 11,
+        "number": 0,
+        "experiment_id": 7,
+        "owner": "ada",
+        "kind": "train",
+        "state": "running",
+        "model": "mlp",
+        "device": "any",
+        "seed": 0,
+        "wish": "pause",
+        "created_at": "2026-11-23T12:00:00Z",
+    }
+    service.answers = [answer(trial)]
+    told = getattr(service.client(), f"{verb}_trial")(11)
+    assert told.pending == "pausing after this epoch"
+    assert [(request.method, request.url.path) for request in service.requests] == [
+        ("POST", f"/api/v1/experiments/7/{verb}"),
+        ("POST", f"/api/v1/trials/11/{verb}"),
+    ]
