@@ -12,6 +12,7 @@ from worker.attempt import Attempt
 from worker.database_access import DatabaseAway
 from worker.guards import Breach
 from worker.holding import CANCELLED, Holding
+from worker.keeping import Misbehaved
 from worker.protocol import (
     Artifact,
     Cancelled,
@@ -28,7 +29,6 @@ from worker.protocol import (
     Result,
     Started,
 )
-from worker.recording import Misbehaved
 from worker.watch import Ended, Item, Rang
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,9 @@ class Allocation:
             while holding.open:
                 self._take(self._runner.receive(self._next_chore_in_s()))
                 self._chores()
-            holding.lease.end()
+            if holding.lease.end():
+                # Its last answer was recorded while it was held: no heartbeat will let it go on.
+                holding.spoil("it was held still when its lease ended")
             self._await_idle()
         except DatabaseAway:
             holding.spoil("the database stayed away")

@@ -16,11 +16,12 @@ from worker.exits import Ending
 from worker.files import NotAsAnnounced
 from worker.guards import Breach
 from worker.host import Host
+from worker.keeping import LOG_FILE, Misbehaved
 from worker.lease import LeaseKeeper
 from worker.logs import TrialLog
 from worker.process import RunnerGone
 from worker.protocol import Cancel, FromSlot, GoOn, Pause, Run, Stop
-from worker.recording import LOG_FILE, Misbehaved, Recorder
+from worker.recording import Recorder
 from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)

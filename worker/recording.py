@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,28 +13,16 @@ from db import findings, owner
 from db.artifacts import ArtifactStore
 from db.claims import ClaimedTrial
 from db.errors import FencedOff
-from labpool.errors import LabpoolError
 from worker import already
 from worker.curves import CurveChunk, Curves
 from worker.database_access import DatabaseAccess
-from worker.files import StoreRefused, check, publish
+from worker.keeping import AttemptFiles, Misbehaved
 from worker.logs import TrialLog
 from worker.protocol import Artifact, Checkpoint, Metrics, Result
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
-LOG_FILE: Final = "log.txt"
-"""The log's name in the store; no file of a runner may take it."""
-MOST_FILES: Final = 10_000
 MOST_ARTIFACTS: Final = 200
-SMALL_LOG_BYTES: Final = 256 * 1024
-LARGE_LOG_EVERY_S: Final = 60.0
-
-
-class Misbehaved(LabpoolError):
-    """The runner announced what it must not."""
 
 
 class Recorder:
@@ -60,22 +47,21 @@ class Recorder:
         """``files`` is the folder that the runner writes to."""
         self.trial = claimed.trial_id
         self.fence = claimed.fence
-        self.log = log
         self.progress: tuple[float, float, str] | None = None
-        self.refusals = 0
         self.kept_epoch: int | None = None
         self._database = database
-        self._store = store
-        self._files = files
+        self._log = log
+        self._files = AttemptFiles(store, claimed, files, log, beside, clock)
         self._give_up = give_up
-        self._beside = beside
-        self._clock = clock
         self._curves = Curves()
         self._stored_progress: findings.Progress | None = None
         self._tries = 0
-        self._taken: set[str] = {LOG_FILE}
         self._artifacts: set[str] = set()
-        self._log_published: tuple[int, float] = (0, clock())
+
+    @property
+    def refusals(self) -> int:
+        """How many files the store did not take."""
+        return self._files.refusals
 
     def started(self, environment: dict[str, Any], total: float, unit: str) -> None:
         """The trial's code runs; ``environment`` is what it runs in."""
@@ -110,7 +96,7 @@ class Recorder:
         What was measured before it is stored with it: a run that resumes there does not measure it
         again. Raises NotAsAnnounced, Misbehaved.
         """
-        key = self._publish(message.file, message.bytes, message.sha256)
+        key = self._files.publish(message.file, message.bytes, message.sha256)
         if key is None:
             return
         chunks = self._chunks()
@@ -132,17 +118,16 @@ class Recorder:
             return findings.record_checkpoint(session, self.trial, self.fence, row)
 
         for obsolete in self._recording(key, write):
-            self._delete(obsolete)
+            self._files.delete(obsolete)
         self.kept_epoch = message.epoch
-        # The store has it; left behind, one a checkpoint would fill the scratch disk.
-        (self._files / message.file).unlink(missing_ok=True)
+        self._files.forget(message.file)
 
     def artifact(self, message: Artifact) -> None:
         """Publish and record a file for the user. Raises NotAsAnnounced, Misbehaved."""
         if message.name in self._artifacts or len(self._artifacts) >= MOST_ARTIFACTS:
             raise Misbehaved(f"Artifact {message.name!r} is one too many.")
         self._artifacts.add(message.name)
-        key = self._publish(message.file, message.bytes, message.sha256)
+        key = self._files.publish(message.file, message.bytes, message.sha256)
         if key is None:
             return
         row = findings.ArtifactRecord(
@@ -158,19 +143,12 @@ class Recorder:
 
     def publish_growing_log(self) -> None:
         """Let users see the log of a running trial; a large one more seldom."""
-        written_bytes, published_s = self._log_published
-        now = self._clock()
-        grown = self.log.written_bytes != written_bytes
-        due = written_bytes < SMALL_LOG_BYTES or now - published_s >= LARGE_LOG_EVERY_S
-        if grown and due:
-            published = self._publish_log()
-            if published is not None:
-                key, size_bytes = published
-                self._insist(
-                    lambda session: findings.set_log(
-                        session, self.trial, self.fence, key, size_bytes
-                    )
-                )
+        published = self._files.publish_grown_log()
+        if published is not None:
+            key, size_bytes = published
+            self._insist(
+                lambda session: findings.set_log(session, self.trial, self.fence, key, size_bytes)
+            )
 
     def succeed(self, result: Result) -> None:
         """The result, the last points and the log, all or nothing."""
@@ -189,7 +167,7 @@ class Recorder:
 
     def fail(self, reason_kind: str, reason: str, log_tail: str | None = None) -> None:
         """The trial failed; its reason goes with the tail of its log."""
-        tail = self.log.tail() if log_tail is None else log_tail
+        tail = self._log.tail() if log_tail is None else log_tail
         self._finish(
             lambda session, chunks: owner.fail(
                 session, self.trial, self.fence, reason_kind, reason, tail, chunks
@@ -225,7 +203,7 @@ class Recorder:
         )
 
     def _finish(self, write: Callable[[Session, Sequence[findings.Chunk]], None]) -> None:
-        published = self._publish_log()
+        published = self._files.publish_log()
         chunks = self._chunks()
 
         def finish(session: Session) -> None:
@@ -248,28 +226,6 @@ class Recorder:
             if not already.points_are_there(session, self.trial, self.fence, chunk)
         ]
 
-    def _publish(self, file: str, size_bytes: int, digest: str) -> str | None:
-        """The key of a file now in the store; None when the store refused it."""
-        if file in self._taken or len(self._taken) >= MOST_FILES:
-            raise Misbehaved(f"File {file} was announced before, or is one too many.")
-        self._taken.add(file)
-        key = self._key(file)
-
-        def work() -> None:
-            publish(self._store, key, check(self._files, file, size_bytes, digest))
-
-        try:
-            self._beside(work)
-        except StoreRefused as error:
-            # What was there before stays; the run goes on without this file.
-            self.refusals += 1
-            self._taken.discard(file)
-            self.log.note(f"{file} could not be stored: {error}")
-            logger.error("trial %d: %s", self.trial, error)
-            self._delete(key)
-            return None
-        return key
-
     def _recording(self, key: str, work: Callable[[Session], T]) -> T:
         """Write the row of a file just put; without the fence nobody would ever remove the file."""
         try:
@@ -277,37 +233,11 @@ class Recorder:
         except FencedOff:
             # After a second try the row of the first may be there, its COMMIT's answer lost.
             if self._tries == 1:
-                self._delete(key)
+                self._files.delete(key)
             raise
-
-    def _publish_log(self) -> tuple[str, int] | None:
-        written_bytes = self.log.written_bytes
-        if written_bytes == 0:
-            return None
-        key, copy = self._key(LOG_FILE), self.log.path.with_name(f"{LOG_FILE}.copy")
-        try:
-            size_bytes = self.log.write_to(copy)
-            self._beside(lambda: publish(self._store, key, copy))
-        except (OSError, StoreRefused) as error:
-            # A log is not worth a result.
-            logger.error("the log of trial %d could not be stored: %s", self.trial, error)
-            return None
-        finally:
-            copy.unlink(missing_ok=True)
-        self._log_published = (written_bytes, self._clock())
-        return key, size_bytes
 
     def _chunks(self) -> list[findings.Chunk]:
         return [_as_row(chunk) for chunk in self._curves.take()]
-
-    def _key(self, file: str) -> str:
-        return f"trials/{self.trial}/{self.fence}/{file}"
-
-    def _delete(self, key: str) -> None:
-        try:
-            self._store.delete(key)
-        except (OSError, LabpoolError) as error:
-            logger.warning("%s could not be removed from the store: %s", key, error)
 
     def _add_points(
         self,
