@@ -141,11 +141,19 @@ class Guards:
                     limits.cancel_by_s += pause_s
             return True
 
-    def end_lease(self) -> None:
-        """No work is under way: nothing to lose."""
+    def end_lease(self) -> bool:
+        """No work is under way: nothing to lose. True when the runner was held still, and is."""
         with self._lock:
             self._lease_deadline_s = None
             self._trials.clear()
+            was_suspended, self._suspended_s = self._suspended_s is not None, None
+            return was_suspended
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the runner is to be held still."""
+        with self._lock:
+            return self._suspended_s is not None
 
     def check(self, resident_bytes: int) -> Breach | None:
         """The first limit that is passed now, if any. A suspended runner passes none but memory."""

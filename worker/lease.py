@@ -50,8 +50,7 @@ class LeaseKeeper:
         self.alive: frozenset[int] = frozenset(fences)
         self.to_cancel: frozenset[int] = frozenset()
         self.wishes: Mapping[int, Wish] = {}
-        self.was_suspended = False
-        guards.renew_lease(self._deadline(claimed_at_s))
+        self.was_suspended = guards.renew_lease(self._deadline(claimed_at_s))
 
     @property
     def due_in_s(self) -> float:
@@ -97,9 +96,9 @@ class LeaseKeeper:
             self.was_suspended = True
         return True
 
-    def end(self) -> None:
-        """Nothing is left to hold."""
-        self._guards.end_lease()
+    def end(self) -> bool:
+        """Nothing is left to hold. True when the runner was held still meanwhile, and still is."""
+        return self._guards.end_lease()
 
     def _deadline(self, began_s: float) -> float:
         # Time for the kernel to stop every process of the group, and for clocks that drift.

@@ -164,6 +164,9 @@ class Watch:
     def _act(self, breach: Breach) -> None:
         if breach.act == "suspend":
             self._process.suspend()
+            if not self._guards.is_suspended:
+                # The lease was renewed or ended since: who did that has resumed it too early.
+                self._process.resume()
         else:
             self._broken = True
             self._process.kill()

@@ -172,6 +172,18 @@ def test_nothing_can_be_lost_between_leases(guards: Guards, clock: Clock) -> Non
     assert guards.check(0) is None
 
 
+def test_the_end_of_a_lease_tells_of_a_runner_held_still(guards: Guards, clock: Clock) -> None:
+    guards.renew_lease(clock.now_s + 5)
+    assert not guards.end_lease()
+    guards.renew_lease(clock.now_s + 5)
+    clock.now_s += 5
+    assert kind(guards.check(0)) == "lease"
+    assert guards.is_suspended
+    assert guards.end_lease()
+    assert not guards.is_suspended
+    assert not guards.renew_lease(clock.now_s + 5)
+
+
 def test_only_trials_at_work_run_against_time(guards: Guards, clock: Clock) -> None:
     guards.add(8, time_limit_s=1.0, stall_limit_s=1.0)
     clock.now_s += 10
