@@ -6,6 +6,7 @@
 | the GPU failed | gpu_fault | 3 times, after 30, 60 and 120 s | FAILED |
 | memory ran out | out_of_memory | once, after 60 s, by itself | FAILED |
 | the host could not run it | `UNABLE` | 9 times in a row, after 30 s to 10 min | FAILED |
+| its runner was killed from outside | killed | at once, twice in a row | FAILED |
 | its worker was shut down | released | at once, without a limit | |
 | anything else | | never: it would fail again | FAILED |
 
@@ -16,6 +17,7 @@ to nobody.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -32,12 +34,14 @@ class Rule:
     """``most`` further tries, the first after ``delay_s`` and each next after twice as long.
 
     ``alone``: not together with others any more. ``charged``: the owner pays for the last try.
+    ``in_a_row``: who made a checkpoint since has all tries again.
     """
 
     most: int
     delay_s: float
     alone: bool = False
     charged: bool = False
+    in_a_row: bool = False
 
     def delay_before_s(self, retry: int) -> float:
         """How long the ``retry``-th further try waits, from 1."""
@@ -59,6 +63,8 @@ AFTER_FAILURE: dict[str, Rule] = {
     "gpu_fault": Rule(most=3, delay_s=30.0),
     # With other neighbours on the host, and without its group, it may have room.
     "out_of_memory": Rule(most=1, delay_s=60.0, alone=True, charged=True),
+    # Somebody's hand or script, or the kernel in want of memory where it keeps no count of that.
+    "killed": Rule(most=2, delay_s=0.0, in_a_row=True),
 }
 # What kept a trial from running at all. Together, since a host in trouble shows all three.
 UNABLE = frozenset({"no_runner", "disk_full", "not_prepared"})
@@ -70,40 +76,38 @@ def after_failure(session: Session, trial: Trial, kind: str, reason: str) -> Ver
     rule = AFTER_FAILURE.get(kind)
     if rule is None:
         return Verdict(reason)
-    tries = session.scalar(
-        select(func.count())
-        .select_from(Attempt)
-        .where(
-            Attempt.trial_id == trial.id,
-            Attempt.outcome == Outcome.RELEASED,
-            Attempt.reason_kind == kind,
-        )
-    )
-    retry = (tries or 0) + 1
+    retry = _released(session, trial, {kind}, rule.in_a_row) + 1
     if retry > rule.most:
         return Verdict(f"{reason} Tried {retry} times; given up.", charged=rule.charged)
     delay_s = rule.delay_before_s(retry)
-    told = f"{reason} Retry {retry} of {rule.most}, {delay_s:g} s after it."
+    soon = f", {delay_s:g} s after it" if delay_s else ""
+    told = f"{reason} Retry {retry} of {rule.most}{soon}."
     return Verdict(told, delay_s, rule.alone, charged=False)
 
 
 def when_unable(session: Session, trial: Trial, reason: str) -> Verdict:
     """What becomes of a trial that a slot took and could not run, for no fault of the trial's."""
-    newest = select(func.max(Checkpoint.fence)).where(Checkpoint.trial_id == trial.id)
-    in_a_row = session.scalar(
-        select(func.count())
-        .select_from(Attempt)
-        .where(
-            Attempt.trial_id == trial.id,
-            Attempt.outcome == Outcome.RELEASED,
-            Attempt.reason_kind.in_(UNABLE),
-            Attempt.fence > func.coalesce(newest.scalar_subquery(), 0),
-        )
-    )
-    retry = (in_a_row or 0) + 1
+    retry = _released(session, trial, UNABLE, in_a_row=True) + 1
     if retry > WHEN_UNABLE.most:
         told = f"{reason} That was the {retry}th time in a row without a new checkpoint; given up."
         return Verdict(told, charged=False)
     delay_s = WHEN_UNABLE.delay_before_s(retry)
     told = f"{reason} Retry {retry} of {WHEN_UNABLE.most}, {delay_s:g} s after it."
     return Verdict(told, delay_s, charged=False)
+
+
+def _released(session: Session, trial: Trial, kinds: Collection[str], in_a_row: bool) -> int:
+    """How often it was given back for these reasons; in a row: since its newest checkpoint."""
+    found = (
+        select(func.count())
+        .select_from(Attempt)
+        .where(
+            Attempt.trial_id == trial.id,
+            Attempt.outcome == Outcome.RELEASED,
+            Attempt.reason_kind.in_(kinds),
+        )
+    )
+    if in_a_row:
+        newest = select(func.max(Checkpoint.fence)).where(Checkpoint.trial_id == trial.id)
+        found = found.where(Attempt.fence > func.coalesce(newest.scalar_subquery(), 0))
+    return session.scalar(found) or 0

@@ -36,7 +36,7 @@ def ending_of(status: int, before: KillCounters, after: KillCounters) -> Ending:
         else "this system does not count its kills"
     )
     return Ending(
-        "crashed",
+        "killed",
         "The runner was killed by SIGKILL from outside labpool; the kernel's out-of-memory killer"
         f" does that too, but {doubt}.",
     )

@@ -110,6 +110,39 @@ def test_a_wish_can_be_taken_back(pool: Pool) -> None:
     assert pool.agrees()
 
 
+@pytest.mark.parametrize("late", ["resume", "stop"])
+def test_a_runner_that_paused_before_it_could_hear_of_more_goes_on(pool: Pool, late: str) -> None:
+    work = running(pool)
+    pool.ask("pause")
+    pool.checkpoint(work)
+    pool.ask(late)
+    with pool.database.transaction() as session:
+        owner.pause(session, work.trial_id, work.fence)
+    row = pool.now()
+    assert (row.state, row.held) == (TrialState.QUEUED, False)
+    again = running(pool)
+    assert again.resume is not None and again.resume.epoch == 3
+    assert again.wish == (Wish.STOP if late == "stop" else None)
+    with pool.database.snapshot() as session:
+        first = session.scalars(select(Attempt).order_by(Attempt.id)).first()
+        assert first is not None and (first.outcome, first.charged) == (Outcome.PAUSED, True)
+    assert pool.agrees()
+
+
+def test_what_waits_with_a_checkpoint_can_be_stopped(pool: Pool) -> None:
+    work = running(pool)
+    pool.checkpoint(work)
+    with pool.database.transaction() as session:
+        owner.release(session, work.trial_id, work.fence, "The worker was shut down.")
+    pool.ask("pause")
+    assert pool.now().held
+    pool.ask("stop")
+    pool.ask("stop")
+    assert not pool.now().held
+    assert running(pool).wish is Wish.STOP
+    assert pool.agrees()
+
+
 def test_what_is_stopped_while_paused_is_finished_by_the_next_slot(pool: Pool) -> None:
     work = running(pool)
     pool.ask("pause")

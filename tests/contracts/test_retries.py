@@ -161,3 +161,21 @@ def test_a_retry_needs_the_fence(database: Database, catalog: Catalog, trial_id:
         assert sweeper.sweep_expired(session) == [trial_id]
     with pytest.raises(FencedOff):
         fail(database, work, "gpu_fault")
+
+
+def test_a_runner_killed_from_outside_is_tried_again_as_long_as_it_gets_on(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    for epoch in range(1, 6):
+        work = took(database, catalog)
+        with database.transaction() as session:
+            record = findings.CheckpointRecord(epoch, f"{epoch}.npz", "0" * 64, 1, 0.5, True)
+            findings.record_checkpoint(session, work.trial_id, work.fence, record)
+        found = fail(database, work, "killed")
+        assert (found.state, found.reason) == (TrialState.QUEUED, "It broke. Retry 1 of 2.")
+    for retry in (1, 2):
+        found = fail(database, took(database, catalog), "killed")
+        assert (found.state, found.reason) == (TrialState.QUEUED, f"It broke. Retry {retry} of 2.")
+    found = fail(database, took(database, catalog), "killed")
+    assert (found.state, found.reason_kind) == (TrialState.FAILED, "killed")
+    assert use_s(database) == 0.0

@@ -82,7 +82,7 @@ def test_every_bad_end_is_told_and_the_slot_goes_on(
     expected = {
         fake_runner.exits: ("crashed", "exited with status 3"),
         fake_runner.segfaults: ("crashed", "SIGSEGV (segmentation fault)"),
-        fake_runner.is_killed: ("crashed", "killed by SIGKILL from outside"),
+        fake_runner.is_killed: ("killed", "killed by SIGKILL from outside"),
         fake_runner.hogs: ("out_of_memory", "the limit here is 300 MiB"),
         fake_runner.leaves_children: ("crashed", "exited with status 0"),
         fake_runner.babbles: ("internal", "broke the protocol"),

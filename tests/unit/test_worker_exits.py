@@ -37,7 +37,7 @@ def test_sigkill_with_evidence_is_out_of_memory() -> None:
 
 def test_sigkill_without_evidence_says_so() -> None:
     ending = ending_of(-signal.SIGKILL, STILL, STILL)
-    assert ending.reason_kind == "crashed"
+    assert ending.reason_kind == "killed"
     assert "out-of-memory killer does that too, but its counters did not move" in ending.reason
     blind = KillCounters(None, None)
     assert "does not count" in ending_of(-signal.SIGKILL, blind, blind).reason

@@ -71,7 +71,7 @@ def every_end_is_explained(seen: Seen) -> Iterator[Violation]:
 def _was_killed(seen: Seen, trial: Row) -> bool:
     """Whether a fault killed the runner of the trial's last attempt."""
     attempts = seen.attempts.get(trial["id"])
-    if not attempts or trial["reason_kind"] != "crashed":
+    if not attempts or trial["reason_kind"] not in ("crashed", "killed"):
         return False
     last = attempts[-1]
     pids = {
