@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
@@ -9,22 +12,38 @@ from db import clock
 from db.claims import due
 from db.fairness import Place, Rules, Standing, Waiter, order
 from db.models import Trial
+from db.serving import Needs
 from db.standings import standings
 from db.states import TrialState
 
 
-def told_ahead(
-    session: Session, rules: Rules, known: dict[int, Standing] | None = None
-) -> list[Place]:
-    """Every waiting trial in its turn, by the order that `db.claims` takes them in.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Every waiting trial in its turn, what each needs, and how its owner stands."""
+
+    now: float
+    places: Sequence[Place]
+    needs: Mapping[int, Needs]
+    standings: Mapping[int, Standing]
+
+
+def read_line(session: Session, rules: Rules) -> Line:
+    """The order that `db.claims` takes them in, told ahead.
 
     A slot passes over what it cannot serve, and takes out of turn what has waited for very long.
-    `known` are the users' standings where they have been read already.
     """
-    if known is None:
-        known = standings(session, rules, clock.now(session))
-    query = select(Trial.id, Trial.owner_id, Trial.priority, and_(*due())).where(
-        Trial.state == TrialState.QUEUED
-    )
-    waiters = (Waiter(row[0], row[1], row[2], bool(row[3])) for row in session.execute(query))
-    return order(waiters, known)
+    now = clock.now(session)
+    known = standings(session, rules, now)
+    query = select(
+        Trial.id, Trial.owner_id, Trial.priority, and_(*due()), Trial.device, Trial.kind,
+        Trial.code_name, Trial.code_digest, Trial.data_name, Trial.data_digest,
+    ).where(Trial.state == TrialState.QUEUED)  # fmt: skip
+    waiters = []
+    needs: dict[int, Needs] = {}
+    # A queue of thousands has a handful of different needs.
+    met: dict[Needs, Needs] = {}
+    for row in session.execute(query):
+        waiters.append(Waiter(row[0], row[1], row[2], bool(row[3])))
+        asked = Needs(row[4], row[5], row[6], row[7], row[8], row[9])
+        needs[row[0]] = met.setdefault(asked, asked)
+    return Line(now, order(waiters, known), needs, known)

@@ -112,7 +112,7 @@ def set_user_limits(
 def names_of(session: Session, user_ids: Collection[int]) -> dict[int, str]:
     """Users' names by their ids."""
     rows = session.execute(select(User.id, User.name).where(User.id.in_(list(user_ids))))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _is_last_admin(session: Session, user: User) -> bool:

@@ -14,9 +14,8 @@ from db import clock
 from db.estimates import AtWork, Estimate, History, at_work, estimate, shown_s, taken_of
 from db.fairness import NOBODY, Place, Rules, Standing
 from db.models import Slot, Trial
-from db.queue_order import told_ahead
+from db.queue_order import Line, read_line
 from db.serving import Needs, Serving
-from db.standings import standings
 from db.states import TERMINAL, TrialState
 
 Reason = Literal["held", "paused", "backoff", "lacking", "capped", "turn", "running", "ended"]
@@ -52,7 +51,7 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _Ahead:
     """The queue up to a trial: its place, and what is ahead by need and owner."""
 
     place: Place
@@ -63,17 +62,22 @@ class Waiting:
     """The pool as it is now, asked about one trial after another."""
 
     def __init__(
-        self, session: Session, only: Collection[int] | None = None, rules: Rules = _RULES
+        self,
+        session: Session,
+        only: Collection[int] | None = None,
+        rules: Rules = _RULES,
+        line: Line | None = None,
     ) -> None:
-        """`only` are the ids of the trials that will be asked about, where they are known."""
+        """`only` are the ids of the trials that will be asked about, where they are known; `line`
+        is the queue where it has been read already."""
         self._session = session
         self._only = only
         self._rules = rules
-        self._now = clock.now(session)
+        self._known = line
+        self._now = clock.now(session) if line is None else line.now
         self._serving = Serving(session)
         self._history = History(session)
-        self._standings: dict[int, Standing] | None = None
-        self._lines: dict[int, _Line] | None = None
+        self._lines: dict[int, _Ahead] | None = None
         self._next: int | None = None
         self._at_work: list[AtWork] | None = None
 
@@ -109,7 +113,7 @@ class Waiting:
         )  # fmt: skip
 
     def _in_line(self, trial: Trial) -> Why:
-        line = self._read_lines().get(trial.id)
+        line = self._ahead_of_each().get(trial.id)
         if line is None:  # it was taken or came in between two looks
             return self._plain(trial, "turn", "It starts when a slot is free.")
         able = {slot.id for slot in self._serving.able(Needs.of(trial))}
@@ -169,44 +173,34 @@ class Waiting:
     def _waited_s(self, trial: Trial) -> float:
         return max(0.0, self._now - (trial.let_go_at or trial.queued_at))
 
+    def _line(self) -> Line:
+        if self._known is None:
+            self._known = read_line(self._session, self._rules)
+        return self._known
+
     def _standing(self, user_id: int) -> Standing:
-        if self._standings is None:
-            self._standings = standings(self._session, self._rules, self._now)
-        return self._standings.get(user_id, NOBODY)
+        return self._line().standings.get(user_id, NOBODY)
 
     def _taken(self) -> list[AtWork]:
         if self._at_work is None:
             self._at_work = at_work(self._session, self._history, self._now)
         return self._at_work
 
-    def _read_lines(self) -> dict[int, _Line]:
+    def _ahead_of_each(self) -> dict[int, _Ahead]:
         """The queue, walked once, with what is ahead of each trial that is asked about."""
         if self._lines is None:
-            self._standing(0)
-            needs = self._read_needs()
             self._lines = {}
+            line = self._line()
             ahead: Counter[tuple[Needs, int]] = Counter()
-            for place in told_ahead(self._session, self._rules, self._standings):
+            for place in line.places:
                 waiter = place.waiter
                 if place.place == 1 and waiter.due and not place.capped:
                     self._next = waiter.owner_id
                 if self._only is None or waiter.trial_id in self._only:
-                    self._lines[waiter.trial_id] = _Line(place, tuple(ahead.items()))
-                if waiter.trial_id in needs and waiter.due:
-                    ahead[needs[waiter.trial_id], waiter.owner_id] += 1
+                    self._lines[waiter.trial_id] = _Ahead(place, tuple(ahead.items()))
+                if waiter.due:
+                    ahead[line.needs[waiter.trial_id], waiter.owner_id] += 1
         return self._lines
-
-    def _read_needs(self) -> dict[int, Needs]:
-        query = select(
-            Trial.id, Trial.device, Trial.kind, Trial.code_name, Trial.code_digest,
-            Trial.data_name, Trial.data_digest,
-        ).where(Trial.state == TrialState.QUEUED)  # fmt: skip
-        known: dict[Needs, Needs] = {}
-        found = {}
-        for row in self._session.execute(query):
-            needs = Needs(*row[1:])
-            found[row[0]] = known.setdefault(needs, needs)
-        return found
 
 
 def _not_waiting(trial: Trial) -> Why:
@@ -233,10 +227,12 @@ def explain(session: Session, trial: Trial, rules: Rules = _RULES) -> Why:
     return Waiting(session, [trial.id], rules).explain(trial)
 
 
-def reasons(session: Session, trial_ids: Collection[int], rules: Rules = _RULES) -> dict[int, str]:
+def reasons(
+    session: Session, trial_ids: Collection[int], rules: Rules = _RULES, line: Line | None = None
+) -> dict[int, str]:
     """Why each of these trials waits, by id; those that do not are left out."""
     if not trial_ids:
         return {}
-    waiting = Waiting(session, set(trial_ids), rules)
+    waiting = Waiting(session, set(trial_ids), rules, line)
     trials = session.scalars(select(Trial).where(Trial.id.in_(trial_ids))).all()
     return {trial.id: why for trial in trials if (why := waiting.why(trial)) is not None}

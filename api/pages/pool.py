@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.context import services
 from api.pages.frame import page
+from api.pages.upkeep import out_of_service
 from api.paging import decode_cursor, encode_cursor
 from api.schemas.pool import Held, Slot, Worker, pool_of
 from api.security.identity import me
@@ -18,6 +19,8 @@ from api.security.roles import allow
 from api.visibility import narrowed_owner_id
 from db import clock
 from db.fairness import Rules
+from db.quarantine import in_force
+from db.queue_order import Line, read_line
 from db.reads.pool import WorkerRow, queue_length, queue_page, workers
 from db.reads.trials import TrialRow, rows_by_id
 from db.reads.usage import UsageRow, usage_by_user
@@ -71,10 +74,12 @@ def show_pool() -> Response:
     with services().database.snapshot() as session:
         now = clock.now(session)
         rows = workers(session, with_stopped=True)
-        pool = pool_of(rows, queue_length(session), owner_id)
+        closed = in_force(session)
+        pool = pool_of(rows, queue_length(session), owner_id, closed)
         rules = Rules.of(services().settings)
-        places = queue_page(session, owner_id, after, _PER_PAGE + 1, rules)
-        queue = _queue(session, places[:_PER_PAGE], rules)
+        line = read_line(session, rules)
+        places = queue_page(line, owner_id, after, _PER_PAGE + 1)
+        queue = _queue(session, places[:_PER_PAGE], rules, line)
         usage = _usage(usage_by_user(session), owner_id)
     more = len(places) > len(queue)
     following = f"/pool?{urlencode({'cursor': encode_cursor(places[-2])})}" if more else None
@@ -85,12 +90,7 @@ def show_pool() -> Response:
         title="Pool",
         pool=pool,
         cards=cards,
-        quarantined=[
-            (card, slot.slot)
-            for card in cards
-            for slot in card.slots
-            if card.state == "alive" and slot.slot.state == "quarantined"
-        ],
+        quarantined=out_of_service(pool, closed),
         queue=queue,
         usage=usage,
         most_used_s=max((row.slot_seconds for row in usage), default=0.0),
@@ -99,9 +99,11 @@ def show_pool() -> Response:
     )
 
 
-def _queue(session: Session, places: Sequence[tuple[int, int]], rules: Rules) -> list[Waits]:
+def _queue(
+    session: Session, places: Sequence[tuple[int, int]], rules: Rules, line: Line
+) -> list[Waits]:
     ids = [trial_id for _, trial_id in places]
-    waiting = reasons(session, ids, rules)
+    waiting = reasons(session, ids, rules, line)
     rows = rows_by_id(session, ids)
     return [Waits(place, rows[row_id], waiting.get(row_id, "")) for place, row_id in places]
 

@@ -14,6 +14,8 @@ from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id
 from db.fairness import Rules
+from db.quarantine import in_force
+from db.queue_order import read_line
 from db.reads.pool import queue_length, queue_page, workers
 from db.reads.trials import rows_by_id
 from db.waiting import reasons
@@ -30,8 +32,10 @@ def show_pool() -> Response:
     """
     with services().database.snapshot() as session:
         rows = workers(session)
-        queued_count = queue_length(session)
-    return answer(schemas.pool_of(rows, queued_count, narrowed_owner_id(me())))
+        pool = schemas.pool_of(
+            rows, queue_length(session), narrowed_owner_id(me()), in_force(session)
+        )
+    return answer(pool)
 
 
 @routes.get("/pool/queue", responses={200: schemas.QueuePage})
@@ -45,10 +49,11 @@ def show_queue(query: schemas.QueueQuery) -> Response:
     after = (int(cursor[0] or 0), int(cursor[1] or 0)) if cursor else None
     with services().database.snapshot() as session:
         rules = Rules.of(services().settings)
-        places = queue_page(session, narrowed_owner_id(me()), after, query.limit + 1, rules)
+        line = read_line(session, rules)
+        places = queue_page(line, narrowed_owner_id(me()), after, query.limit + 1)
         shown = places[: query.limit]
         ids = [trial_id for _, trial_id in shown]
-        waiting = reasons(session, ids, rules)
+        waiting = reasons(session, ids, rules, line)
         rows = rows_by_id(session, ids)
     queue = [
         schemas.Queued(trial=summary_of(rows[trial_id]), waiting=waiting.get(trial_id, ""))

@@ -5,21 +5,25 @@ from __future__ import annotations
 from flask import Response
 from sqlalchemy.orm import Session
 
-from api.bodies import require_no_body
+from api.bodies import require_no_body, small_body
 from api.context import services
-from api.openapi import ApiBlueprint
+from api.openapi import ApiBlueprint, json_body
 from api.paging import decode_cursor, encode_cursor, link_next, next_url
-from api.problems import ApiProblem
+from api.problems import ApiProblem, forbidden
 from api.responses import answer
+from api.routes.turns import why
 from api.schemas import trials as schemas
+from api.schemas import turns
 from api.schemas.base import TrialPath
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id, require_change, visible_experiment, visible_trial
 from db.commands import cancel_trial, retry_trial
-from db.errors import NotPossible, QueueFull
+from db.errors import NotAllowed, NotPossible, QueueFull
+from db.fairness import Rules
 from db.models import Trial as TrialModel
 from db.models import User
+from db.priorities import set_priority
 from db.reads.events import events_of_trial
 from db.reads.files import attempts_of
 from db.reads.listing import Wanted
@@ -86,8 +90,40 @@ def show_trial(path: TrialPath) -> Response:
 def _detail(session: Session, row: TrialRow) -> schemas.Trial:
     waiting = None
     if row.state == TrialState.QUEUED:
-        waiting = why_waiting(session, session.get_one(TrialModel, row.id))
+        rules = Rules.of(services().settings)
+        waiting = why_waiting(session, session.get_one(TrialModel, row.id), rules)
     return schemas.detail_of(row, attempts_of(session, row.id), waiting)
+
+
+@routes.patch(
+    "/trials/<row:trial_id>",
+    responses={200: turns.WhyWaiting},
+    openapi_extensions=json_body(turns.TrialChangeBody),
+)
+@allow("member")
+def change_trial(path: TrialPath) -> Response:
+    """Change a waiting trial's priority
+
+    By its owner; high by administrators alone.
+    """
+    body = small_body(turns.TrialChangeBody)
+
+    def work(session: Session) -> turns.WhyWaiting:
+        row = visible_trial(session, path.trial_id)
+        require_change(me(), row.owner_id, "trial")
+        by = session.get_one(User, me().user_id)
+        set_priority(session, session.get_one(TrialModel, row.id), body.priority, by)
+        session.flush()
+        return why(session, row.id)
+
+    try:
+        model = services().database.run(work)
+    except NotAllowed as error:
+        raise forbidden("A high priority is for administrators to give.") from error
+    except NotPossible as error:
+        raise ApiProblem(409, "not-possible", str(error)) from error
+    services().bell.ring()
+    return answer(model)
 
 
 @routes.get("/trials/<row:trial_id>/events", responses={200: schemas.EventPage})

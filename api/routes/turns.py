@@ -1,24 +1,20 @@
-"""A trial's turn: why it waits, and its priority."""
+"""A trial's turn: why it waits."""
 
 from __future__ import annotations
 
 from flask import Response
 from sqlalchemy.orm import Session
 
-from api.bodies import small_body
 from api.context import services
-from api.openapi import ApiBlueprint, json_body
-from api.problems import ApiProblem, forbidden
+from api.openapi import ApiBlueprint
 from api.responses import answer
 from api.schemas import turns as schemas
 from api.schemas.base import TrialPath
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import narrowed_owner_id, require_change, visible_trial
-from db.errors import NotAllowed, NotPossible
+from api.visibility import narrowed_owner_id, visible_trial
 from db.fairness import Rules
-from db.models import Trial, User
-from db.priorities import set_priority
+from db.models import Trial
 from db.users import names_of
 from db.waiting import explain
 
@@ -44,34 +40,3 @@ def why(session: Session, trial_id: int) -> schemas.WhyWaiting:
     if found.next_owner_id is not None:
         people.add(found.next_owner_id)
     return schemas.why_of(found, names_of(session, people), narrowed_owner_id(me()))
-
-
-@routes.patch(
-    "/trials/<row:trial_id>",
-    responses={200: schemas.WhyWaiting},
-    openapi_extensions=json_body(schemas.TrialChangeBody),
-)
-@allow("member")
-def change_trial(path: TrialPath) -> Response:
-    """Change a waiting trial's priority
-
-    By its owner; high by administrators alone.
-    """
-    body = small_body(schemas.TrialChangeBody)
-
-    def work(session: Session) -> schemas.WhyWaiting:
-        row = visible_trial(session, path.trial_id)
-        require_change(me(), row.owner_id, "trial")
-        by = session.get_one(User, me().user_id)
-        set_priority(session, session.get_one(Trial, row.id), body.priority, by)
-        session.flush()
-        return why(session, row.id)
-
-    try:
-        model = services().database.run(work)
-    except NotAllowed as error:
-        raise forbidden("A high priority is for administrators to give.") from error
-    except NotPossible as error:
-        raise ApiProblem(409, "not-possible", str(error)) from error
-    services().bell.ring()
-    return answer(model)

@@ -8,9 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import clock
-from db.fairness import Rules
 from db.models import Lease, Slot, Trial, User, Worker
-from db.queue_order import told_ahead
+from db.queue_order import Line
 from db.states import TrialState
 
 # A worker that fell silent stays on the page for a while, so that people see which one it was.
@@ -40,6 +39,7 @@ class SlotRow:
     index: int
     device: str
     name: str
+    gpu_uuid: str | None
     memory_mb: int | None
     kinds: tuple[str, ...]
     state: str
@@ -60,6 +60,7 @@ class WorkerRow:
     seen_at: float
     stopped_at: float | None
     alive: bool
+    draining: bool
     slots: tuple[SlotRow, ...]
 
 
@@ -81,6 +82,7 @@ def workers(session: Session, with_stopped: bool = False) -> list[WorkerRow]:
             seen_at=worker.seen_at,
             stopped_at=worker.stopped_at,
             alive=worker.stopped_at is None and now - worker.seen_at <= worker.silence_limit_s,
+            draining=worker.drain_at is not None,
             slots=tuple(slots.get(worker.id, ())),
         )
         for worker in found
@@ -114,6 +116,7 @@ def _slots(session: Session, worker_ids: list[str]) -> dict[str, list[SlotRow]]:
                 index=slot.index,
                 device=slot.device,
                 name=slot.name,
+                gpu_uuid=slot.gpu_uuid,
                 memory_mb=slot.memory_mb,
                 kinds=tuple(slot.kinds),
                 state=slot.state.value,
@@ -154,17 +157,13 @@ def _held(session: Session, lease_ids: list[int]) -> dict[int, list[HeldTrial]]:
 
 
 def queue_page(
-    session: Session,
-    owner_id: int | None,
-    after: tuple[int, int] | None,
-    limit: int,
-    rules: Rules,
+    line: Line, owner_id: int | None, after: tuple[int, int] | None, limit: int
 ) -> list[tuple[int, int]]:
     """(place, id) of at most `limit` waiting trials in the order in which free slots would take
     them, after a (place, id). `owner_id` leaves out the others', not their places."""
     first = after[0] if after is not None else 0
     return [
         (row.place, row.waiter.trial_id)
-        for row in told_ahead(session, rules)
-        if row.place > first and owner_id in (None, row.waiter.owner_id)
+        for row in line.places[first:]
+        if owner_id in (None, row.waiter.owner_id)
     ][:limit]

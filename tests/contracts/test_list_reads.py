@@ -11,7 +11,7 @@ import pytest
 from db import claims, findings, owner
 from db.engine import Database
 from db.fairness import Rules
-from db.queue_order import told_ahead
+from db.queue_order import read_line
 from db.reads import experiment_list, trial_list
 from db.reads.curve_sets import curves_of_many, metric_names
 from db.reads.curves import curves_since
@@ -218,7 +218,7 @@ def test_the_queue_is_told_in_the_order_in_which_slots_take_it(
         assert claims.claim(session, slots[0], 90.0) is not None
         assert claims.claim(session, slots[1], 90.0) is not None
     with database.snapshot() as session:
-        told = [(row.waiter.trial_id, row.waiter.due) for row in told_ahead(session, Rules())]
+        told = [(row.waiter.trial_id, row.waiter.due) for row in read_line(session, Rules()).places]
     assert told[-1] == (held, False)
     taken = []
     for slot in slots[2:]:

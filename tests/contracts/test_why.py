@@ -12,6 +12,7 @@ from db.clock import db_now
 from db.engine import Database
 from db.fairness import Rules
 from db.models import Attempt, Slot, Worker
+from db.queue_order import read_line
 from db.reads.pool import queue_page
 from labpool.catalog import Catalog
 from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
@@ -191,7 +192,7 @@ def test_the_queue_of_one_owner_keeps_its_places(database: Database, catalog: Ca
     with database.transaction() as session:
         ada, bob = person(session), person(session, "bob")
         ids = [submitted(session, catalog, user)[0] for user in (ada, bob, bob, ada)]
-        rules = Rules()
-        assert queue_page(session, None, None, 2, rules) == [(1, ids[0]), (2, ids[1])]
-        assert queue_page(session, None, (2, 0), 9, rules) == [(3, ids[2]), (4, ids[3])]
-        assert queue_page(session, bob.id, None, 9, rules) == [(2, ids[1]), (3, ids[2])]
+        line = read_line(session, Rules())
+        assert queue_page(line, None, None, 2) == [(1, ids[0]), (2, ids[1])]
+        assert queue_page(line, None, (2, 0), 9) == [(3, ids[2]), (4, ids[3])]
+        assert queue_page(line, bob.id, None, 9) == [(2, ids[1]), (3, ids[2])]
