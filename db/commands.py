@@ -80,6 +80,7 @@ def resume_trial(session: Session, trial: Trial, by: User) -> None:
             case TrialState.QUEUED:
                 done = not trial.held or transitions.hold(session, trial, False, actor=actor)
             case TrialState.RUNNING:
+                _refuse_cancelled(trial)
                 done = trial.wish is not Wish.PAUSE or transitions.wish(
                     session, trial, None, actor=actor
                 )
@@ -126,9 +127,13 @@ def stop_trial(session: Session, trial: Trial, by: User) -> None:
     raise NotPossible(f"trial {trial.id} changes too quickly; try again")
 
 
-def _refuse_wish(trial: Trial, what: str) -> None:
+def _refuse_cancelled(trial: Trial) -> None:
     if trial.cancel_requested:
         raise NotPossible(f"trial {trial.id} is being cancelled")
+
+
+def _refuse_wish(trial: Trial, what: str) -> None:
+    _refuse_cancelled(trial)
     if trial.kind == "benchmark":
         raise NotPossible(f"a benchmark that runs cannot be {what}; let it end, or cancel it")
 

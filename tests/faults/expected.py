@@ -269,6 +269,8 @@ class Pool:
             trial.state, trial.not_before = "queued", 0.0
         elif trial.state == "queued":
             trial.held = False
+        elif trial.cancel:
+            raise Refused("it is being cancelled")
         elif trial.wish == "pause":
             trial.wish = None
 
