@@ -156,12 +156,13 @@ def _run(
             _add_workers(cluster, size, seed)
             with _members(cluster, tokens, size, source, ledgers) as members, looker:
                 _strike(cluster, members, size, source)
-                outcome.drained_s = _settle(cluster, members, database, size)
+                outcome.drained_s, late = _settle(cluster, members, database, size)
             outcome.faults = cluster.count
+            crashes = [Violation("process", f"nobody ended {crash}") for crash in cluster.crashes]
     outcome.looks = looker.looks
     database.dispose()
     seen = read(url, ledgers, store)
-    _sum_up(outcome, seen, [*looker.violations, *checker.judge(seen)])
+    _sum_up(outcome, seen, [*crashes, *late, *looker.violations, *checker.judge(seen)])
     refused = [text for member in members for text in member.refusals]
     outcome.violations += [Violation("lost", f"a submission was refused: {text}")
                            for text in refused]  # fmt: skip
@@ -295,8 +296,10 @@ def _strike(cluster: Cluster, members: list[Person], size: Size, source: random.
         time.sleep(0.1)
 
 
-def _settle(cluster: Cluster, members: list[Person], database: Database, size: Size) -> float:
-    """Let go what is held back, and wait for the end of everything; how long that took."""
+def _settle(
+    cluster: Cluster, members: list[Person], database: Database, size: Size
+) -> tuple[float, list[Violation]]:
+    """Let go what is held back, and wait for the end of everything; how long, and what did not."""
     begun = time.monotonic()
     with ExitStack() as stack:
         clients = {
@@ -309,16 +312,17 @@ def _settle(cluster: Cluster, members: list[Person], database: Database, size: S
             for member in members
         }  # fmt: skip
         people = {member.name: member for member in members}
-        while time.monotonic() - begun < size.bound_s:
+        while left := _unended(database):
             cluster.tick()
-            left = _unended(database)
-            if not left:
+            if time.monotonic() - begun > size.bound_s:
                 break
             for trial, owner, waits in left:
                 if waits:
                     people[owner].ask(clients[owner], trial, "resume")
             time.sleep(0.5)
-    return time.monotonic() - begun
+    late = [Violation("I15", f"trial {trial} did not end within {size.bound_s:g} s")
+            for trial, *_ in left]  # fmt: skip
+    return time.monotonic() - begun, late
 
 
 def _unended(database: Database) -> list[tuple[int, str, bool]]:

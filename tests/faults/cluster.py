@@ -44,11 +44,12 @@ class Ledger:
 
 @dataclass
 class Worker:
-    """A worker's process and the slots that it has."""
+    """A worker's process. ``expected`` are the statuses with which it may end now."""
 
     child: Child
     wanted: bool = True
     stopped: bool = False
+    expected: set[int] = field(default_factory=set)
 
 
 @dataclass(order=True)
@@ -77,6 +78,7 @@ class Cluster:
         self.workers: list[Worker] = []
         self.faults = Ledger(ledgers / "faults.jsonl")
         self.count = 0
+        self.crashes: list[str] = []
         self._due: list[_Due] = []
         self._number = 0
         self._bell = Bell(self.broker.url)
@@ -106,6 +108,10 @@ class Cluster:
             self.api.start()
         for worker in self.workers:
             if worker.wanted and not worker.child.running:
+                if worker.child.status not in worker.expected:
+                    end = f"{worker.child.name} {worker.child.end()}"
+                    self.crashes.append(f"{end}:\n{worker.child.log_tail(30)}")
+                worker.expected.clear()
                 worker.child.start()
 
     def inflict(self, fault: Fault) -> None:
@@ -158,6 +164,7 @@ class Cluster:
         if worker is None:
             return None
         pid = worker.child.pid
+        worker.expected.add(-signal.SIGKILL)
         worker.child.kill()
         worker.wanted = False
         self._later(fault.lasts_s, lambda: setattr(worker, "wanted", True))
@@ -168,6 +175,8 @@ class Cluster:
         if worker is None:
             return None
         # In order, as at an update: what it holds is given back. It is started again by `tick`.
+        # One that has only just begun does not know the signal yet.
+        worker.expected |= {0, -signal.SIGTERM}
         worker.child.signal(signal.SIGTERM)
         return {"pid": worker.child.pid}
 
