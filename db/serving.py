@@ -55,7 +55,7 @@ class Serving:
         if not self._all:
             return "No worker is connected; start one with `labpool worker`."
         if not self._ready:
-            return "Every slot is quarantined; an admin has to clear one."
+            return "Every slot is out of service; an admin clears one by `labpool pool clear`."
         device = needs.device.upper()
         if not any(needs.device in ("any", slot.device) for slot, _ in self._ready):
             return f"It needs a {device} slot; the pool has none at present."

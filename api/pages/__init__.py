@@ -19,6 +19,7 @@ from api.pages import (
     submit,
     trial_list,
     trials,
+    upkeep,
     users,
 )
 
@@ -31,6 +32,7 @@ BLUEPRINTS = (
     trials.pages,
     pausing.pages,
     pool.pages,
+    upkeep.pages,
     submit.pages,
     account.pages,
     users.pages,

@@ -19,6 +19,7 @@ from api.routes import (
     tokens,
     trials,
     turns,
+    upkeep,
     users,
 )
 
@@ -35,6 +36,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     catalog.routes,
     specs.routes,
     pool.routes,
+    upkeep.routes,
     users.routes,
     tokens.routes,
     stream.routes,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from api.schemas.base import Instant, JsonObject, Model, Query
 from api.schemas.trials import TrialSummary
+from api.schemas.upkeep import Quarantine, quarantine_of
+from db.models import Quarantine as QuarantineRow
 from db.reads.pool import HeldTrial, SlotRow, WorkerRow
 
 
@@ -24,12 +28,15 @@ class Held(Model):
 class Slot(Model):
     """One GPU, or a share of the CPU."""
 
+    id: int
+    index: int
     name: str
     device: str
+    gpu_uuid: str | None
     memory_mb: int | None
     kinds: list[str]
     state: str = Field(description="ready, quarantined or gone")
-    reason: str | None
+    reason: str | None = Field(description="Why it takes nothing, if it does not.")
     lease_expires_at: Instant | None
     trials: list[Held]
 
@@ -37,12 +44,14 @@ class Slot(Model):
 class Worker(Model):
     """One worker process."""
 
+    id: str
     host: str
     pid: int
     version: str
     started_at: Instant
     seen_at: Instant
     alive: bool
+    draining: bool = Field(description="It finishes what it holds and claims nothing more.")
     slots: list[Slot]
 
 
@@ -51,6 +60,7 @@ class Pool(Model):
     slot_count: int
     busy_count: int
     queued_count: int
+    quarantines: list[Quarantine]
 
 
 class Queued(Model):
@@ -72,7 +82,12 @@ class QueueQuery(Query):
     cursor: str | None = Field(default=None, max_length=500, description="From a `next` address.")
 
 
-def pool_of(rows: list[WorkerRow], queued_count: int, only_owner_id: int | None) -> Pool:
+def pool_of(
+    rows: list[WorkerRow],
+    queued_count: int,
+    only_owner_id: int | None,
+    quarantines: Sequence[QuarantineRow],
+) -> Pool:
     """The pool as one viewer may see it; `only_owner_id` hides whose the other trials are."""
     workers = [_worker(row, only_owner_id) for row in rows]
     live = [slot for row in rows if row.alive for slot in row.slots]
@@ -81,17 +96,20 @@ def pool_of(rows: list[WorkerRow], queued_count: int, only_owner_id: int | None)
         slot_count=len(live),
         busy_count=sum(1 for slot in live if slot.held),
         queued_count=queued_count,
+        quarantines=[quarantine_of(row) for row in quarantines],
     )
 
 
 def _worker(row: WorkerRow, only_owner_id: int | None) -> Worker:
     fields: JsonObject = {
+        "id": row.id,
         "host": row.host,
         "pid": row.pid,
         "version": row.version,
         "started_at": row.started_at,
         "seen_at": row.seen_at,
         "alive": row.alive,
+        "draining": row.draining,
         "slots": [_slot(slot, only_owner_id) for slot in row.slots],
     }
     return Worker.model_validate(fields)
@@ -99,8 +117,11 @@ def _worker(row: WorkerRow, only_owner_id: int | None) -> Worker:
 
 def _slot(row: SlotRow, only_owner_id: int | None) -> Slot:
     fields: JsonObject = {
+        "id": row.id,
+        "index": row.index,
         "name": row.name,
         "device": row.device,
+        "gpu_uuid": row.gpu_uuid,
         "memory_mb": row.memory_mb,
         "kinds": list(row.kinds),
         "state": row.state,

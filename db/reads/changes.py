@@ -114,7 +114,7 @@ def running(session: Session) -> dict[Touched, tuple[Any, ...]]:
 def pool_state(session: Session) -> tuple[Any, ...]:
     """The slots of the workers that are alive, as far as the pool's page shows them."""
     query = (
-        select(Slot.id, Slot.state, Slot.reason)
+        select(Slot.id, Slot.state, Slot.reason, Worker.drain_at)
         .join(Worker, Worker.id == Slot.worker_id)
         .where(alive())
         .order_by(Slot.id)
