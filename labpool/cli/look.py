@@ -115,12 +115,15 @@ def board(name: str | None, limit: int, url: str | None, as_json: bool) -> None:
         print_board(content)
 
 
-@click.command("pool")
+@click.group("pool", invoke_without_command=True)
 @limit_option(200, 10, "waiting trials")
 @url_option
 @json_option
-def pool(limit: int, url: str | None, as_json: bool) -> None:
+@click.pass_context
+def pool(context: click.Context, limit: int, url: str | None, as_json: bool) -> None:
     """Print the slots, who holds them, and the head of the queue with the reason each waits."""
+    if context.invoked_subcommand is not None:
+        return
     with connect(url) as client:
         content = client.pool()
         queue = client.queue(limit) if content["queued_count"] else []
@@ -170,17 +173,30 @@ def print_board(content: dict[str, Any]) -> None:
 def print_pool(content: dict[str, Any]) -> None:
     """Slots with what they run, then how many trials wait."""
     rows = [
-        (worker["host"], slot["name"], slot["device"], slot["state"], _held(slot))
+        (
+            worker["host"],
+            slot["id"],
+            slot["name"],
+            slot["device"],
+            _state(worker, slot),
+            _held(slot),
+        )
         for worker in content["workers"]
         if worker["alive"]
         for slot in worker["slots"]
     ]
     if rows:
-        print_table(("host", "slot", "device", "state", "runs"), rows)
+        print_table(("host", "slot", "name", "device", "state", "runs"), rows)
     else:
         print("No worker is here: `labpool up` starts one, `labpool worker` one more.")
     busy, slots = content["busy_count"], content["slot_count"]
     print(f"{busy} of {slots} slots busy, {content['queued_count']} trials waiting")
+    for closed in content["quarantines"]:
+        where = f"{printable(closed['name'])} of {printable(closed['host'])}"
+        print(
+            f"Out of service: {where}: {printable(closed['reason'])}\n"
+            f"  when it is well again: labpool pool clear {printable(closed['device'])}"
+        )
 
 
 def _print_queue(queue: list[dict[str, Any]]) -> None:
@@ -198,6 +214,10 @@ def _print_queue(queue: list[dict[str, Any]]) -> None:
             for item in queue
         ),
     )
+
+
+def _state(worker: dict[str, Any], slot: dict[str, Any]) -> str:
+    return "draining" if worker["draining"] and slot["state"] == "ready" else str(slot["state"])
 
 
 def _held(slot: dict[str, Any]) -> str:
