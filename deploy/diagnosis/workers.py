@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from sqlalchemy import func, select
 
 from db import clock
 from db.artifacts import read_store_id
 from db.engine import Database
-from db.models import Slot, Trial, Worker
+from db.models import Quarantine, Slot, Trial, Worker
+from db.quarantine import device_of, in_force
 from db.states import SlotState, TrialState
 from db.waiting import Waiting
 from db.workers import alive, bound_store
@@ -17,6 +19,7 @@ from labpool.diagnosis import Finding, note, ok, problem
 from labpool.settings import Settings
 
 WORKERS, STORE, QUEUE = "workers", "artifact store", "queue"
+UNDRAIN = "labpool pool drain --undo "
 START_ONE = "labpool worker        (on the machine that is to work for the pool)"
 
 
@@ -31,6 +34,7 @@ def check_workers(database: Database, is_up: bool) -> list[Finding]:
         slots = session.scalars(
             select(Slot).join(Worker, Worker.id == Slot.worker_id).where(alive())
         ).all()
+        closed = in_force(session)
     findings = []
     if living:
         ready = Counter(slot.device for slot in slots if slot.state is SlotState.READY)
@@ -50,15 +54,40 @@ def check_workers(database: Database, is_up: bool) -> list[Finding]:
         )
         findings.append(note(WORKERS, f"{len(silent)} fell silent: {says}", START_ONE))
     findings += [
+        note(WORKERS, f"{worker.host} is being drained and takes nothing more", UNDRAIN + worker.id)
+        for worker in living
+        if worker.drain_at is not None
+    ]
+    return (
+        findings
+        + [
+            note(WORKERS, f"Slot {slot.name} takes nothing just now: {slot.reason}", "labpool pool")
+            for slot in slots
+            if slot.state is SlotState.READY and slot.reason is not None
+        ]
+        + _out_of_service(slots, closed)
+    )
+
+
+def _out_of_service(slots: Sequence[Slot], closed: Sequence[Quarantine]) -> list[Finding]:
+    found = [
         problem(
             WORKERS,
-            f"Slot {slot.name} is quarantined: {slot.reason or 'no reason recorded'}",
+            f"{row.name} of {row.host} is out of service: {row.reason}",
+            f"labpool pool clear {row.device}        (when the device is well again)",
+        )
+        for row in closed
+    ]
+    named = {row.device for row in closed}
+    return found + [
+        problem(
+            WORKERS,
+            f"Slot {slot.name} is out of service: {slot.reason or 'no reason recorded'}",
             "Restart that machine's worker when the device is well again",
         )
         for slot in slots
-        if slot.state is SlotState.QUARANTINED
+        if slot.state is SlotState.QUARANTINED and device_of(slot) not in named
     ]
-    return findings
 
 
 def check_store(database: Database, settings: Settings) -> Finding:

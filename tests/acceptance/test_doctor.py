@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from db import quarantine
 from db import workers as db_workers
 from db.engine import Database
 from db.models import Slot, Worker
@@ -344,6 +345,28 @@ def test_a_quarantined_slot_is_named(database: Database, catalog: Catalog) -> No
     said = workers.check_workers(database, is_up=True)[-1]
     assert said.state == "problem"
     assert "three runners died" in said.says
+
+
+def test_a_gpu_in_quarantine_is_named_with_the_command_that_ends_it(
+    database: Database, catalog: Catalog
+) -> None:
+    with database.transaction() as session:
+        identity = slot(session, catalog, device="gpu")
+        session.get_one(Slot, identity.slot_id).gpu_uuid = "GPU-7"
+        session.flush()
+        quarantine.quarantine(session, identity.slot_id, "here", "It burns.")
+        other = slot(session, catalog)
+        db_workers.note_slot(session, other.slot_id, "used by hand: pid 7 (python)")
+        db_workers.drain_worker(session, other.worker_id, True)
+    *_, drained, noted, closed = workers.check_workers(database, is_up=True)
+    assert (closed.state, noted.state, drained.state) == ("problem", "note", "note")
+    assert closed.says == "gpu of here is out of service: It burns."
+    assert "labpool pool clear GPU-7" in closed.mend
+    assert "used by hand: pid 7 (python)" in noted.says
+    assert drained.mend == f"labpool pool drain --undo {other.worker_id}"
+    step_clock(database, 200)
+    closed = workers.check_workers(database, is_up=False)[-1]
+    assert closed.state == "problem", "also while its worker is away"
 
 
 def test_another_pools_artifacts_are_named(database: Database, tmp_path: Path) -> None:
