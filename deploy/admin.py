@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import click
 from sqlalchemy.orm import Session
@@ -19,6 +19,8 @@ from db.engine import Database
 from db.models import User
 from db.states import Role
 from db.users import (
+    LARGEST_SHARE,
+    LEAST_SHARE,
     add_user,
     end_token,
     find_user,
@@ -26,6 +28,7 @@ from db.users import (
     list_tokens,
     list_users,
     set_user_disabled,
+    set_user_limits,
 )
 from deploy.command_line import run, settings_with
 from deploy.data_folder import prepare_folder, read_json
@@ -34,6 +37,7 @@ from deploy.prepare import LOCAL_USER, open_database, sign_in_link
 from labpool.settings import Settings
 
 DAY_S = 86_400.0
+_SHARE_HELP = "2 gets twice as much of the pool as 1."
 
 
 class NoSuchUser(DeployError):
@@ -96,6 +100,8 @@ def user_ls(as_json: bool) -> None:
             {
                 "name": found.name,
                 "role": found.role.value,
+                "share": found.share,
+                "max_running": found.max_running,
                 "created_at": _when(found.created_at),
                 "disabled_at": _when(found.disabled_at),
             }
@@ -104,6 +110,23 @@ def user_ls(as_json: bool) -> None:
         _print_rows(users, as_json)
 
     _with_database("labpool user ls", work)
+
+
+@user.command("set")
+@click.argument("name")
+@click.option("--share", type=click.FloatRange(LEAST_SHARE, LARGEST_SHARE), help=_SHARE_HELP)
+@click.option("--max-running", help="Most slots at once: a number, or default for the pool's own.")
+def user_set(name: str, share: float | None, max_running: str | None) -> None:
+    """Change a user's share of the pool, or the most slots they may hold."""
+    limit = _limit(max_running)
+
+    def work(session: Session) -> None:
+        _user(session, name)
+        changed = set_user_limits(session, name, share=share, max_running=limit)
+        most = changed.max_running or "as many slots as the pool allows"
+        print(f"{name}: share {changed.share:g}, at most {most} at once.")
+
+    _with_database("labpool user set", work)
 
 
 @user.command("disable")
@@ -191,6 +214,18 @@ def token_revoke(token_id: int) -> None:
         print(f"Revoked token {token_id}.")
 
     _with_database("labpool token revoke", work)
+
+
+def _limit(text: str | None) -> int | Literal["default"] | None:
+    if text is None:
+        return None
+    if text == "default":
+        return "default"
+    if not text.isdigit() or int(text) < 1:
+        raise click.BadParameter(
+            "say a whole number from 1, or default", param_hint="--max-running"
+        )
+    return int(text)
 
 
 def _set_disabled(command: str, name: str, *, disabled: bool) -> None:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import click
 
 from labpool import __version__
-from labpool.cli import act, compare, curves, data, doctor, look, server, submit, watch
+from labpool.cli import (
+    act,
+    compare,
+    curves,
+    data,
+    doctor,
+    look,
+    server,
+    submit,
+    turns,
+    upkeep,
+    watch,
+)
 from labpool.cli.exit_codes import MEANINGS
 from labpool.cli.options import LabpoolGroup
 
@@ -28,6 +40,8 @@ COMMANDS = (
     act.resume,
     act.stop,
     act.retry,
+    turns.why,
+    turns.priority,
     look.pool,
     data.data,
     look.schema,
@@ -46,3 +60,5 @@ def main() -> None:
 
 for command in COMMANDS:
     main.add_command(command)
+for command in (upkeep.clear, upkeep.drain):
+    look.pool.add_command(command)

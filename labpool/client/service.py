@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -17,7 +14,8 @@ import httpx
 
 from labpool.client.address import find_address
 from labpool.client.curves import Curves
-from labpool.client.errors import Damaged, NotThere, WaitTimeout
+from labpool.client.downloads import Downloads
+from labpool.client.errors import WaitTimeout
 from labpool.client.records import (
     Experiment,
     Snapshot,
@@ -34,7 +32,7 @@ FIRST_POLL_S = 0.25
 LONGEST_POLL_S = 2.0
 
 
-class Client:
+class Client(Downloads):
     """A labpool service.
 
     Without arguments: LABPOOL_URL and LABPOOL_TOKEN, else the service that `labpool up` runs on
@@ -234,6 +232,15 @@ class Client:
         answer = self._transport.post(f"/trials/{trial_id}/retry")
         return int(answer["trial_id"])
 
+    def why(self, trial_id: int) -> dict[str, Any]:
+        """Why a trial waits: who is ahead, whose turn it is, and a guess of when."""
+        return dict(self._transport.get(f"/trials/{trial_id}/why"))
+
+    def prioritise(self, trial_id: int, priority: str) -> dict[str, Any]:
+        """Make a waiting trial low, normal or (for admins) high; then why it waits."""
+        body = json.dumps({"priority": priority}).encode()
+        return dict(self._transport.patch(f"/trials/{trial_id}", body))
+
     def boards(self) -> list[dict[str, Any]]:
         """The leaderboards there are."""
         return list(self._transport.get("/boards")["boards"])
@@ -246,6 +253,16 @@ class Client:
         """Workers, slots, who holds what, and the queue."""
         return dict(self._transport.get("/pool"))
 
+    def clear_quarantine(self, device: str) -> dict[str, Any]:
+        """Put a GPU back into service, named by its id or its slot's number; for admins."""
+        path = f"/pool/quarantines/{quote(device, safe='')}/clear"
+        return dict(self._transport.post(path))
+
+    def drain_worker(self, worker: str, undo: bool = False) -> dict[str, Any]:
+        """Have a worker, named by its id or host, finish and take nothing more; for admins."""
+        path = f"/pool/workers/{quote(worker, safe='')}/{'undrain' if undo else 'drain'}"
+        return dict(self._transport.post(path, repeat=True))
+
     def queue(self, limit: int = 50) -> list[dict[str, Any]]:
         """The first waiting trials, each as {"trial", "waiting": why}."""
         return self._pages("/pool/queue", "queue", limit, {})
@@ -253,54 +270,6 @@ class Client:
     def catalog(self) -> dict[str, Any]:
         """The models, data sets, kernels and boards there are."""
         return dict(self._transport.get("/catalog"))
-
-    def checkpoints(self, trial_id: int) -> list[dict[str, Any]]:
-        """A trial's kept checkpoints, newest first."""
-        return list(self._transport.get(f"/trials/{trial_id}/checkpoints")["checkpoints"])
-
-    def artifacts(self, trial_id: int) -> list[dict[str, Any]]:
-        """A trial's other files."""
-        return list(self._transport.get(f"/trials/{trial_id}/artifacts")["artifacts"])
-
-    def download_checkpoint(
-        self, trial_id: int, path: str | os.PathLike[str], checkpoint_id: int | None = None
-    ) -> Path:
-        """Save a checkpoint (the best one by default) as `path`, its sha256 checked.
-
-        Raises Damaged, and leaves no file, when what came is not what the service recorded.
-        """
-        kept = self.checkpoints(trial_id)
-        wanted = [
-            item
-            for item in kept
-            if (item["best"] if checkpoint_id is None else item["id"] == checkpoint_id)
-        ]
-        if not wanted:
-            raise NotThere(f"Trial {trial_id} has no such checkpoint; it keeps {len(kept)}.")
-        return self._download(wanted[0], Path(path))
-
-    def download_artifact(self, artifact: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
-        """Save one of `artifacts()` as `path`, its sha256 checked."""
-        return self._download(artifact, Path(path))
-
-    def _download(self, item: Mapping[str, Any], path: Path) -> Path:
-        partial = path.with_name(path.name + ".part")
-        digest = hashlib.sha256()
-        try:
-            with (
-                self._transport.stream(item["url"]) as answer,
-                partial.open("wb") as file,
-            ):
-                for chunk in answer.iter_bytes(1 << 20):
-                    digest.update(chunk)
-                    file.write(chunk)
-            if digest.hexdigest() != item["sha256"]:
-                raise Damaged(f"{path}: sha256 {digest.hexdigest()}, recorded {item['sha256']}")
-            partial.replace(path)
-        finally:
-            with suppress(FileNotFoundError):
-                partial.unlink()
-        return path
 
     def _pages(
         self, path: str, name: str, limit: int | None, filters: Mapping[str, object]
