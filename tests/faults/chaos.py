@@ -39,7 +39,7 @@ from tests.support.databases import migrate
 from tests.support.processes import Processes
 
 TTL_S = 4.0
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "LABPOOL_LEASE_TTL_S": f"{TTL_S:g}",
     "LABPOOL_BEAT_S": "0.5",
     "LABPOOL_POLL_S": "1",

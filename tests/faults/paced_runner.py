@@ -107,7 +107,7 @@ class PacedRun:
 
     def __init__(self, talk: Talk, ledger: Ledger, trial: TrialToRun) -> None:
         self.talk, self.ledger, self.trial = talk, ledger, trial
-        self.of = {"trial": trial.trial, "fence": trial.fence}
+        self.of: dict[str, Any] = {"trial": trial.trial, "fence": trial.fence}
         self.id = (trial.trial, trial.fence)
         self.epochs = int(str(trial.spec["epochs"]))
         self.every = int(str(trial.spec["checkpoint_every_epochs"]))
@@ -140,7 +140,7 @@ class PacedRun:
             if wish == "stop":
                 break
         early = self.epoch < self.epochs
-        summary = {"weights_sha256": self.state, "epochs": self.epoch}
+        summary: dict[str, Any] = {"weights_sha256": self.state, "epochs": self.epoch}
         self.talk.say(
             protocol.Result(
                 **self.of, metrics={"test_accuracy": self._value()}, summary=summary,

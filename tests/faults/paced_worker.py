@@ -28,7 +28,8 @@ def main() -> None:
     # Before the pool is imported, which takes both over.
     devices.host_devices = lambda *_arguments, **_options: made
     if uuids:
-        process.COMMAND = (sys.executable, str(RUNNER), "--ledger", str(options.ledger))
+        command: tuple[str, ...] = (sys.executable, str(RUNNER), "--ledger", str(options.ledger))
+        process.COMMAND = command  # type: ignore[assignment]
     from worker.__main__ import main as run
 
     run([])

@@ -18,6 +18,8 @@ TRY_AGAIN_S = 0.3
 # Asked of a trial at random; what does not fit its state is refused, and that is an answer too.
 ASKS = ("cancel", "pause", "resume", "stop", "retry")
 WEIGHTS = (2, 6, 4, 1, 1)
+# Most would meet a waiting trial; it is the running ones that have to heed these.
+OF_RUNNING = frozenset({"pause", "stop"})
 UNANSWERED = -1
 
 
@@ -31,6 +33,15 @@ class Submission:
     again: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A wish at ``at_s``; ``pick`` in [0, 1) chooses the trial."""
+
+    at_s: float
+    pick: float
+    wish: str
+
+
 @dataclass
 class Person:
     """One member: a thread that sends submissions in time, and asks in between."""
@@ -39,7 +50,7 @@ class Person:
     url: str
     token: str
     submissions: Sequence[Submission]
-    asks: Sequence[tuple[float, float, str]]
+    asks: Sequence[Ask]
     acknowledged: Ledger
     asked: Ledger
     can_ask: frozenset[str]
@@ -58,13 +69,13 @@ class Person:
 
     def _run(self) -> None:
         begun = time.monotonic()
-        todo = [(one.at_s, number, one) for number, one in enumerate(self.submissions)]
-        todo += [(ask[0], -number, ask) for number, ask in enumerate(self.asks, 1)]  # type: ignore[misc]
+        todo: list[tuple[float, Submission | Ask]] = [(one.at_s, one) for one in self.submissions]
+        todo += [(ask.at_s, ask) for ask in self.asks]
         with httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {self.token}"},
             timeout=10.0, trust_env=False,
         ) as client:  # fmt: skip
-            for at_s, _, what in sorted(todo, key=lambda entry: entry[:2]):
+            for at_s, what in sorted(todo, key=lambda entry: entry[0]):
                 while (left_s := begun + at_s - time.monotonic()) > 0:
                     time.sleep(min(left_s, 0.2))
                 if self.give_up.is_set():
@@ -72,9 +83,10 @@ class Person:
                 if isinstance(what, Submission):
                     self._submit(client, what)
                 elif self.trials:
-                    # Of late ones rather than of those that ended long ago.
-                    recent = self.trials[-60:]
-                    self.ask(client, recent[int(what[1] * len(recent))], what[2])
+                    among = self._at_work(client) if what.wish in OF_RUNNING else []
+                    # Else of late ones rather than of those that ended long ago.
+                    among = among or self.trials[-60:]
+                    self.ask(client, among[int(what.pick * len(among))], what.wish)
 
     def _submit(self, client: httpx.Client, one: Submission) -> None:
         """Until there is an answer; then perhaps once more, as a client that saw none would."""
@@ -100,6 +112,16 @@ class Person:
         )  # fmt: skip
         self.trials += [trial for trial in trials if trial not in self.trials[-200:]]
 
+    def _at_work(self, client: httpx.Client) -> list[int]:
+        """This member's running trials, as far as the service tells."""
+        try:
+            answer = client.get("/api/v1/trials", params={"state": "running", "owner": self.name})
+        except httpx.HTTPError:
+            return []
+        if answer.status_code != httpx.codes.OK:
+            return []
+        return sorted(trial["id"] for trial in answer.json()["trials"])
+
     def ask(self, client: httpx.Client, trial: int, what: str) -> int:
         """Ask once; the status, UNANSWERED when there was none."""
         if what not in self.can_ask:
@@ -114,10 +136,10 @@ class Person:
         return status
 
 
-def plan_asks(source: random.Random, count: int, span_s: float) -> list[tuple[float, float, str]]:
-    """When, of which (a share of the recent trials) and what, drawn from ``source``."""
-    whats = source.choices(ASKS, WEIGHTS, k=count)
-    return sorted((source.uniform(1.0, span_s), source.random(), what) for what in whats)
+def plan_asks(source: random.Random, count: int, span_s: float) -> list[Ask]:
+    """Wishes over ``span_s``, drawn from ``source``."""
+    wishes = source.choices(ASKS, WEIGHTS, k=count)
+    return [Ask(source.uniform(1.0, span_s), source.random(), wish) for wish in wishes]
 
 
 def _post(client: httpx.Client, path: str, **content: Any) -> httpx.Response | None:

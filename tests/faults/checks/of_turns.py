@@ -108,8 +108,10 @@ def _waits_at(seen: Seen, wait: _Wait, claim: Row, device: str, taken: Row) -> b
     if wait.trial["priority"] < taken["priority"]:
         return False
     if seen.exact_order:
-        return wait.since_id < claim["id"] < wait.until_id
-    return wait.since < claim["at"] - UNSEEN_SUBMISSION_S and claim["at"] < wait.until
+        number: int = claim["id"]
+        return wait.since_id < number < wait.until_id
+    at: float = claim["at"]
+    return wait.since < at - UNSEEN_SUBMISSION_S and at < wait.until
 
 
 def _is_capped(seen: Seen, owner: int) -> bool:

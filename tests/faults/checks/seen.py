@@ -133,7 +133,7 @@ def read_tables(url: str, names: Sequence[str] = TABLES) -> dict[str, list[Row]]
     with psycopg.connect(plain_url, row_factory=dict_row, connect_timeout=5) as postgres:
         postgres.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         return {
-            name: [_plain(row) for row in postgres.execute(f"SELECT * FROM {name}").fetchall()]  # type: ignore[arg-type] # noqa: S608
+            name: [_plain(row) for row in postgres.execute(f"SELECT * FROM {name}").fetchall()]  # noqa: S608
             for name in names
         }
 
@@ -148,7 +148,7 @@ def read_ledger(path: Path) -> list[Row]:
 def read(url: str, ledgers: Path, store: Path | None, **settings: Any) -> Seen:
     """Everything, of a pool that may be at work: the ledgers may be a little ahead."""
     tables = read_tables(url)
-    noted = {name: read_ledger(ledgers / f"{name}.jsonl") for name in LEDGERS}
+    noted: dict[str, Any] = {name: read_ledger(ledgers / f"{name}.jsonl") for name in LEDGERS}
     exact = url.startswith("sqlite")
     return Seen(tables=tables, store=store, exact_order=exact, **noted, **settings)
 
