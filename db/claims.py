@@ -92,10 +92,11 @@ def claim(
         session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))
     if not _may_claim(session, slot):
         return None
-    now = clock.now(session)
-    next_id, by_age = _next(session, slot, rules, now)
+    next_id, by_age = _next(session, slot, rules, clock.now(session))
     if next_id is None:
         return None
+    # Read again: what the look saw as ended had ended before the lease began.
+    now = clock.now(session)
     trial = session.get_one(Trial, next_id, populate_existing=True)
     lease = Lease(
         slot_id=slot.slot_id,

@@ -308,6 +308,10 @@ def out_of_turn_for_age(seen: Seen) -> None:
         lease["by_age"] = 1
 
 
+def too_young_for_age(seen: Seen) -> None:
+    seen["leases"][-1]["by_age"] = 1
+
+
 def gpu_shared(seen: Seen) -> None:
     seen.ran.append({**seen.ran[0], "what": "collision", "gpu": "GPU-1"})
 
@@ -374,6 +378,7 @@ HARMS: tuple[tuple[Callable[[Seen], None], str], ...] = (
     (never_ended, "I15"),
     (passed_over, "I16"),
     (out_of_turn_for_age, "I16"),
+    (too_young_for_age, "I16"),
     (gpu_shared, "I17"),
     (failed_by_itself, "lost"),
     (cancelled_by_nobody, "lost"),

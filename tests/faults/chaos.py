@@ -39,11 +39,13 @@ from tests.support.databases import migrate
 from tests.support.processes import Processes
 
 TTL_S = 4.0
+AGEING_S = 15.0
 SETTINGS: dict[str, Any] = {
     "LABPOOL_LEASE_TTL_S": f"{TTL_S:g}",
     "LABPOOL_BEAT_S": "0.5",
     "LABPOOL_POLL_S": "1",
     "LABPOOL_DRAIN_GRACE_S": "5",
+    "LABPOOL_AGEING_S": f"{AGEING_S:g}",
 }
 NAMES = ("ada", "ben", "cleo", "dmitri")
 LIVE_TABLES = ("users", "trials", "attempts", "leases", "slots", "events")
@@ -161,7 +163,7 @@ def _run(
             crashes = [Violation("process", f"nobody ended {crash}") for crash in cluster.crashes]
     outcome.looks = looker.looks
     database.dispose()
-    seen = read(url, ledgers, store)
+    seen = read(url, ledgers, store, ageing_s=AGEING_S)
     _sum_up(outcome, seen, [*crashes, *late, *looker.violations, *checker.judge(seen)])
     refused = [text for member in members for text in member.refusals]
     outcome.violations += [Violation("lost", f"a submission was refused: {text}")

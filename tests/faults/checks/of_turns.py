@@ -56,15 +56,20 @@ def turns_are_fair(seen: Seen) -> Iterator[Violation]:
 
 
 def ageing_keeps_its_turn(seen: Seen) -> Iterator[Violation]:
-    """I16: at most one claim in so many is for a trial's age."""
-    fair = seen.ageing_turn
+    """I16: at most one of a slot's claims in so many is for age, and of one that is old enough."""
+    fair: Counter[int] = Counter()
     for lease in sorted(seen["leases"], key=lambda lease: lease["id"]):
+        slot = lease["slot_id"]
         if not lease.get("by_age"):
-            fair += 1
+            fair[slot] += 1
             continue
-        if fair < seen.ageing_turn - 1:
-            yield Violation("I16", f"lease {lease['id']}: for its age after {fair} others")
-        fair = 0
+        if fair[slot] < seen.ageing_turn - 1:
+            yield Violation("I16", f"lease {lease['id']}: for its age after {fair[slot]} others")
+        fair[slot] = 0
+    for claim in _claims(seen):
+        waited_s = claim["at"] - seen.trials[claim["trial_id"]]["queued_at"]
+        if seen.leases[claim["data"]["lease"]].get("by_age") and waited_s < seen.ageing_s:
+            yield Violation("I16", f"trial {claim['trial_id']}: for its age after {waited_s:.1f} s")
 
 
 def _claims(seen: Seen) -> Iterator[Row]:

@@ -60,6 +60,7 @@ class Seen:
     exact_order: bool = True
     max_losses: int = 3
     ageing_turn: int = 4
+    ageing_s: float = 24 * 3600.0
 
     def __getitem__(self, table: str) -> list[Row]:
         return self.tables[table]
