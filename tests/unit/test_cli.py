@@ -77,8 +77,10 @@ POOL = {
         {
             "host": "gpu1",
             "alive": True,
+            "draining": True,
             "slots": [
                 {
+                    "id": 3,
                     "name": "cpu 0",
                     "device": "cpu",
                     "state": "ready",
@@ -91,6 +93,9 @@ POOL = {
     "slot_count": 1,
     "busy_count": 1,
     "queued_count": 4,
+    "quarantines": [
+        {"device": "GPU-7", "name": "H200", "host": "gpu2", "reason": "It \x1b[31mburns."}
+    ],
 }
 
 QUEUE = [
@@ -179,6 +184,12 @@ class FakeClient(Client):
 
     def pool(self) -> dict[str, Any]:
         return POOL
+
+    def clear_quarantine(self, device: str) -> dict[str, Any]:
+        return {**POOL["quarantines"][0], "device": device}
+
+    def drain_worker(self, worker: str, undo: bool = False) -> dict[str, Any]:
+        return {"worker": "w", "host": worker, "draining": not undo}
 
     def queue(self, limit: int = 50) -> list[dict[str, Any]]:
         return QUEUE[:limit]
@@ -292,6 +303,21 @@ def test_the_pool_hides_what_is_hidden(service: type[FakeClient]) -> None:
     result = run("pool")
     assert "another user's trial" in result.stdout
     assert "1 of 1 slots busy, 4 trials waiting" in result.stdout
+
+
+def test_the_pool_names_what_takes_nothing(service: type[FakeClient]) -> None:
+    shown = run("pool").stdout
+    assert re.search(r"gpu1\s+3\s+cpu 0\s+cpu\s+draining", shown)
+    assert "Out of service: H200 of gpu2: It " in shown
+    assert "labpool pool clear GPU-7" in shown
+    assert "\x1b" not in shown
+
+
+def test_admins_keep_the_pool_in_repair(service: type[FakeClient]) -> None:
+    assert "H200 of gpu2 is in service again." in run("pool", "clear", "3").stdout
+    assert json.loads(run("pool", "clear", "3", "--json").stdout)["device"] == "3"
+    assert "takes nothing more" in run("pool", "drain", "gpu1").stdout
+    assert "takes trials again" in run("pool", "drain", "gpu1", "--undo").stdout
 
 
 def test_the_pool_shows_the_queue_with_reasons(service: type[FakeClient]) -> None:
