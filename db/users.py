@@ -25,6 +25,7 @@ from db.states import Purpose, Role
 USER_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 Refusal = Literal["wrong", "used", "revoked", "expired", "disabled"]
 LEAST_SHARE, LARGEST_SHARE = 0.01, 1000.0
+MOST_RUNNING = 2**31 - 1
 _TOKEN = re.compile(r"lp_([0-9]{1,18})_([A-Za-z0-9_-]{43})")
 # Noting every use would make every request write.
 _USE_NOTED_EVERY_S = 60.0
@@ -103,7 +104,7 @@ def set_user_limits(
     if max_running == "default":
         user.max_running = None
     elif max_running is not None:
-        if max_running < 1:
+        if not 1 <= max_running <= MOST_RUNNING:
             raise NotPossible("the most slots at once is a whole number from 1")
         user.max_running = max_running
     return user
@@ -121,7 +122,7 @@ def _is_last_admin(session: Session, user: User) -> bool:
         select(User.id)
         .where(User.role == Role.ADMIN, User.disabled_at.is_(None))
         .order_by(User.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).all()
     return not [admin for admin in admins if admin != user.id]
 

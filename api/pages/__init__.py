@@ -19,6 +19,7 @@ from api.pages import (
     submit,
     trial_list,
     trials,
+    turns,
     upkeep,
     users,
 )
@@ -31,6 +32,7 @@ BLUEPRINTS = (
     trial_list.pages,
     trials.pages,
     pausing.pages,
+    turns.pages,
     pool.pages,
     upkeep.pages,
     submit.pages,

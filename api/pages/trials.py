@@ -21,12 +21,14 @@ from api.pages.facts import facts_of, origin_of, settings_of
 from api.pages.filters import pretty_yaml
 from api.pages.frame import page
 from api.pages.pausing import buttons_of
+from api.pages.turns import turn_of
 from api.problems import ApiProblem
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import may_change, require_change, visible_trial
 from db.commands import cancel_trial, retry_trial
 from db.errors import NotPossible, QueueFull
+from db.fairness import Rules
 from db.models import Trial, User
 from db.reads.curves import curves_since
 from db.reads.events import EventRow, events_of_trial
@@ -50,6 +52,7 @@ _EVENT_TEXTS = {
     "paused": "Paused",
     "held": "Held back",
     "let_go": "Let go",
+    "prioritised": "Priority changed",
     "pruned": "Pruned",
 }
 
@@ -78,7 +81,9 @@ class LogPanel:
 def show_trial(trial_id: int) -> Response:
     with services().database.snapshot() as session:
         trial = visible_trial(session, trial_id)
-        waiting = why_waiting(session, session.get_one(Trial, trial_id))
+        rules = Rules.of(services().settings)
+        waiting = why_waiting(session, session.get_one(Trial, trial_id), rules)
+        turn = turn_of(session, trial)
         found = curves_since(session, trial_id)
         attempts = attempts_of(session, trial_id)
         events = events_of_trial(session, trial_id, limit=_EVENTS)
@@ -92,6 +97,7 @@ def show_trial(trial_id: int) -> Response:
         finished=trial.finished,
         topics=[f"trial:{trial.id}"],
         waiting=waiting,
+        turn=turn,
         may_change=may_change(me(), trial.owner_id),
         buttons=buttons_of(trial),
         look=look_of(trial.id),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 from urllib.parse import quote
 
 from flask import Blueprint, Response, redirect, request
@@ -18,12 +19,15 @@ from db.errors import NameTaken, NotPossible
 from db.models import User
 from db.states import Purpose, Role
 from db.users import (
+    LARGEST_SHARE,
+    LEAST_SHARE,
     add_user,
     find_user,
     issue_token,
     list_users,
     revoke_sessions,
     set_user_disabled,
+    set_user_limits,
     set_user_role,
 )
 
@@ -101,6 +105,27 @@ def give_role(name: str) -> BaseResponse:
     return _change(name, lambda session: set_user_role(session, name, role))
 
 
+@pages.post("/users/<name>/limits")
+@allow("admin")
+def set_limits(name: str) -> BaseResponse:
+    """A user's share of the pool and the most slots they may hold; no number takes the pool's."""
+    share, most = request.form.get("share", "").strip(), request.form.get("max_running", "").strip()
+    try:
+        wanted = float(share)
+        limit: int | Literal["default"] = int(most) if most else "default"
+    except ValueError:
+        return _page(problem="A share is a number, the most slots at once a whole one.", status=422)
+
+    def work(session: Session) -> None:
+        set_user_limits(session, name, share=wanted, max_running=limit)
+
+    try:
+        services().database.run(work)
+    except NotPossible as error:
+        return _page(problem=_said(error), status=422)
+    return redirect("/users", code=303)
+
+
 def _change(name: str, work: Callable[[Session], object]) -> BaseResponse:
     if name == me().name:
         # Who locks themselves out cannot undo it; another administrator can do it for them.
@@ -139,6 +164,9 @@ def _page(
             title="Users",
             people=people,
             roles=tuple(Role),
+            pool_limit=services().settings.max_running_per_user,
+            least_share=LEAST_SHARE,
+            largest_share=LARGEST_SHARE,
             link=link,
             link_for=link_for,
             link_minutes=int(SIGN_IN_LIFETIME_S // 60),

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from labpool.cli.options import connect, json_option, url_option
-from labpool.cli.output import duration, print_json, printable
+from labpool.cli.output import print_json, printable
+from labpool.turns import why_lines
 
 
 @click.command("why")
@@ -48,37 +49,5 @@ def print_why(found: dict[str, Any]) -> None:
     urgent = "" if found["priority"] == "normal" else f", {found['priority']} priority"
     print(f"Trial {found['trial_id']}: {found['state']}{place}{urgent}")
     print(printable(found["sentence"]))
-    lines = [("ahead", _ahead(found)), ("turn", _turn(found)), ("estimate", found["arithmetic"]),
-             ("by age", _by_age(found))]  # fmt: skip
-    for name, text in lines:
-        if text:
-            print(f"  {name + ':':10}{printable(text)}")
-
-
-def _ahead(found: dict[str, Any]) -> str:
-    return ", ".join(f"{row['count']} of {row['owner']}" for row in found["ahead_of"])
-
-
-def _turn(found: dict[str, Any]) -> str:
-    if found["next"] is None:
-        return ""
-    own = f"{found['owner']['owner']} {_holds(found['owner'])}"
-    if found["next"]["owner"] == found["owner"]["owner"]:
-        return f"{own}; the next slot is theirs"
-    return f"{own}; next is {found['next']['owner']}, who {_holds(found['next'])}"
-
-
-def _holds(held: dict[str, Any]) -> str:
-    slots = f"{held['running']} slot{'' if held['running'] == 1 else 's'}"
-    if held["max_running"] is not None:
-        slots += f" of at most {held['max_running']}"
-    share = "" if held["share"] == 1 else f" with share {held['share']:g}"
-    return f"holds {slots} and used {duration(held['used_s'])}{share}"
-
-
-def _by_age(found: dict[str, Any]) -> str:
-    if found["by_age_s"] is None:
-        return ""
-    if found["by_age_s"] <= 0:
-        return "waits long enough to be taken out of turn"
-    return f"may be taken out of turn in {duration(found['by_age_s'])}"
+    for name, text in why_lines(found):
+        print(f"  {name + ':':10}{printable(text)}")
