@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,7 +70,7 @@ class NvmlMonitor:
             return Use(processes, self._used_bytes(handle))
         except library.NVMLError:
             # A driver that was loaded anew wants a new start.
-            self._is_open = False
+            self._close()
             return None
 
     def _open(self) -> None:
@@ -77,6 +78,12 @@ class NvmlMonitor:
             if not self._is_open:
                 self._library.nvmlInit()
                 self._is_open = True
+
+    def _close(self) -> None:
+        with self._lock, suppress(self._library.NVMLError):
+            if self._is_open:
+                self._is_open = False
+                self._library.nvmlShutdown()
 
     def _used_bytes(self, handle: Any) -> int | None:
         library = self._library

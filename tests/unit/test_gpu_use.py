@@ -88,6 +88,7 @@ def test_a_driver_that_went_and_came_is_asked_anew() -> None:
     library.broken = False
     library.gpus[0]["lost"] = False
     assert monitor.look("GPU-aa") == Use((), 0)
+    assert (library.opened, library.shut_down) == (2, 1)
 
 
 @pytest.fixture
