@@ -200,7 +200,9 @@ def retry_trial(session: Session, trial: Trial, by: User, max_queued: int = 5000
     refuse_when_full(session, trial.owner_id, 1, max_queued)
     # Two retries at once must not get one number; the experiment's row makes them take turns.
     session.execute(
-        select(Experiment.id).where(Experiment.id == trial.experiment_id).with_for_update()
+        select(Experiment.id)
+        .where(Experiment.id == trial.experiment_id)
+        .with_for_update(key_share=True)
     )
     last = session.scalar(
         select(func.max(Trial.number)).where(Trial.experiment_id == trial.experiment_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from db.clock import SQLITE_FUNCTION
 
 T = TypeVar("T")
+
+# How long a write waits for the one before it, within this process and on the file.
+_BUSY_S = 30.0
 
 # Serialisation failure, deadlock, lock not available: the same transaction may pass next time.
 _POSTGRES_TRANSIENT = {"40001", "40P01", "55P03"}
@@ -35,6 +39,7 @@ class Database:
         self.url = parsed
         self.dialect = parsed.get_backend_name()
         self.clock_offset_s = 0.0
+        self._turn = threading.Lock()
         if self.dialect == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         timeout_s = 30
@@ -54,7 +59,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A transaction that writes; committed at the end, rolled back on any exception."""
-        with self._write.begin() as session:
+        with self._my_turn(), self._write.begin() as session:
             yield session
 
     @contextmanager
@@ -84,6 +89,20 @@ class Database:
         """Close every connection."""
         self.engine.dispose()
 
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        """On SQLite, this process's writes one after another.
+
+        One at a time is all that SQLite does. Who waits for the file asks again after ever longer
+        pauses, and is passed over by whoever asks first then: with dozens of threads, for seconds.
+        """
+        taken = self.dialect == "sqlite" and self._turn.acquire(timeout=_BUSY_S)
+        try:
+            yield
+        finally:
+            if taken:
+                self._turn.release()
+
     def _set_up_sqlite(self, engine: Engine) -> None:
         @event.listens_for(engine, "connect")
         def _connected(connection: sqlite3.Connection, _record: object) -> None:
@@ -91,7 +110,7 @@ class Database:
             connection.isolation_level = None
             cursor = connection.cursor()
             # The timeout comes first: switching to WAL takes a lock.
-            cursor.execute("PRAGMA busy_timeout = 30000")
+            cursor.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
             cursor.execute("PRAGMA journal_mode = WAL")
             # What was acknowledged must survive a power cut, not only a crash.
             cursor.execute("PRAGMA synchronous = FULL")

@@ -134,7 +134,9 @@ def replayed(session: Session, owner: User, key: str, body_digest: str) -> Submi
 def refuse_when_full(session: Session, owner_id: int, more: int, limit: int) -> None:
     """Raises QueueFull when ``more`` trials would bring the owner past ``limit`` waiting ones."""
     # Two submissions at once must not both see room for one; the user's row makes them take turns.
-    session.execute(select(User.id).where(User.id == owner_id).with_for_update())
+    # Both hold a key share of it by now, for their keys refer to it: the stronger lock of Postgres
+    # would have each wait for the other.
+    session.execute(select(User.id).where(User.id == owner_id).with_for_update(key_share=True))
     waiting = session.scalar(
         select(func.count())
         .select_from(Trial)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from db import claims, commands, owner, submissions, users, workers
 from db.engine import Database
 from db.errors import NotPossible, QueueFull
-from db.models import Attempt, Lease, PoolSetting, Usage
+from db.models import Attempt, Experiment, Lease, PoolSetting, Usage, User
 from db.states import Outcome, TrialState
 from labpool.catalog import Catalog
-from labpool.planning import plan
+from labpool.planning import Plan, plan
 from tests.support.pool import TRAIN, person, slot, submitted, trial
 
 TTL_S = 90.0
@@ -150,3 +152,29 @@ def test_the_attempt_says_where_it_really_resumed(database: Database, catalog: C
         owner.note_started(session, work.trial_id, work.fence, {"resumed_epoch": None})
         owner.note_started(session, work.trial_id, work.fence, {"resumed_epoch": 3})
         assert session.scalars(select(Attempt.resumed_epoch)).one() == 3
+
+
+def test_a_users_submissions_at_once_do_not_lock_each_other_out(
+    database: Database, catalog: Catalog
+) -> None:
+    planned = plan(TRAIN, catalog)
+    with database.transaction() as session:
+        user_id = person(session).id
+    connected = threading.Barrier(8)
+
+    def submit(client: int) -> None:
+        # What is to overlap is the work, not the connecting.
+        database.ping()
+        connected.wait(60)
+        for number in range(5):
+            work = partial(_submit_with_key, user_id, planned, f"{client}-{number}")
+            # One try: a deadlock is not to be mended by another.
+            database.run(work, attempts=1)
+
+    assert at_once(*(partial(submit, client) for client in range(8))) == []
+    with database.snapshot() as session:
+        assert session.scalar(select(func.count()).select_from(Experiment)) == 40
+
+
+def _submit_with_key(user_id: int, planned: Plan, key: str, session: Session) -> None:
+    submissions.submit(session, session.get_one(User, user_id), planned, key, "digest")

@@ -78,7 +78,7 @@ class Client:
     work: list[Submission]
     answers: list[tuple[str, int, Any]] = field(default_factory=list)
     times_ms: list[float] = field(default_factory=list)
-    unanswered: int = 0
+    unanswered: list[str] = field(default_factory=list)
     _connection: http.client.HTTPConnection | None = None
 
     def run(self) -> None:
@@ -90,6 +90,8 @@ class Client:
                 later.append(submission)
                 continue
             if submission.together is not None:
+                # The server ends a connection that idles for seconds.
+                self._close()
                 with suppress(threading.BrokenBarrierError):
                     submission.together.wait(PATIENCE_S)
             self._send(submission)
@@ -104,9 +106,9 @@ class Client:
         try:
             answer = self._request(submission).getresponse()
             text = answer.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
             self._close()
-            self.unanswered += 1
+            self.unanswered.append(repr(error))
             return
         self.times_ms.append(1000 * (time.perf_counter() - began_s))
         body = json.loads(text) if answer.status in (OK, CREATED) else None
@@ -157,6 +159,8 @@ def _load(kind: str, quick: bool) -> tuple[Counter[str], list[float]]:
     times_ms = [one for client in clients for one in client.times_ms]
     print(f"  {kind}: {counts['submissions']} requests of {number} clients in {seconds:.1f} s,"
           f" {dict(counts)}")  # fmt: skip
+    for error, times in Counter(one for client in clients for one in client.unanswered).items():
+        print(f"  {times} × {error}")
     return counts, times_ms
 
 
@@ -222,7 +226,7 @@ def _count(
         {
             "submissions": sent,
             "submissions_5xx": sum(n for code, n in statuses.items() if code >= SERVER_ERROR),
-            "submissions_unanswered": sum(client.unanswered for client in clients),
+            "submissions_unanswered": sum(len(client.unanswered) for client in clients),
             "submissions_wrong": wrong,
             "experiments_made": made,
             "experiments_wanted": len(wanted),
