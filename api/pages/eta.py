@@ -12,7 +12,8 @@ def share_done(trial: TrialRow) -> float:
     """How much of a trial is done, from 0 to 1."""
     if trial.finished:
         return 1.0
-    if trial.state != TrialState.RUNNING or not trial.progress_total:
+    # What is paused goes on from there; what waits may have lost some of it.
+    if trial.state not in (TrialState.RUNNING, TrialState.PAUSED) or not trial.progress_total:
         return 0.0
     return min(max(trial.progress_done / trial.progress_total, 0.0), 1.0)
 

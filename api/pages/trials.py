@@ -55,6 +55,11 @@ _EVENT_TEXTS = {
     "prioritised": "Priority changed",
     "pruned": "Pruned",
 }
+_WISH_TEXTS = {
+    "pause": "Pause asked for",
+    "stop": "Stop asked for",
+    None: "Told to go on after all",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,8 @@ def _commands(trial: TrialRow) -> list[Command]:
 
 def _event_line(event: EventRow) -> EventLine:
     text = _EVENT_TEXTS.get(event.kind, event.kind.replace("_", " ").capitalize())
+    if event.kind == "wished":
+        text = _WISH_TEXTS[event.data.get("wish")]
     kind, _, who = event.actor.partition(" ")
     # A worker's id is random and long; its start is enough to tell two apart.
     actor = "" if kind == "pool" else f"by {who}" if kind == "user" else f"by {kind} {who[:8]}"

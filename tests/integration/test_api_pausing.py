@@ -32,7 +32,7 @@ def paused(api: Api, work: ClaimedTrial) -> None:
 def buttons(api: Api, path: str, viewer: str = "owner") -> list[str]:
     """The verbs of the forms at the head of a page."""
     page = api.browser(viewer).get(path).text
-    return re.findall(rf'action="{path}/([a-z]+)"', page)
+    return re.findall(rf'action="{path}/(pause|resume|stop|cancel)"', page)
 
 
 def test_it_works(api: Api) -> None:
@@ -158,7 +158,10 @@ def test_the_pages_have_the_buttons_that_apply(quick_api: Api) -> None:
     assert "Pausing after this epoch" in press("pause")
     assert "Pausing after this epoch" in browser.get(f"/experiments/{number}").text
     assert buttons(api, path) == ["resume", "stop", "cancel"]
-    assert "Stopping after this epoch" in press("stop")
+    assert "Told to go on after all" in press("resume")
+    stopping = press("stop")
+    assert "Stopping after this epoch" in stopping
+    assert "Pause asked for" in stopping and "Stop asked for" in stopping
     assert buttons(api, path) == ["cancel"]
     with api.database.transaction() as session:
         owner.release(session, work.trial_id, work.fence, "Its worker was shut down.")
@@ -174,6 +177,9 @@ def test_a_paused_trial_can_be_resumed_from_its_page(quick_api: Api) -> None:
     assert buttons(api, path) == ["resume", "stop", "cancel"]
     assert buttons(api, f"/experiments/{number}") == ["resume", "stop", "cancel"]
     browser = api.browser()
+    page = browser.get(path).text
+    assert "It is paused; its checkpoint is kept." in page
+    assert 'id="reason"' not in page, "said once"
     answer = browser.send(f"/experiments/{number}/resume", {"csrf_token": browser.form_token(path)})
     assert answer.headers["Location"] == f"/experiments/{number}"
     assert api.owner.get(f"/api/v1/trials/{trial_id}").get_json()["state"] == "queued"

@@ -35,6 +35,13 @@ def ended(number: int, seconds: float, **metrics: float) -> TrialRow:
     return trial(number, "succeeded", seconds=seconds, metrics=metrics)
 
 
+def test_what_is_paused_has_done_what_it_has_done() -> None:
+    done = {"progress_done": 4.0, "progress_total": 10.0}
+    assert share_done(trial(state="paused", **done)) == 0.4
+    assert share_done(trial(state="queued", **done)) == 0.0
+    assert remaining_s(trial(state="paused", seconds=5.0, **done)) is None
+
+
 def test_it_works() -> None:
     assert remaining_s(at_work(1, done=2, seconds=30)) == pytest.approx(120)
 
