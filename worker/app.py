@@ -53,6 +53,7 @@ def create_app(settings: Settings) -> Celery:
         worker_task_log_format="%(asctime)s %(levelname)s %(task_name)s: %(message)s",
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
+        worker_consumer="worker.hearing:BellConsumer",
     )
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

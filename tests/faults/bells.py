@@ -11,9 +11,10 @@ from typing import Any
 
 from kombu import Connection, Exchange, Producer
 
-from db.bell import EXCHANGE, TASK_NAME, TRANSPORT_OPTIONS
+from db.bell import EXCHANGE, EXCHANGE_NAME, TASK_NAME, TRANSPORT_OPTIONS
 
 FORGERIES = 20
+RAW = (b"", b"\x80\xff", b"{}", b"[1, 2]", b"null", b"nonsense", b'{"body": "AA", "headers": 7}')
 
 
 def flush(socket_path: Path) -> bool:
@@ -34,6 +35,9 @@ def forge(url: str, pick: float) -> bool:
         producer = Producer(connection.default_channel, auto_declare=False)
         for _ in range(FORGERIES):
             _publish(producer, source)
+            # Past kombu altogether, to whoever has subscribed.
+            raw = source.choice(RAW)
+            connection.default_channel.client.publish(f"/0.{EXCHANGE_NAME}", raw)
     except Exception:  # noqa: BLE001 - whatever the transport raises, the broker is away
         return False
     finally:

@@ -77,7 +77,7 @@ class Size:
     without: tuple[str, ...] = ()
 
 
-FULL = Size(paced=1000, real=16, faults=90, asks=240, span_s=240.0, bound_s=300.0)
+FULL = Size(paced=1000, real=16, faults=90, asks=240, span_s=240.0, bound_s=600.0)
 QUICK = Size(paced=40, real=0, faults=11, asks=12, span_s=8.0, bound_s=150.0, people=3)
 
 

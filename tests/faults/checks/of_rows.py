@@ -120,6 +120,9 @@ def one_result_a_success(seen: Seen) -> Iterator[Violation]:
 def _outcome(event: Row) -> str:
     if event["kind"] == "lost" or event["data"].get("lost"):
         return "lost"
+    if event["kind"] == "requeued" and event["data"].get("reason_kind") == "paused":
+        # Asked to go on just after it had paused.
+        return "paused"
     return CLOSED_BY.get(event["kind"], "released")
 
 
