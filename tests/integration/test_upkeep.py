@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from db import claims, quarantine, workers
 from db.models import User
+from labpool.client import Client
 from tests.support.api import Api, problem_of
 from tests.support.pool import slot
 
@@ -65,6 +67,16 @@ def test_a_worker_is_drained_and_let_go(api: Api) -> None:
     with api.database.transaction() as session:
         assert claims.claim(session, here, 90.0) is not None
     problem_of(api.admin.post("/api/v1/pool/workers/nobody/drain"), 409)
+
+
+def test_the_client_says_both(quick_api: Api) -> None:
+    gpu_slot(quick_api)
+    http = httpx.Client(transport=httpx.WSGITransport(app=quick_api.app))
+    with Client("http://localhost:8642", quick_api.admin.token, http=http) as client:
+        assert client.drain_worker("dgx")["draining"]
+        assert not client.drain_worker("w1", undo=True)["draining"]
+        assert client.clear_quarantine(GPU)["host"] == "dgx"
+        assert client.pool()["quarantines"] == []
 
 
 def test_the_page_has_the_buttons_for_admins_alone(api: Api) -> None:
