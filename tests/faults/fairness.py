@@ -1,0 +1,242 @@
+"""How fairly the pool shares out, and how long one waits, over a simulated day.
+
+`python -m tests.faults.fairness` tells more: the same day where least use alone gives the order.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from unittest.mock import patch
+
+from sqlalchemy import select
+
+from db import claims
+from db.engine import Database
+from db.fairness import Rules, Standing, longest_wait_s
+from db.models import Lease
+from db.usage import charge
+from labpool.catalog import Catalog
+from labpool.settings import CHECKOUT
+from tests.faults.simulated_pool import Job, SimulatedPool
+from tests.support.databases import (
+    KINDS,
+    fresh_database,
+    migrated_postgres,
+    postgres_copy,
+    running_postgres,
+)
+from tests.support.pool import person
+
+HOUR_S = 3600.0
+USERS = tuple(f"user{number}" for number in range(8))
+DAY_SLOTS, FREES_SLOTS = 6, 19
+QUEUED, QUEUED_USERS, CLAIMS = 10_000, 100, 200
+AGEING = Rules(ageing_s=2 * HOUR_S, ageing_turn=4)
+
+BOUNDS = {
+    "jain": ">= 0.99",
+    "counts_differ_by": "<= 1",
+    "max_wait_over_bound": "<= 1",
+    "by_age_in_k": "<= 1",
+    "starved_started": "== starved",
+}
+
+
+def figures(quick: bool) -> dict[str, float | int | bool | None]:
+    """The worst of both databases."""
+    catalog = Catalog.load([CHECKOUT / "catalog"])
+    found = [_figures_on(kind, catalog, quick) for kind in KINDS]
+    rates = {name: value for one in found for name, value in one.items() if "per_s" in name}
+    return {
+        "jain": min(one["jain"] for one in found),
+        "counts_differ_by": max(one["counts_differ_by"] for one in found),
+        "max_wait_over_bound": max(one["max_wait_over_bound"] for one in found),
+        "by_age_in_k": max(one["by_age_in_k"] for one in found),
+        "starved": sum(one["starved"] for one in found),
+        "starved_started": sum(one["starved_started"] for one in found),
+        **rates,
+    }
+
+
+def _figures_on(kind: str, catalog: Catalog, quick: bool) -> dict[str, float]:
+    with databases(kind) as fresh:
+        with fresh() as database:
+            found = {"jain": jain(saturated_day(database, catalog, (6 if quick else 24) * HOUR_S))}
+        with fresh() as database:
+            found["counts_differ_by"] = simultaneous_frees(database, catalog, 2 if quick else 12)
+        with fresh() as database:
+            pool = starving(database, catalog, (9 if quick else 24) * HOUR_S)
+            found["by_age_in_k"] = most_by_age(pool)
+        found["max_wait_over_bound"] = worst_wait_over_bound(pool)
+        patient = [job for job in pool.jobs.values() if job.user == "patient"]
+        found["starved"] = len(patient)
+        found["starved_started"] = sum(job.started_s is not None for job in patient)
+        if not quick:
+            with fresh() as database:
+                found[f"claims_per_s_{kind}"] = round(claim_rate(database, catalog), 1)
+    print(f"  {kind}: {found}")
+    return found
+
+
+@contextmanager
+def databases(kind: str) -> Iterator[Callable[[], AbstractContextManager[Database]]]:
+    """What gives one empty database after another; one server for all of them."""
+    if kind == "sqlite":
+        yield lambda: fresh_database("sqlite")
+        return
+    with running_postgres() as server:
+        template = migrated_postgres(server)
+
+        @contextmanager
+        def fresh() -> Iterator[Database]:
+            with postgres_copy(server, template) as url:
+                database = Database(url)
+                yield database
+                database.dispose()
+
+        yield fresh
+
+
+def jain(used: Sequence[float]) -> float:
+    """Jain's index: 1 where all have the same, 1/n where one has everything."""
+    return sum(used) ** 2 / (len(used) * sum(value * value for value in used))
+
+
+def saturated_day(database: Database, catalog: Catalog, until_s: float) -> list[float]:
+    """Slot-seconds of eight users who always have something waiting.
+
+    Their runs last from 5 minutes to an hour, each user's own way; some submit a day's work at
+    once, others a few runs at a time.
+    """
+    chance = random.Random(4)
+    pool = SimulatedPool(database, catalog, ["cpu"] * DAY_SLOTS, USERS, Rules())
+    for number, name in enumerate(USERS):
+        mean_s = 300.0 + 300.0 * number
+        needed = round(DAY_SLOTS * until_s / len(USERS) / mean_s * 2) + 8
+        jobs = [Job(name, mean_s * chance.uniform(0.5, 1.5)) for _ in range(needed)]
+        if number % 2:
+            # Three wait from the start; each of the others comes before they can be through.
+            for place, job in enumerate(jobs[8:]):
+                job.queued_s = place * mean_s / 2
+        pool.submit(jobs)
+    pool.run(until_s)
+    waiting = {job.user for job in pool.jobs.values() if job.started_s is None}
+    assert waiting == set(USERS), "all of them wanted more than they got"
+    return list(pool.slot_seconds().values())
+
+
+def simultaneous_frees(database: Database, catalog: Catalog, rounds: int) -> int:
+    """By how many the users' slots differ at most, when all slots come free at once."""
+    pool = SimulatedPool(database, catalog, ["cpu"] * FREES_SLOTS, USERS, Rules())
+    with pool.transaction() as session:
+        for number, name in enumerate(USERS):
+            charge(session, person(session, name).id, number * HOUR_S)
+    for name in USERS:
+        pool.submit([Job(name, HOUR_S) for _ in range(FREES_SLOTS * rounds)])
+    pool.run((rounds - 1) * HOUR_S)
+    assert len(pool.rounds) == rounds
+    assert all(held.freed == FREES_SLOTS for held in pool.rounds)
+    return max(_spread([held.running[name] for name in USERS]) for held in pool.rounds)
+
+
+def starving(database: Database, catalog: Catalog, until_s: float) -> SimulatedPool:
+    """A day in which fair share alone would never take what `patient` submits.
+
+    Theirs is the lowest class, and others' work keeps coming. Some of it needs the one GPU.
+    """
+    chance = random.Random(5)
+    names = (*USERS[:4], "patient")
+    pool = SimulatedPool(database, catalog, ["cpu", "cpu", "cpu", "gpu"], names, AGEING)
+    each = round(until_s / 600.0)
+    for name in names[:-1]:
+        pool.submit(
+            [
+                Job(name, chance.uniform(300.0, HOUR_S), place * 600.0,
+                    device=chance.choice(["any", "any", "gpu"]))
+                for place in range(each)
+            ]
+        )  # fmt: skip
+    pool.submit(
+        [
+            Job("patient", 600.0, place * 900.0, -1, "gpu" if place % 3 == 0 else "any")
+            for place in range(6)
+        ]
+    )
+    pool.run(until_s)
+    return pool
+
+
+def worst_wait_over_bound(pool: SimulatedPool) -> float:
+    """The longest wait of any trial over the bound that `longest_wait_s` states for it."""
+    longest_s = max(job.seconds for job in pool.jobs.values())
+    age_s = pool.rules.ageing_s
+    jobs = sorted(pool.jobs.values(), key=lambda job: (job.queued_s, job.trial_id))
+    worst = 0.0
+    for place, job in enumerate(jobs):
+        waited_s = (pool.now_s if job.started_s is None else job.started_s) - job.queued_s
+        if waited_s <= age_s:
+            worst = max(worst, waited_s / (age_s + longest_s))
+            continue
+        old_at_s = job.queued_s + age_s
+        older = sum(other.started_s is None or other.started_s > old_at_s for other in jobs[:place])
+        slots = sum(job.device in ("any", device) for device in pool.devices)
+        worst = max(worst, waited_s / longest_wait_s(pool.rules, longest_s, older, slots))
+    return worst
+
+
+def most_by_age(pool: SimulatedPool) -> int:
+    """The most leases by age among any `ageing_turn` of one slot, one after another."""
+    with pool.transaction() as session:
+        rows = session.execute(select(Lease.slot_id, Lease.by_age).order_by(Lease.id)).all()
+    most = 0
+    for slot_id in {row.slot_id for row in rows}:
+        leases = [row.by_age for row in rows if row.slot_id == slot_id]
+        turn = pool.rules.ageing_turn
+        most = max(most, *(sum(leases[at : at + turn]) for at in range(len(leases))))
+    return most
+
+
+def claim_rate(database: Database, catalog: Catalog) -> float:
+    """Claims a second while 10,000 trials of 100 users wait."""
+    users = [f"user{number}" for number in range(QUEUED_USERS)]
+    pool = SimulatedPool(database, catalog, ["cpu"] * CLAIMS, users, Rules())
+    pool.submit([Job(users[n % QUEUED_USERS], 1e6) for n in range(QUEUED)])
+    pool._let_in()
+    begun = time.perf_counter()
+    for slot in pool._slots:
+        with pool.transaction() as session:
+            assert claims.claim(session, slot.identity, 90.0) is not None
+    return CLAIMS / (time.perf_counter() - begun)
+
+
+def _spread(counts: Sequence[int]) -> int:
+    return max(counts) - min(counts)
+
+
+def compare() -> None:
+    """The same days with slots at work first, as it is, and with least use alone."""
+    catalog = Catalog.load([CHECKOUT / "catalog"])
+    as_it_is = Standing.turn
+
+    def use_alone(self: Standing, more: int = 0) -> tuple[float, float]:
+        return (self.used_s / self.share, 0.0)
+
+    for name, turn in (("slots at work, then use", as_it_is), ("use alone", use_alone)):
+        with patch.object(Standing, "turn", turn):
+            with fresh_database("sqlite") as database:
+                used = saturated_day(database, catalog, 24 * HOUR_S)
+            with fresh_database("sqlite") as database:
+                differ = simultaneous_frees(database, catalog, 12)
+        print(
+            f"{name}: Jain {jain(used):.5f}; slot-hours {min(used) / HOUR_S:.1f} to "
+            f"{max(used) / HOUR_S:.1f}, median {statistics.median(used) / HOUR_S:.1f}; "
+            f"simultaneous frees differ by up to {differ}"
+        )
+
+
+if __name__ == "__main__":
+    compare()
