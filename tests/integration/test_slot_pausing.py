@@ -129,6 +129,7 @@ def test_a_wish_that_was_taken_back_leaves_no_trace(
     assert len(attempts(database, trial_id)) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "behaviour", [fake_runner.pauses_unasked, fake_runner.pauses_without_a_checkpoint]
 )
@@ -145,6 +146,7 @@ def test_a_runner_that_lies_about_a_pause_is_ended(
     assert "paused a trial" in (done.reason or "")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_pause_whose_checkpoint_cannot_be_stored_is_none(
     database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +169,7 @@ def test_a_pause_whose_checkpoint_cannot_be_stored_is_none(
     assert_log_agrees(database)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_cancel_ends_a_stuck_c_call_and_all_that_it_started(
     database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
