@@ -41,7 +41,7 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
         running.start_worker(WORKER, LABPOOL_TRIALS_PER_RUNNER=str(counted + UNCOUNTED + 1))
         running.wait_ready(1)
         # The first ones find the runner still importing.
-        runs = [_start(running, seed) for seed in range(counted + UNCOUNTED)][UNCOUNTED:]
+        runs = [start(running, seed) for seed in range(counted + UNCOUNTED)][UNCOUNTED:]
     for step in STEPS:
         times_ms = [run[step] for run in runs]
         print(f"  {step:>10}: {percentile(times_ms, 0.5):7.1f} ms at the median,"
@@ -55,7 +55,7 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
     }
 
 
-def _start(running: Service, seed: int) -> Mapping[str, float]:
+def start(running: Service, seed: int) -> Mapping[str, float]:
     """One trial to its end; when each step of its start was done, in ms from the request on."""
     assert running.worker is not None
     before = len(_stamps(running.worker.log_path.read_text()))

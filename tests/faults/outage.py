@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from db import claims, commands
@@ -51,6 +51,10 @@ from worker.pool import SlotPool
 HOSTS, SLOTS = 3, 2
 OUTAGE_S, LATE_S, TTL_S = 300.0, 60.0, 90.0
 STEP_S, STEP_QUICK_S, STEP_AT_WORK_S = 1.0, 10.0, 30.0
+BREAK_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 NOTICE_S, SEVERAL_BEATS_S = 0.05, 1.0
 
 BOUNDS = {"healthy_requeued": "== 0", "dead_requeued": "== swept_databases"}
@@ -134,9 +138,9 @@ class Pool:
         """The database is away for everybody; connections that there are break."""
         for door in self.doors:
             door.is_shut = True
-        for host in self.hosts:
-            # As a server that stops: what lies in the pool is of no use any more.
-            host._database.engine.dispose()
+        if self.database.dialect == "postgresql":
+            with self.database.engine.begin() as connection:
+                connection.execute(text(BREAK_OTHERS))
 
     def open(self, doors: Sequence[Door]) -> None:
         """It is back, for these."""
