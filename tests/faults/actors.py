@@ -202,7 +202,7 @@ class Actors:
             or (worker.draining and self.on("_may_claim: Worker.drain_at is None"))
             or (worker.orphan and self.on("slot: the lock of the GPU"))
         )
-        if barred or state.seen is not None:
+        if barred or (state.seen is not None and state.seen[:2] == ("claim", number)):
             return
         for wanted in self._wanted(state):
             step = self.database.start(state, number, wanted)
@@ -213,14 +213,15 @@ class Actors:
                 deaf = after.workers[number]._replace(lease=0, members=())
                 lost = put_worker(after, number, deaf)._replace(faults=after.faults + 1)
                 yield Move(f"claim {number}, unheard", lost, events)
-            if state.looks < self.bounds.looks:
+            if state.seen is None and state.looks < self.bounds.looks:
                 seen = ("claim", number, wanted)
                 yield Move("look", state._replace(seen=seen, looks=state.looks + 1))
 
     def _wanted(self, state: State) -> Iterator[tuple[tuple[int, int], ...]]:
         """Each trial that may run, with those that can be trained together with it."""
         free = [number for number, trial in enumerate(state.trials)
-                if trial.state == QUEUED and not trial.held and not trial.delayed]  # fmt: skip
+                if trial.state == QUEUED and not trial.held
+                and not (trial.delayed and self.on("due: Trial.not_before <= now"))]  # fmt: skip
         for head in free:
             with_it = [head]
             alone = state.trials[head].alone and self.on("_siblings: Trial.alone is False")

@@ -12,14 +12,13 @@ import random
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 from sqlalchemy import select
@@ -30,10 +29,12 @@ from db.states import TERMINAL
 from db.users import add_user, issue_token
 from tests.faults import checker
 from tests.faults.checks.of_runs import unprovoked_losses
-from tests.faults.checks.seen import Seen, Violation, read, read_tables
+from tests.faults.checks.seen import Seen, Violation, read
 from tests.faults.cluster import Cluster, Ledger
 from tests.faults.crashing_postgres import CrashingPostgres
-from tests.faults.people import Person, Submission, plan_asks
+from tests.faults.looking import Looker
+from tests.faults.people import Person, plan_asks
+from tests.faults.plans import FULL, QUICK, Size, submissions
 from tests.faults.schedule import draw
 from tests.support.databases import migrate
 from tests.support.processes import Processes
@@ -48,37 +49,9 @@ SETTINGS: dict[str, Any] = {
     "LABPOOL_AGEING_S": f"{AGEING_S:g}",
 }
 NAMES = ("ada", "ben", "cleo", "dmitri")
-LIVE_TABLES = ("users", "trials", "attempts", "leases", "slots", "events")
-LIVE_CHECKS = tuple(
-    check for check in checker.AT_ANY_MOMENT
-    if check.__name__ in {
-        "ends_are_final", "fences_only_rise", "counts_add_up", "a_replay_gives_the_state",
-        "running_means_one_live_lease", "one_live_lease_a_slot", "losses_are_limited",
-        "waste_is_not_charged",
-    }
-)  # fmt: skip
-LOOK_EVERY_S = 2.0
 
 BOUNDS = {"lost": "== 0", "doubled": "== 0", "violations": "== 0"}
 FULL_BOUNDS = {"trials_sqlite": ">= 1000", "trials_postgres": ">= 1000"}
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much of it: paced and real trials, faults and wishes over ``span_s``, and patience."""
-
-    paced: int
-    real: int
-    faults: int
-    asks: int
-    span_s: float
-    bound_s: float
-    people: int = 4
-    without: tuple[str, ...] = ()
-
-
-FULL = Size(paced=1000, real=16, faults=90, asks=240, span_s=240.0, bound_s=600.0)
-QUICK = Size(paced=40, real=0, faults=11, asks=12, span_s=8.0, bound_s=150.0, people=3)
 
 
 @dataclass
@@ -132,10 +105,14 @@ def run(kind: str, size: Size, seed: int, keep: Path | None = None) -> Outcome:
         print(f"chaos on {kind}: {outcome.numbers()} {dict(outcome.states)} asks {outcome.asks}, "
               f"drained {outcome.drained_s:.0f} s after the last fault, "
               f"{outcome.unprovoked} losses that nobody provoked", flush=True)  # fmt: skip
-        return outcome
-    finally:
-        if keep is None:
-            shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        print(f"what there was of it is in {folder}", flush=True)
+        raise
+    if keep is None and not outcome.violations:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"what was judged is in {folder}", flush=True)
+    return outcome
 
 
 def _run(
@@ -146,7 +123,7 @@ def _run(
     ledgers.mkdir()
     database = Database(url)
     tokens = _people(database, NAMES[: size.people])
-    looker = _Looker(url)
+    looker = Looker(url)
     with Processes(folder / "processes") as processes:
         environment = processes.environment(
             LABPOOL_DATABASE_URL=database.url.render_as_string(hide_password=False),
@@ -164,6 +141,8 @@ def _run(
     outcome.looks = looker.looks
     database.dispose()
     seen = read(url, ledgers, store, ageing_s=AGEING_S)
+    # A Postgres of this run is gone after it.
+    (folder / "tables.json").write_text(json.dumps(seen.tables, default=str), encoding="utf-8")
     _sum_up(outcome, seen, [*crashes, *late, *looker.violations, *checker.judge(seen)])
     refused = [text for member in members for text in member.refusals]
     outcome.violations += [Violation("lost", f"a submission was refused: {text}")
@@ -204,7 +183,7 @@ def _members(
     acknowledged = Ledger(ledgers / "acknowledged.jsonl")
     asked = Ledger(ledgers / "asked.jsonl")
     can_ask = _routes(cluster.api.url)
-    plans = _submissions(size, source, list(tokens))
+    plans = submissions(size, source, list(tokens))
     members = [
         Person(
             name, cluster.api.url, token, plans[name],
@@ -230,56 +209,6 @@ def _routes(url: str) -> frozenset[str]:
     return frozenset(
         path.rsplit("/", 1)[1] for path in paths if path.startswith("/api/v1/trials/{trial_id}/")
     )
-
-
-def _submissions(
-    size: Size, source: random.Random, names: list[str]
-) -> dict[str, list[Submission]]:
-    """Sweeps and single runs over most of the time, a fifth of them sent twice."""
-    plans: dict[str, list[Submission]] = {name: [] for name in names}
-    most = max(2, min(30, size.paced // 8))
-    specs, left = [], size.paced
-    while left > 0:
-        spec, trials = _paced(source, min(left, source.choice((1, 1, 2, most // 2, most))))
-        specs.append(spec)
-        left -= trials
-    specs += [_real(number) for number in range(size.real)]
-    source.shuffle(specs)
-    for number, spec in enumerate(specs):
-        name = names[number % len(names)]
-        at_s = source.uniform(0.0, 0.7 * size.span_s)
-        again = source.random() < 0.2
-        plans[name].append(Submission(at_s, f"key-{number}", spec, again))
-    return plans
-
-
-def _paced(source: random.Random, most: int) -> tuple[dict[str, Any], int]:
-    """Trials of a few quick epochs, or of many: those are hit by most faults. And how many."""
-    long = source.random() < 0.15
-    base = {
-        "kind": "train", "model": "softmax", "dataset": "digits", "device": "gpu",
-        "epochs": source.randint(15, 40) if long else source.randint(1, 6),
-        "checkpoint_every_epochs": source.choice((1, 1, 3)),
-    }  # fmt: skip
-    seeds = source.sample(range(10**6), min(most, 6) if long else most)
-    if len(seeds) == 1:
-        return {**base, "seed": seeds[0]}, 1
-    sweep = {
-        "kind": "sweep",
-        "base": base,
-        "strategy": {"method": "grid"},
-        "space": {"seed": seeds},
-    }
-    return sweep, len(seeds)
-
-
-def _real(number: int) -> dict[str, Any]:
-    """Each spec comes several times: all of it must come to the same weights."""
-    return {
-        "kind": "train", "model": "softmax", "dataset": "digits", "device": "cpu",
-        "epochs": 10 + 10 * (number % 2), "optimizer": "adam", "learning_rate_decay": 0.95,
-        "seed": 1 + number % 4,
-    }  # fmt: skip
 
 
 def _strike(cluster: Cluster, members: list[Person], size: Size, source: random.Random) -> None:
@@ -338,41 +267,6 @@ def _unended(database: Database) -> list[tuple[int, str, bool]]:
     return [
         (row.id, row.name, row.state == "paused" or row.held or row.wish == "pause") for row in rows
     ]
-
-
-class _Looker:
-    """A thread that checks now and then, in the midst of it, what is true at every commit."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="looker", daemon=True)
-        self.violations: list[Violation] = []
-        self.looks = 0
-        self.missed: list[str] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        self._thread.join(30.0)
-
-    def _run(self) -> None:
-        pause_s = LOOK_EVERY_S
-        while not self._stop.wait(pause_s):
-            begun = time.monotonic()
-            try:
-                tables = read_tables(self._url, LIVE_TABLES)
-            except Exception as error:  # noqa: BLE001 - a database that is away, in whatever form
-                self.missed.append(str(error))
-                continue
-            found = checker.judge(Seen(tables), LIVE_CHECKS)
-            known = {str(violation) for violation in self.violations}
-            self.violations += [one for one in found if str(one) not in known]
-            self.looks += 1
-            pause_s = max(LOOK_EVERY_S, 10 * (time.monotonic() - begun))
 
 
 def main() -> int:

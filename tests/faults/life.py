@@ -25,7 +25,7 @@ GUARDS = (
     "start: Trial.state == QUEUED",
     "start: Trial.fence == the one seen",
     "start: Trial.held is False",
-    "start: Trial.not_before <= now",
+    "due: Trial.not_before <= now",
     "heartbeat: Trial.lease_id and fence are mine",
     "own: Trial.fence == fence",
     "own: Trial.state == RUNNING",
@@ -158,7 +158,7 @@ class Database:
                 (trial.state != QUEUED and self.on("start: Trial.state == QUEUED"))
                 or (trial.fence != fence and self.on("start: Trial.fence == the one seen"))
                 or (trial.held and self.on("start: Trial.held is False"))
-                or (trial.delayed and self.on("start: Trial.not_before <= now"))
+                or (trial.delayed and self.on("due: Trial.not_before <= now"))
             ):
                 continue
             trials[number] = trial._replace(

@@ -55,7 +55,7 @@ def draw(
 def _length_s(source: random.Random, what: str, ttl_s: float) -> float:
     match what:
         case "stop_worker":
-            return ttl_s * source.uniform(1.1, 1.8)
+            return ttl_s * source.uniform(1.2, 2.5)
         case "broker_away":
             return ttl_s * source.uniform(0.5, 1.5)
         case "database" | "kill_worker" | "kill_api":

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from tests.faults import chaos
+from tests.faults.plans import submissions
 from tests.faults.schedule import WEIGHTS, draw
 
 # Waits are bounded inside; a machine with other work takes its time.
@@ -37,7 +38,7 @@ def test_a_seed_draws_the_same_faults_again() -> None:
 
 def test_a_seed_draws_the_same_submissions_again() -> None:
     size = dataclasses.replace(chaos.FULL, people=2)
-    plans = [chaos._submissions(size, random.Random(3), ["ada", "ben"]) for _ in range(2)]
+    plans = [submissions(size, random.Random(3), ["ada", "ben"]) for _ in range(2)]
     assert plans[0] == plans[1]
     specs = [one.spec for plan in plans[0].values() for one in plan]
     trials = sum(len(spec["space"]["seed"]) if "space" in spec else 1 for spec in specs)

@@ -1,0 +1,75 @@
+"""What the members of a chaos run submit, and how much of everything there is."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from tests.faults.people import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of it: paced and real trials, faults and wishes over ``span_s``, and patience."""
+
+    paced: int
+    real: int
+    faults: int
+    asks: int
+    span_s: float
+    bound_s: float
+    people: int = 4
+    without: tuple[str, ...] = ()
+
+
+FULL = Size(paced=1000, real=16, faults=90, asks=240, span_s=240.0, bound_s=600.0)
+QUICK = Size(paced=40, real=0, faults=11, asks=12, span_s=8.0, bound_s=150.0, people=3)
+
+
+def submissions(size: Size, source: random.Random, names: list[str]) -> dict[str, list[Submission]]:
+    """Sweeps and single runs over most of the time, a fifth of them sent twice."""
+    plans: dict[str, list[Submission]] = {name: [] for name in names}
+    most = max(2, min(30, size.paced // 8))
+    specs, left = [], size.paced
+    while left > 0:
+        spec, trials = _paced(source, min(left, source.choice((1, 1, 2, most // 2, most))))
+        specs.append(spec)
+        left -= trials
+    specs += [_real(number) for number in range(size.real)]
+    source.shuffle(specs)
+    for number, spec in enumerate(specs):
+        name = names[number % len(names)]
+        at_s = source.uniform(0.0, 0.7 * size.span_s)
+        again = source.random() < 0.2
+        plans[name].append(Submission(at_s, f"key-{number}", spec, again))
+    return plans
+
+
+def _paced(source: random.Random, most: int) -> tuple[dict[str, Any], int]:
+    """Trials of a few quick epochs, or of many: those are hit by most faults. And how many."""
+    long = source.random() < 0.2
+    base = {
+        "kind": "train", "model": "softmax", "dataset": "digits", "device": "gpu",
+        "epochs": source.randint(15, 40) if long else source.randint(1, 6),
+        "checkpoint_every_epochs": source.choice((1, 1, 3)),
+    }  # fmt: skip
+    seeds = source.sample(range(10**6), min(most, 6) if long else most)
+    if len(seeds) == 1:
+        return {**base, "seed": seeds[0]}, 1
+    sweep = {
+        "kind": "sweep",
+        "base": base,
+        "strategy": {"method": "grid"},
+        "space": {"seed": seeds},
+    }
+    return sweep, len(seeds)
+
+
+def _real(number: int) -> dict[str, Any]:
+    """Each spec comes several times: all of it must come to the same weights."""
+    return {
+        "kind": "train", "model": "softmax", "dataset": "digits", "device": "cpu",
+        "epochs": 10 + 10 * (number % 2), "optimizer": "adam", "learning_rate_decay": 0.95,
+        "seed": 1 + number % 4,
+    }  # fmt: skip
