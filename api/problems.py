@@ -19,6 +19,7 @@ from flask import Flask, Response, g, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
+from db.engine import is_outage
 from labpool.errors import Problem, SpecError
 
 log = logging.getLogger("labpool.api")
@@ -176,6 +177,11 @@ _DISK_FULL = (
     "(`df -h` there) and try again."
 )
 
+_AWAY = (
+    "The service's database does not answer just now. Nothing that was acknowledged is lost; try "
+    "again in a moment, with the same Idempotency-Key."
+)
+
 _DETAILS = {
     404: "There is nothing at this address.",
     413: "The request's body is larger than this server takes.",
@@ -230,15 +236,22 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def on_unexpected(error: Exception) -> Response:
+        is_away = is_outage(error) and not isinstance(error, OSError)
+        full = disk_is_full(error)
         log.error(
-            "request %s %s %s failed",
+            "request %s %s %s failed: %s",
             request_id(),
             request.method,
             request.path,
-            exc_info=error,
+            (str(error).splitlines() or [type(error).__name__])[0],
+            # An outage fails every request in the same way.
+            exc_info=None if is_away and not full else error,
         )
-        if disk_is_full(error):
+        if full:
             return response_for(ApiProblem(507, "disk-full", _DISK_FULL))
+        if is_away:
+            again = {"Retry-After": "2"}
+            return response_for(ApiProblem(503, "database-away", _AWAY, headers=again))
         return response_for(
             ApiProblem(
                 500,

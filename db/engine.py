@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.clock import SQLITE_FUNCTION
@@ -125,6 +126,13 @@ class Database:
             # A deferred transaction that reads and then writes fails at once if another wrote.
             write = connection.get_execution_options().get("write", False)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether ``error`` says that the database cannot be reached or cannot write just now."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+    return isinstance(error, PoolTimeout | OSError)
 
 
 def _transient(error: OperationalError) -> bool:

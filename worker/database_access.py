@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from db.engine import Database
+from db.engine import Database, is_outage
 from labpool.errors import LabpoolError
 
 logger = logging.getLogger(__name__)
@@ -116,13 +114,6 @@ class DatabaseAccess:
             if not self._is_away or now - self._last_outage_s > LONGEST_DELAY_S:
                 logger.warning("the database is away: %s", _first_line(error))
             self._last_outage_s, self._is_away = now, True
-
-
-def is_outage(error: BaseException) -> bool:
-    """Whether ``error`` says that the database cannot be reached or cannot write just now."""
-    if isinstance(error, DBAPIError):
-        return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-    return isinstance(error, PoolTimeout | OSError)
 
 
 def _first_line(error: BaseException) -> str:
