@@ -1,4 +1,4 @@
-"""What must hold in every state and at every step of a trial's life (see docs/guarantees.md)."""
+"""What must hold in every state and at every step of a trial's life; numbered as the checker's."""
 
 from __future__ import annotations
 

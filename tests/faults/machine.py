@@ -25,7 +25,7 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
         begun = time.monotonic()
         with fresh_database(kind) as database:
             try:
-                steps = drive(database, examples=10 if quick else 400)
+                steps = drive(database, examples=10 if quick else 200)
             except AssertionError as error:
                 print(f"{kind}: {error}", *getattr(error, "__notes__", ()), sep="\n")
                 differences += 1
