@@ -303,6 +303,14 @@ def passed_over(seen: Seen) -> None:
     first(seen["events"], kind="failed")["id"] = 903
 
 
+def lower_class_first(seen: Seen) -> None:
+    """As if the sixth had been of a higher class, and had waited all along."""
+    seen["events"][:] = [
+        event for event in seen["events"] if event["kind"] not in ("held", "let_go")
+    ]
+    first(seen["trials"], id=6)["priority"] = 1
+
+
 def out_of_turn_for_age(seen: Seen) -> None:
     for lease in seen["leases"][1:3]:
         lease["by_age"] = 1
@@ -377,6 +385,7 @@ HARMS: tuple[tuple[Callable[[Seen], None], str], ...] = (
     (row_disagrees_with_the_log, "I14"),
     (never_ended, "I15"),
     (passed_over, "I16"),
+    (lower_class_first, "I16"),
     (out_of_turn_for_age, "I16"),
     (too_young_for_age, "I16"),
     (gpu_shared, "I17"),

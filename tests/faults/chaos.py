@@ -159,12 +159,14 @@ def _sum_up(outcome: Outcome, seen: Seen, violations: list[Violation]) -> None:
 
 
 def _people(database: Database, names: tuple[str, ...]) -> dict[str, str]:
-    """Members and their tokens."""
+    """Members and their tokens; the first has a double share."""
+    tokens = {}
     with database.transaction() as session:
-        return {
-            name: issue_token(session, add_user(session, name, "member"), "api", "chaos")[1]
-            for name in names
-        }
+        for number, name in enumerate(names):
+            member = add_user(session, name, "member")
+            member.share = 1.0 if number else 2.0
+            tokens[name] = issue_token(session, member, "api", "chaos")[1]
+    return tokens
 
 
 def _add_workers(cluster: Cluster, size: Size, seed: int) -> None:

@@ -39,6 +39,7 @@ AT_THE_END: tuple[Check, ...] = (
     of_rows.kept_checkpoints_are_in_the_store,
     of_rows.resumes_start_at_the_newest,
     of_turns.turns_are_fair,
+    of_turns.higher_classes_go_first,
     of_turns.ageing_keeps_its_turn,
     of_runs.acknowledged_is_there,
     of_runs.acknowledged_ends,

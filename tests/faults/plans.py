@@ -53,6 +53,7 @@ def _paced(source: random.Random, most: int) -> tuple[dict[str, Any], int]:
         "kind": "train", "model": "softmax", "dataset": "digits", "device": "gpu",
         "epochs": source.randint(15, 40) if long else source.randint(1, 6),
         "checkpoint_every_epochs": source.choice((1, 1, 3)),
+        "priority": source.choice(("normal", "normal", "normal", "low")),
     }  # fmt: skip
     seeds = source.sample(range(10**6), min(most, 6) if long else most)
     if len(seeds) == 1:

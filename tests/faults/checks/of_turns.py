@@ -55,6 +55,31 @@ def turns_are_fair(seen: Seen) -> Iterator[Violation]:
                 break
 
 
+def higher_classes_go_first(seen: Seen) -> Iterator[Violation]:
+    """I16: no claim takes from a class while one above it waits for such a slot."""
+    above: dict[int, list[_Wait]] = defaultdict(list)
+    for owner, waits in _waits(seen).items():
+        if not _is_capped(seen, owner):
+            for wait in waits:
+                above[wait.trial["priority"]].append(wait)
+    for claim in _claims(seen):
+        lease, trial = seen.leases[claim["data"]["lease"]], seen.trials[claim["trial_id"]]
+        if lease.get("by_age"):
+            continue
+        device = seen.slots[lease["slot_id"]]["device"]
+        for priority, waits in above.items():
+            if priority <= trial["priority"]:
+                continue
+            passed = next(
+                (one for one in waits if _waits_at(seen, one, claim, device, trial)), None
+            )
+            if passed is not None:
+                what = f"trial {trial['id']} of class {trial['priority']}"
+                over = f"trial {passed.trial['id']} of class {priority}"
+                yield Violation("I16", f"{what} was taken before {over}")
+                break
+
+
 def ageing_keeps_its_turn(seen: Seen) -> Iterator[Violation]:
     """I16: at most one of a slot's claims in so many is for age, and of one that is old enough."""
     fair: Counter[int] = Counter()
