@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from db.bell import Bell
 from db.engine import Database
-from db.models import Checkpoint, MetricChunk, Result, Worker
+from db.models import Checkpoint, MetricChunk, Result, Trial, Worker
 from db.states import Outcome, TrialState
 from deploy.process_table import descendants, identify
 from labpool.catalog import Catalog
@@ -185,10 +185,16 @@ def test_real_crashes_are_told_and_the_slot_goes_on(sqlite_url: str, processes: 
         **settings(database, LABPOOL_CATALOG_PATH=str(HOSTILE), LABPOOL_MEMORY_LIMIT_MB="2000")
     )
     worker = processes.worker(environment)
+    wait_until(lambda: trial(database, trials["hog"]).not_before is not None, "a second try")
+    with database.transaction() as session:
+        # A minute later; the worker's own clock cannot be stepped.
+        session.get_one(Trial, trials["hog"]).not_before = None
     for trial_id in (*trials.values(), good):
         wait_for_end(database, trial_id)
     for how, (kind, words) in expected.items():
-        row, [attempt] = trial(database, trials[how]), attempts(database, trials[how])
+        row, tries = trial(database, trials[how]), attempts(database, trials[how])
+        assert len(tries) == (2 if how == "hog" else 1), how
+        attempt = tries[-1]
         assert (row.state, row.reason_kind) == (TrialState.FAILED, kind), (how, row.reason)
         assert words in (row.reason or "")
         assert f"about to {how}" in (attempt.log_tail or "")
