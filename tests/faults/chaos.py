@@ -51,7 +51,10 @@ SETTINGS: dict[str, Any] = {
 NAMES = ("ada", "ben", "cleo", "dmitri")
 
 BOUNDS = {"lost": "== 0", "doubled": "== 0", "violations": "== 0"}
-FULL_BOUNDS = {"trials_sqlite": ">= 1000", "trials_postgres": ">= 1000"}
+FULL_BOUNDS = {
+    "trials_sqlite": ">= 1000", "trials_postgres": ">= 1000",
+    "faults_sqlite": ">= 60", "faults_postgres": ">= 60",
+}  # fmt: skip
 
 
 @dataclass
