@@ -21,6 +21,8 @@ from db.states import Outcome, SlotState, TrialState, Wish
 # several trials of one user while others wait.
 _CLAIM_LOCK = 0x1AB9002
 _RULES = Rules()
+# What was chosen may be cancelled or held before it is taken; then others are next.
+_TRIES = 3
 
 
 # Spelled out: only then do the databases see that the indexes of what waits will do.
@@ -92,9 +94,20 @@ def claim(
         session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))
     if not _may_claim(session, slot):
         return None
-    next_id, by_age = _next(session, slot, rules, clock.now(session))
-    if next_id is None:
-        return None
+    for _ in range(_TRIES):
+        next_id, by_age = _next(session, slot, rules, clock.now(session))
+        if next_id is None:
+            return None
+        found = _lease(session, slot, next_id, by_age, lease_ttl_s, most)
+        if found is not None:
+            return found
+    return None
+
+
+def _lease(
+    session: Session, slot: SlotIdentity, next_id: int, by_age: bool, lease_ttl_s: float, most: int
+) -> Claim | None:
+    """A lease on this trial and its siblings; None when somebody cancelled them in the meantime."""
     # Read again: what the look saw as ended had ended before the lease began.
     now = clock.now(session)
     trial = session.get_one(Trial, next_id, populate_existing=True)
@@ -118,6 +131,7 @@ def claim(
     ]
     if not taken:
         session.delete(lease)
+        session.flush()
         return None
     return Claim(lease.id, slot.slot_id, lease_ttl_s, tuple(taken))
 

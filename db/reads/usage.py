@@ -22,6 +22,8 @@ class UsageRow:
     slot_seconds: float
     running: int
     queued: int
+    share: float = 1.0
+    max_running: int | None = None
 
 
 def usage_by_user(session: Session) -> list[UsageRow]:
@@ -38,19 +40,21 @@ def usage_by_user(session: Session) -> list[UsageRow]:
         .subquery("counts")
     )
     query = (
-        select(User.id, User.name, Usage, counts.c.running, counts.c.queued)
+        select(User, Usage, counts.c.running, counts.c.queued)
         .outerjoin(Usage, Usage.user_id == User.id)
         .outerjoin(counts, counts.c.owner_id == User.id)
         .where(Usage.user_id.is_not(None) | counts.c.owner_id.is_not(None))
     )
     rows = [
         UsageRow(
-            user_id=user_id,
-            user=name,
+            user_id=user.id,
+            user=user.name,
             slot_seconds=decayed(used.slot_seconds, now - used.as_of) if used else 0.0,
             running=int(running or 0),
             queued=int(queued or 0),
+            share=user.share,
+            max_running=user.max_running,
         )
-        for user_id, name, used, running, queued in session.execute(query)
+        for user, used, running, queued in session.execute(query)
     ]
     return sorted(rows, key=lambda row: (-row.slot_seconds, row.user))

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import claims, clock, commands, owner
+from db import claims, clock, commands, owner, transitions
 from db.engine import Database
 from db.fairness import Rules, Standing
-from db.models import Lease, Trial, Usage
+from db.models import Attempt, Lease, Trial, Usage
 from db.standings import standings
 from labpool.catalog import Catalog
 from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
@@ -220,6 +220,23 @@ def test_age_breaks_no_cap_and_takes_nothing_that_the_slot_cannot_run(
         end(session, runs)
         assert take_with(session, here) == capped
         assert trial(session, on_gpu).state == "queued"
+
+
+def test_what_is_cancelled_under_a_claim_leaves_the_slot_to_the_next(
+    database: Database, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = transitions.start
+
+    def cancelled_first(session: Session, chosen: Trial, lease: Lease) -> Attempt | None:
+        if chosen.id == first:
+            transitions.cancel_waiting(session, chosen, actor="user ada")
+        return start(session, chosen, lease)
+
+    with database.transaction() as session:
+        first, second = (submitted(session, catalog, person(session))[0] for _ in range(2))
+        monkeypatch.setattr(transitions, "start", cancelled_first)
+        assert take(session, catalog) == second
+        assert session.scalars(select(Lease.ended_at)).all() == [None]
 
 
 def test_simultaneous_frees_differ_by_at_most_one(database: Database, catalog: Catalog) -> None:

@@ -75,6 +75,8 @@ def test_admins_set_shares_and_caps(quick_api: Api) -> None:
     row = page.partition('id="user-owner"')[2].partition("</tr>")[0]
     assert 'name="share" value="2.5"' in row
     assert 'name="max_running" value="3"' in row
+    api.submitted()
+    assert "1 waiting · share 2.5 · at most 3 at once" in browser.get("/pool").text
     assert send(browser, "/users", path, {"share": "1", "max_running": ""}).status_code == 303
     with api.database.snapshot() as session:
         user = find_user(session, "owner")
