@@ -68,11 +68,16 @@ def tally(violations: list[Violation]) -> dict[str, int]:
     }
 
 
-def told(violations: list[Violation], most: int = 30) -> Iterator[str]:
-    """The violations as lines, the first of them."""
-    yield from (str(violation) for violation in violations[:most])
-    if len(violations) > most:
-        yield f"… and {len(violations) - most} more"
+def told(violations: list[Violation], most: int = 5) -> Iterator[str]:
+    """The violations as lines, the first of each promise."""
+    counts: Counter[str] = Counter()
+    for violation in violations:
+        counts[violation.invariant] += 1
+        if counts[violation.invariant] <= most:
+            yield str(violation)
+    for invariant, count in counts.items():
+        if count > most:
+            yield f"{invariant}: … and {count - most} more"
 
 
 def main() -> int:
