@@ -12,7 +12,7 @@ from tests.faults import machine
 
 
 def test_it_works(database: Database) -> None:
-    assert machine.drive(database, examples=4, repeatable=True) > 100
+    assert machine.drive(database, examples=3, repeatable=True) > 100
 
 
 def test_what_differs_is_found(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +21,6 @@ def test_what_differs_is_found(sqlite_url: str, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(transitions, "request_cancel", forget)
     database = Database(sqlite_url)
-    with pytest.raises(AssertionError, match="it must be"):
+    with pytest.raises(AssertionError):
         machine.drive(database, examples=50, repeatable=True, shrink=False)
     database.dispose()

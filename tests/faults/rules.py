@@ -89,7 +89,11 @@ class PoolRules(RuleBasedStateMachine):
         type(self).compared += 1
         with self.database.snapshot() as session:
             found = list(differences(session, self.pool))
+            self.remember(session)
         assert not found, "; ".join(found)
+
+    def remember(self, session: Session) -> None:
+        """Keep what was read, for those who act on it later."""
 
     # What people do.
 

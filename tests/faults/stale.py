@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import clock, sweeper, transitions
@@ -20,22 +21,19 @@ _ACTOR = "a test"
 
 
 class StaleRules(PoolRules):
-    """Looks at a trial now, and acts on it in a later transaction."""
+    """Acts on rows as they were in an earlier transaction."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[Trial] = []
         self.swept: list[Any] = []
 
-    @precondition(lambda self: self.pool.trials)
-    @rule(which=picks)
-    def look(self, which: int) -> None:
-        """Read a trial's row and keep it."""
-        trial = pick(list(self.pool.trials.values()), which)
-        with self.transaction() as session:
-            row = session.get_one(Trial, trial.id)
-            session.expunge(row)
-        self.seen = [*self.seen[-5:], row]
+    def remember(self, session: Session) -> None:
+        """Every version of a row that there was lately."""
+        known = {(row.id, _version(row)) for row in self.seen}
+        rows = session.scalars(select(Trial)).all()
+        fresh = [row for row in rows if (row.id, _version(row)) not in known]
+        self.seen = [*self.seen, *fresh][-12:]
 
     @precondition(lambda self: self.seen)
     @rule(which=picks, who=picks)
@@ -138,6 +136,10 @@ class StaleRules(PoolRules):
         assert (row is not None) == still
         if still:
             self.pool.take_back(trial)
+
+
+def _version(row: Trial) -> tuple[object, ...]:
+    return (row.state, row.fence, row.held, row.wish, row.cancel_requested, row.lease_id)
 
 
 def _allowed(trial: expected.Trial, row: Trial, change: str) -> bool:
