@@ -214,7 +214,7 @@ def test_a_waiting_trial_says_why(busy_api: Api) -> None:
 def test_a_failed_trial_shows_reason_and_log(busy_api: Api) -> None:
     page = busy_api.browser().get("/trials/2").text
 
-    assert "Out of memory." in page
+    assert "Crashed." in page
     assert "It took all memory." in page
     assert "last words" in page
 

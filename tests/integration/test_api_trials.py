@@ -98,7 +98,7 @@ def test_a_failed_trial_says_why(api: Api) -> None:
     body = api.owner.get(f"{PATH}/{trial.trial_id}").get_json()
 
     assert body["state"] == "failed"
-    assert body["reason_kind"] == "out_of_memory"
+    assert body["reason_kind"] == "crashed"
     assert body["reason"] == "It took all memory."
 
 

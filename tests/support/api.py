@@ -270,7 +270,7 @@ def succeeded(
 def failed(api: Api, trial: claims.ClaimedTrial, reason: str, log_tail: str = "") -> None:
     """The end of a trial without one."""
     with api.database.transaction() as session:
-        owner.fail(session, trial.trial_id, trial.fence, "out_of_memory", reason, log_tail)
+        owner.fail(session, trial.trial_id, trial.fence, "crashed", reason, log_tail)
         _end_lease(session, trial)
 
 
