@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db import transitions
 from db.clock import db_now
 from db.errors import FencedOff
-from db.models import Lease, Trial
+from db.models import Lease, Trial, Worker
 from db.states import Outcome, TrialState
 
 # After an outage of the database everybody looks dead; most of them will beat again in a moment.
@@ -28,14 +28,29 @@ class _Seen:
     lease_id: int
 
 
-def sweep_expired(session: Session, max_losses: int = 3) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """A worker that sweeps, and for how long it may have been silent itself.
+
+    A host that slept finds every lease past, its own worker's last heartbeat too. The clock may
+    have moved on since that worker last looked at it, so the statement that finds the leases asks.
+    """
+
+    worker_id: str
+    silence_limit_s: float
+
+
+def sweep_expired(
+    session: Session, max_losses: int = 3, sweeper: Sweeper | None = None
+) -> list[int]:
     """Transition 7 (and 9, where cancelling was asked for) for leases that are past.
 
-    Returns the trials taken back. A pass takes at most max(2, a quarter of what runs).
+    Returns the trials taken back: none when ``sweeper`` was silent itself. A pass takes at most
+    max(2, a quarter of what runs).
     """
     expired = Lease.expires_at < db_now()
     reason = "Its worker fell silent: the lease ran out without a heartbeat."
-    return _take_back_all(session, _expired(session), expired, reason, max_losses)
+    return _take_back_all(session, _expired(session, sweeper), expired, reason, max_losses)
 
 
 def take_back_from_dead(
@@ -72,12 +87,18 @@ def _take_back_all(
     return taken
 
 
-def _expired(session: Session) -> list[_Seen]:
+def _expired(session: Session, sweeper: Sweeper | None) -> list[_Seen]:
     running = session.scalar(
         select(func.count()).select_from(Trial).where(Trial.state == TrialState.RUNNING)
     )
     limit = max(_LEAST_PER_PASS, int((running or 0) * _SHARE_PER_PASS))
-    rows = session.execute(_held(Lease.expires_at < db_now()).limit(limit))
+    statement = _held(Lease.expires_at < db_now())
+    if sweeper is not None:
+        awake = select(Worker.id).where(
+            Worker.id == sweeper.worker_id, Worker.seen_at >= db_now() - sweeper.silence_limit_s
+        )
+        statement = statement.where(awake.exists())
+    rows = session.execute(statement.limit(limit))
     return [_Seen(*row) for row in rows]
 
 

@@ -15,7 +15,7 @@ from db.bell import Bell
 from db.claims import SlotIdentity
 from db.engine import Database
 from db.errors import DatabaseNewer, DatabaseOlder, ForeignStore, SecondHost
-from db.sweeper import sweep_expired, take_back_from_dead
+from db.sweeper import Sweeper, sweep_expired, take_back_from_dead
 from db.workers import SlotInfo, WorkerInfo, beat_worker, register_worker, stop_worker
 from labpool.version import version
 from worker.database_access import DatabaseAway
@@ -144,8 +144,9 @@ class Registrar:
         if now < self._sweep_due_s or not self._host.database.quiet_for(settings.lease_ttl_s):
             return
         self._sweep_due_s = now + settings.poll_s * random.uniform(0.5, 1.0)  # noqa: S311
+        sweeper = Sweeper(self._host.worker_id, settings.lease_ttl_s)
         taken = self._host.database.write(
-            lambda session: sweep_expired(session, settings.max_losses)
+            lambda session: sweep_expired(session, settings.max_losses, sweeper)
         )
         if taken:
             logger.warning("taken back from silent workers: trials %s", taken)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from db import claims
 from db.engine import Database
+from db.sweeper import Sweeper, sweep_expired
 from db.workers import beat_worker
 from labpool.catalog import Catalog
 from tests.support import pool
@@ -59,3 +61,16 @@ def test_a_worker_hears_for_how_long_it_was_silent(database: Database, catalog: 
         assert beat_worker(session, worker_id) >= 300.0
     with database.transaction() as session:
         assert beat_worker(session, worker_id) < 60.0
+
+
+def test_a_sweeper_that_slept_too_takes_nothing(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        [trial_id] = pool.submitted(session, catalog, pool.person(session))
+        assert claims.claim(session, pool.slot(session, catalog), 90.0) is not None
+        sweeper = Sweeper(pool.slot(session, catalog).worker_id, 90.0)
+    pool.step_clock(database, 300.0)
+    with database.transaction() as session:
+        assert sweep_expired(session, sweeper=sweeper) == []
+    with database.transaction() as session:
+        beat_worker(session, sweeper.worker_id)
+        assert sweep_expired(session, sweeper=sweeper) == [trial_id]
