@@ -33,9 +33,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--loglevel", choices=LEVELS, default="info")
     options = parser.parse_args(arguments)
+    sys.exit(run(celery_arguments(options.loglevel)))
+
+
+def run(celery_arguments: Sequence[str]) -> int:
+    """Run Celery's worker; its exit status, which `app.start` drops with click 8.2 and newer.
+
+    A worker that Celery gave up must not look as if it had been told to stop: nobody would start
+    it again.
+    """
+    import click
+    from celery.bin.celery import celery
+
     from worker.app import app
 
-    sys.exit(app.start(celery_arguments(options.loglevel)))
+    app.set_current()
+    celery.params[0].default = app
+    try:
+        status = celery.main(args=list(celery_arguments), standalone_mode=False)
+    except click.exceptions.Exit as end:
+        status = end.exit_code
+    return status if isinstance(status, int) else 0
 
 
 if __name__ == "__main__":

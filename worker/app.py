@@ -69,7 +69,9 @@ def bell_queue(settings: Settings) -> Broadcast:
     its binding behind in the broker, and two workers on one host must not share one.
     """
     place = sha256(str(settings.scratch_dir).encode()).hexdigest()[:8]
-    return Broadcast(queue=f"bell.{socket.gethostname()}.{place}", exchange=EXCHANGE)
+    # Nothing is acknowledged: kombu would put back what was not when the connection is lost, and
+    # fails at that when the broker is gone.
+    return Broadcast(queue=f"bell.{socket.gethostname()}.{place}", exchange=EXCHANGE, no_ack=True)
 
 
 app = create_app(load_settings())

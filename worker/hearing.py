@@ -29,8 +29,7 @@ class BellConsumer(Consumer):  # type: ignore[misc]
     def create_task_handler(self, *_arguments: Any, **_options: Any) -> Callable[[Any], None]:
         """What is called with each message."""
 
-        def hear(message: Any) -> None:
-            message.ack_log_error(logger, self.connection_errors)
+        def hear(_message: Any) -> None:
             bell.ring()
 
         return hear
