@@ -27,8 +27,8 @@ from db.models import Base, Experiment, IdempotencyKey, Trial
 from tests.faults.service import percentile, service, token_of
 from tests.support.databases import KINDS, fresh_database
 
-REQUESTS, REQUESTS_QUICK = 10_000, 100
-CLIENTS, CLIENTS_QUICK = 64, 16
+REQUESTS, REQUESTS_QUICK = 10_000, 60
+CLIENTS, CLIENTS_QUICK = 64, 8
 USERS = 8
 REPLAYED = 0.2
 PATIENCE_S = 120.0
