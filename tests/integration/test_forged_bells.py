@@ -87,6 +87,17 @@ def test_a_worker_that_wakes_to_rings_of_a_broker_that_is_gone_lives(
         run_by_the_bell(sqlite_url, catalog, worker, broker)
 
 
+def test_no_ring_is_kept_to_be_put_back() -> None:
+    # kombu puts back what was not acknowledged when a connection is lost; with the broker gone that
+    # fails in a way that ends Celery's worker. It is a matter of milliseconds, so hard to provoke.
+    code = (
+        "from labpool.settings import Settings\n"
+        "from worker.app import bell_queue\n"
+        "raise SystemExit(0 if bell_queue(Settings()).no_ack is True else 1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("how", ["lambda **_: 3", "lambda **_: (_ for _ in ()).throw(Exit(3))"])
 def test_celerys_exit_status_is_the_workers(how: str) -> None:
     code = (
