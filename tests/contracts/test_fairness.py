@@ -174,6 +174,27 @@ def test_the_oldest_gets_one_claim_in_k(database: Database, catalog: Catalog) ->
         assert by_age == [number in (3, 7) for number in range(9)]
 
 
+def test_other_slots_use_up_no_turn_by_age(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        used(session, "heavy", 1e6)
+        heavy, light = person(session, "heavy"), person(session, "light")
+        here, gpu = slot(session, catalog), slot(session, catalog, device="gpu")
+        [old] = submitted(session, catalog, heavy, {**TRAIN, "device": "cpu"})
+        [old_on_gpu] = submitted(session, catalog, heavy, {**TRAIN, "device": "gpu"})
+        for at in (here, gpu) * 3:
+            submitted(session, catalog, light, {**TRAIN, "device": at.device})
+            found = take_with(session, at)
+            assert found is not None
+            end(session, found)
+    step_clock(database, RULES.ageing_s + 60)
+    with database.transaction() as session:
+        for device in ("cpu", "gpu"):
+            submitted(session, catalog, light, {**TRAIN, "device": device})
+        assert take_with(session, here) == old
+        end(session, old)
+        assert take_with(session, gpu) == old_on_gpu
+
+
 def test_age_begins_anew_when_its_owner_lets_it_go(database: Database, catalog: Catalog) -> None:
     with database.transaction() as session:
         here = slot(session, catalog)
