@@ -120,7 +120,7 @@ class StaleRules(PoolRules):
     def sweep_look(self) -> None:
         """The first step of a sweep."""
         with self.transaction() as session:
-            self.swept = sweeper._expired(session)
+            self.swept = sweeper._expired(session, None)
 
     @precondition(lambda self: self.swept)
     @rule()
