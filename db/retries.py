@@ -2,7 +2,7 @@
 
 | what happened | kind | tried again | at the end |
 | --- | --- | --- | --- |
-| its worker died or fell silent | lost | at once, `max_losses` - 1 times | LOST |
+| its worker died or fell silent | lost | `max_losses` - 1 times, after 0, 20, 40 … s | LOST |
 | the GPU failed | gpu_fault | 3 times, after 30, 60 and 120 s | FAILED |
 | memory ran out | out_of_memory | once, after 60 s, by itself | FAILED |
 | the host could not run it | `UNABLE` | 9 times in a row, after 30 s to 10 min | FAILED |
@@ -69,6 +69,8 @@ AFTER_FAILURE: dict[str, Rule] = {
 # What kept a trial from running at all. Together, since a host in trouble shows all three.
 UNABLE = frozenset({"no_runner", "disk_full", "not_prepared"})
 WHEN_UNABLE = Rule(most=9, delay_s=30.0)
+# After the first loss: a host that crashes again and again is not to use up all of a trial's.
+_FIRST_DELAY_AFTER_LOSS_S = 20.0
 
 
 def after_failure(session: Session, trial: Trial, kind: str, reason: str) -> Verdict:
@@ -94,6 +96,17 @@ def when_unable(session: Session, trial: Trial, reason: str) -> Verdict:
     delay_s = WHEN_UNABLE.delay_before_s(retry)
     told = f"{reason} Retry {retry} of {WHEN_UNABLE.most}, {delay_s:g} s after it."
     return Verdict(told, delay_s, charged=False)
+
+
+def after_loss(losses: int, max_losses: int, reason: str) -> Verdict:
+    """What becomes of a trial that was lost with its worker, ``losses`` times before."""
+    if losses + 1 >= max_losses:
+        told = f"{reason} That was loss {losses + 1} of {max_losses}; given up."
+        return Verdict(told, charged=False)
+    rule = Rule(most=max_losses - 1, delay_s=_FIRST_DELAY_AFTER_LOSS_S)
+    delay_s = rule.delay_before_s(losses) if losses else 0.0
+    soon = f" Retry {losses + 1} of {rule.most}, {delay_s:g} s after it." if delay_s else ""
+    return Verdict(reason + soon, delay_s, charged=False)
 
 
 def _released(session: Session, trial: Trial, kinds: Collection[str], in_a_row: bool) -> int:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
-from db import transitions
+from db import retries, transitions
 from db.clock import db_now
 from db.errors import FencedOff
-from db.models import Lease, Trial, Worker
+from db.models import Attempt, Lease, Trial, Worker
 from db.states import Outcome, TrialState
 
 # After an outage of the database everybody looks dead; most of them will beat again in a moment.
@@ -136,18 +136,25 @@ def _still(session: Session, seen: _Seen, still: ColumnElement[bool]) -> Trial |
 
 
 def _take_back(session: Session, trial: Trial, reason: str, max_losses: int) -> None:
+    verdict = retries.after_loss(trial.losses, max_losses, reason)
     if trial.cancel_requested:
         transitions.end(
             session, trial, TrialState.CANCELLED, actor="pool", reason_kind="cancelled",
             reason=f"Cancelled. {reason}", charged=False,
         )  # fmt: skip
-    elif trial.losses + 1 >= max_losses:
+    elif verdict.delay_s is None:
         transitions.end(
             session, trial, TrialState.LOST, actor="pool", reason_kind="lost",
-            reason=f"{reason} That was loss {trial.losses + 1} of {max_losses}; given up.",
-            charged=False, losses=trial.losses + 1,
+            reason=verdict.reason, charged=False, losses=trial.losses + 1,
         )  # fmt: skip
     else:
         transitions.requeue(
-            session, trial, actor="pool", outcome=Outcome.LOST, reason=reason, lost=True
-        )
+            session, trial, actor="pool", outcome=Outcome.LOST, reason=verdict.reason,
+            delay_s=verdict.delay_s, lost=True, alone=_was_together(session, trial),
+        )  # fmt: skip
+
+
+def _was_together(session: Session, trial: Trial) -> bool:
+    """Whether its lease held others too: any of them may have brought the worker down."""
+    members = select(func.count()).select_from(Attempt).where(Attempt.lease_id == trial.lease_id)
+    return (session.scalar(members) or 0) > 1

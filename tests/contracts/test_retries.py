@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from db import claims, commands, findings, owner, retries, sweeper, waiting
 from db.engine import Database
@@ -12,7 +12,7 @@ from db.models import Attempt, Trial, Usage
 from db.replay import differences
 from db.states import Outcome, TrialState
 from labpool.catalog import Catalog
-from tests.support.pool import person, slot, step_clock, submitted, trial
+from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
 
 TTL_S = 90.0
 
@@ -179,3 +179,48 @@ def test_a_runner_killed_from_outside_is_tried_again_as_long_as_it_gets_on(
     found = fail(database, took(database, catalog), "killed")
     assert (found.state, found.reason_kind) == (TrialState.FAILED, "killed")
     assert use_s(database) == 0.0
+
+
+def lose(database: Database, work: claims.ClaimedTrial, max_losses: int) -> Trial:
+    """Its worker dies, and another is started on its host at once."""
+    with database.transaction() as session:
+        worker_ids = session.scalars(select(Attempt.worker_id).where(Attempt.ended_at.is_(None)))
+        sweeper.take_back_from_dead(session, worker_ids.all(), max_losses)
+    return row(database, work.trial_id)
+
+
+def test_what_is_lost_again_and_again_waits_longer_each_time(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    assert lose(database, took(database, catalog), 5).state is TrialState.QUEUED
+    for loss, delay_s in enumerate((20, 40, 80), start=2):
+        # The first time it goes on at once, each later time after twice as long.
+        found = lose(database, took(database, catalog), 5)
+        assert (found.state, found.losses) == (TrialState.QUEUED, loss)
+        assert f"Retry {loss} of 4, {delay_s} s after it." in (found.reason or "")
+        step_clock(database, delay_s - 15)
+        assert take(database, catalog) is None
+        step_clock(database, 16)
+    found = lose(database, took(database, catalog), 5)
+    assert (found.state, found.losses) == (TrialState.LOST, 5)
+
+
+def test_who_is_lost_together_goes_on_alone(database: Database, catalog: Catalog) -> None:
+    sweep = {
+        "kind": "sweep", "base": TRAIN, "strategy": {"method": "grid"}, "space": {"seed": [1, 2]},
+    }  # fmt: skip
+    with database.transaction() as session:
+        ids = submitted(session, catalog, person(session), sweep)
+        session.execute(update(Trial).values(fuse_key="the same"))
+        found = claims.claim(session, slot(session, catalog), TTL_S, most=2)
+    assert found is not None and len(found.trials) == 2
+    lose(database, found.trials[0], 3)
+    assert [row(database, number).alone for number in ids] == [True, True]
+    lose(database, took(database, catalog), 3)
+    assert row(database, ids[0]).losses + row(database, ids[1]).losses == 3
+
+
+def test_a_trial_lost_by_itself_may_be_grouped_again(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    assert not lose(database, took(database, catalog), 3).alone

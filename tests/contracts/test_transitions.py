@@ -214,6 +214,7 @@ def test_the_third_loss_is_the_last(database: Database, catalog: Catalog) -> Non
         step_clock(database, TTL_S + 1)
         with database.transaction() as session:
             assert sweeper.sweep_expired(session, max_losses=3) == [trial_id]
+        step_clock(database, 21)
     with database.snapshot() as session:
         row = trial(session, trial_id)
         assert (row.state, row.losses) == (TrialState.LOST, 3)

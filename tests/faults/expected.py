@@ -239,11 +239,14 @@ class Pool:
         if trial.cancel:
             self.leave(trial, "cancelled", charged=False)
             return
+        assert trial.lease is not None
         trial.losses += 1
         if trial.losses >= MAX_LOSSES:
             self.leave(trial, "lost", charged=False)
         else:
-            self.requeue(trial, "lost")
+            together = self.leases[trial.lease].members > 1
+            delay_s = 20.0 * 2.0 ** (trial.losses - 2) if trial.losses > 1 else 0.0
+            self.requeue(trial, "lost", delay_s, alone=together)
 
     # What people do.
 
