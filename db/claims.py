@@ -13,7 +13,7 @@ from db import clock, fairness, transitions
 from db.checkpoints import ResumePoint, resume_points
 from db.clock import db_now
 from db.fairness import Rules
-from db.models import Attempt, Lease, Slot, Trial, User, Worker
+from db.models import Attempt, Lease, Quarantine, Slot, Trial, User, Worker
 from db.standings import standings
 from db.states import Outcome, SlotState, TrialState, Wish
 
@@ -167,11 +167,16 @@ def give_back(session: Session, slot: SlotIdentity) -> None:
 
 def _may_claim(session: Session, slot: SlotIdentity) -> bool:
     live = select(Lease.id).where(Lease.slot_id == slot.slot_id, Lease.ended_at.is_(None))
+    # Asked itself: a slot that was registered while another took its GPU out of service is READY.
+    closed = select(Quarantine.id).where(
+        Quarantine.device == Slot.gpu_uuid, Quarantine.cleared_at.is_(None)
+    )
     healthy = select(Slot.id).where(
         Slot.id == slot.slot_id,
         Slot.worker_id == slot.worker_id,
         Slot.state == SlotState.READY,
         ~live.exists(),
+        ~closed.exists(),
         Worker.id == Slot.worker_id,
         Worker.drain_at.is_(None),
     )

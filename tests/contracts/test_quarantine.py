@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from db import claims, quarantine, replay, waiting, workers
 from db.engine import Database
@@ -122,3 +122,19 @@ def test_a_worker_to_drain_is_named_without_doubt(database: Database) -> None:
     step_clock(database, 50)
     with database.transaction() as session:
         assert workers.drain_worker(session, "b", True).drain_at == drained
+
+
+def test_a_slot_registered_before_the_quarantine_was_seen_claims_nothing(
+    database: Database, catalog: Catalog
+) -> None:
+    [first] = registered(database, "a", GPU)
+    with database.transaction() as session:
+        late = slot(session, catalog, device="gpu")
+        quarantine.quarantine(session, first, "here", "It lost its memory.")
+        # As it is when its registration did not see the other's transaction.
+        session.execute(update(Slot).where(Slot.id == late.slot_id).values(gpu_uuid=GPU))
+        [trial_id] = submitted(session, catalog, person(session), {"device": "gpu"})
+        assert claims.claim(session, late, TTL_S) is None
+        quarantine.clear(session, GPU, person(session, "root", "admin"))
+        found = claims.claim(session, late, TTL_S)
+    assert found is not None and found.trials[0].trial_id == trial_id
