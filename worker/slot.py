@@ -178,14 +178,14 @@ class Slot:
         )
 
     def _claim(self, identity: SlotIdentity) -> Claim | None:
-        if not self._host.database.read(claims.has_work):
-            return None
-        ttl_s = self._host.settings.lease_ttl_s
-        rules = Rules.of(self._host.settings)
         if self._claim_unanswered:
             # It may have been committed: then the slot holds a trial that it does not know of.
             self._host.database.write(lambda session: claims.give_back(session, identity))
             self._claim_unanswered = False
+        if not self._host.database.read(claims.has_work):
+            return None
+        ttl_s = self._host.settings.lease_ttl_s
+        rules = Rules.of(self._host.settings)
         try:
             return self._host.database.write(
                 lambda session: claims.claim(session, identity, ttl_s, rules=rules)

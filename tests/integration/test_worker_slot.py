@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from db import commands, retries
 from db.artifacts import FolderStore
+from db.claims import Claim
 from db.engine import Database
 from db.models import Artifact, Checkpoint, Lease, MetricChunk, Result, Trial
 from db.states import Outcome, TrialState
@@ -33,6 +35,7 @@ from tests.support.slots import (
     wait_until,
 )
 from worker import process_group
+from worker.database_access import DatabaseAccess, DatabaseAway
 from worker.pool import SlotPool
 from worker.process import RunnerProcess
 
@@ -382,6 +385,27 @@ def test_a_commit_whose_answer_is_lost_is_not_done_twice(
         assert sorted(value for chunk in chunks for value in chunk.values) == [0.1, 0.2, 0.3]
         assert sorted(session.scalars(select(Checkpoint.epoch))) == [1, 2, 3]
         assert session.scalars(select(Result.trial_id)).all() == [trial_id]
+
+
+def test_a_claim_whose_answer_is_lost_is_given_back_though_nothing_else_waits(
+    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, lost = DatabaseAccess.write, list[Claim]()
+
+    def lose_the_first_claim(self: DatabaseAccess, work: Any) -> Any:
+        found = write(self, work)
+        if isinstance(found, Claim) and not lost:
+            lost.append(found)
+            raise DatabaseAway("the answer to COMMIT was lost")
+        return found
+
+    monkeypatch.setattr(DatabaseAccess, "write", lose_the_first_claim)
+    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.well)))
+    with running_pool(settings):
+        [done] = wait_for_end(database, trial_id)
+    assert done.state is TrialState.SUCCEEDED, done.reason
+    ends = [attempt.outcome for attempt in attempts(database, trial_id)]
+    assert ends == [Outcome.RELEASED, Outcome.SUCCEEDED], "not only when its lease had run out"
 
 
 def test_a_host_without_a_working_runner_gives_trials_back(
