@@ -1,4 +1,4 @@
-"""The artifact store: five methods. Rows hold keys, never paths."""
+"""The artifact store: six methods. Rows hold keys, never paths."""
 
 from __future__ import annotations
 
@@ -21,11 +21,18 @@ class BadKey(LabpoolError):
     """This is no key of the artifact store."""
 
 
+class StoreAway(OSError):
+    """The artifact store is not where it was, so nothing can be told about what it holds."""
+
+
 class ArtifactStore(Protocol):
     """Where checkpoints, logs and other files are kept. Keys are small letters, digits, ``_.-``,
-    in parts separated by ``/``; every method raises BadKey for anything else."""
+    in parts separated by ``/``; every method with a key raises BadKey for anything else."""
 
     store_id: str
+
+    def check(self) -> None:
+        """Raises StoreAway when this is not the store it was: its share is not mounted, say."""
 
     def put(self, key: str, source: Path) -> None:
         """Copy ``source`` to ``key``, replacing what was there. When this returns, the file
@@ -50,6 +57,12 @@ class FolderStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.store_id = _store_id(root)
+
+    def check(self) -> None:
+        if read_store_id(self._root) != self.store_id:
+            raise StoreAway(
+                f"the artifact store {self.store_id} is not in {self._root}; is its share mounted?"
+            )
 
     def put(self, key: str, source: Path) -> None:
         target = self._path(key)

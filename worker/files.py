@@ -49,6 +49,7 @@ def check(folder: Path, file: str, size_bytes: int, digest: str) -> Path:
 def publish(store: ArtifactStore, key: str, path: Path) -> None:
     """Put a file into the store. Raises StoreRefused, the disk being full above all."""
     try:
+        store.check()
         store.put(key, path)
     except OSError as error:
         raise StoreRefused(f"{key}: {error.strerror or error}.") from error
@@ -59,6 +60,14 @@ def fetch(store: ArtifactStore, key: str, digest: str, target: Path) -> bool:
 
     Raises OSError when the store cannot be read just now or ``target`` cannot be written.
     """
+    if _copy(store, key, digest, target):
+        return True
+    # Where the store itself is away, what is missing is not gone for good.
+    store.check()
+    return False
+
+
+def _copy(store: ArtifactStore, key: str, digest: str, target: Path) -> bool:
     try:
         source = store.get(key)
     except (FileNotFoundError, LabpoolError):

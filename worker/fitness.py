@@ -27,6 +27,10 @@ class Fitness:
 
     def hindrance(self, runner_has_worked: bool) -> str | None:
         """Why the slot should claim nothing just now, in words."""
+        try:
+            self._host.store.check()
+        except OSError as error:
+            return str(error)
         settings = self._host.settings
         folders = {"scratch": settings.scratch_dir, "the artifact store": settings.artifacts_dir}
         lack = lack_of_space(folders, settings.min_free_mb)

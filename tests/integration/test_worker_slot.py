@@ -24,6 +24,7 @@ from tests.support.pool import person
 from tests.support.slots import (
     DEVICE,
     FAKE_RUNNER,
+    ask,
     attempts,
     behaving,
     running_pool,
@@ -278,6 +279,43 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert log_key is not None
     with FolderStore(settings.artifacts_dir).get(log_key) as log:
         assert b"damaged or gone" in log.read()
+
+
+@pytest.mark.parametrize("seen_before_the_claim", [True, False])
+def test_no_checkpoint_is_given_up_while_the_store_is_away(
+    database: Database,
+    catalog: Catalog,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    seen_before_the_claim: bool,
+) -> None:
+    monkeypatch.setattr(retries, "WHEN_UNABLE", retries.Rule(most=10**6, delay_s=0.1))
+    if not seen_before_the_claim:
+        monkeypatch.setattr("worker.fitness.Fitness.hindrance", lambda *_: None)
+    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
+    with running_pool(settings):
+        _wait_for_checkpoint(database, trial_id)
+    _behave(database, trial_id, seed_of(fake_runner.well))
+    ask(database, "pause", trial_id)
+    store, away = settings.artifacts_dir, settings.artifacts_dir.with_name("away")
+    with running_pool(settings) as pool:
+        store.rename(away)
+        ask(database, "resume", trial_id)
+        pool.ring()
+        if seen_before_the_claim:
+            wait_until(lambda: "is its share mounted" in pool.info()["0"]["does"], "the notice")
+            assert len(attempts(database, trial_id)) == 1
+        else:
+            wait_until(
+                lambda: attempts(database, trial_id)[1:2] != []
+                and attempts(database, trial_id)[1].reason_kind == "not_prepared",
+                "an attempt in vain",
+            )
+        away.rename(store)
+        pool.ring()
+        [done] = wait_for_end(database, trial_id)
+    assert done.state is TrialState.SUCCEEDED, done.reason
+    assert attempts(database, trial_id)[-1].resumed_epoch == 1
 
 
 def test_a_slot_that_was_fenced_off_throws_its_work_away(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from db.artifacts import FolderStore
+from db.artifacts import FolderStore, StoreAway
 from worker import curves
 from worker.curves import Curves
 from worker.files import NotAsAnnounced, StoreRefused, check, fetch, publish
@@ -124,6 +125,25 @@ class TestFiles:
         assert not (tmp_path / "b").exists()
         assert not fetch(store, "trials/1/1/gone", digest(b""), tmp_path / "b")
 
+    def test_what_an_unmounted_store_lacks_is_not_gone(self, tmp_path: Path) -> None:
+        store = FolderStore(tmp_path / "store")
+        (tmp_path / "a").write_bytes(b"state")
+        publish(store, "trials/1/1/a", tmp_path / "a")
+        (tmp_path / "store").rename(tmp_path / "elsewhere")
+        for unmounted in ("gone", "empty", "another"):
+            if unmounted == "empty":
+                (tmp_path / "store").mkdir()
+            if unmounted == "another":
+                publish(FolderStore(tmp_path / "store"), "trials/1/1/a", tmp_path / "a")
+            with pytest.raises(StoreAway, match="is its share mounted"):
+                fetch(store, "trials/1/1/a", digest(b"another state"), tmp_path / "b")
+            with pytest.raises(StoreRefused, match="is its share mounted"):
+                publish(store, "trials/1/1/b", tmp_path / "a")
+        assert not list((tmp_path / "store").rglob("b")), "nothing is put where a share belongs"
+        shutil.rmtree(tmp_path / "store")
+        (tmp_path / "elsewhere").rename(tmp_path / "store")
+        assert fetch(store, "trials/1/1/a", digest(b"state"), tmp_path / "b")
+
     def test_a_full_store(self, tmp_path: Path) -> None:
         with pytest.raises(StoreRefused, match="No such file"):
             publish(FolderStore(tmp_path / "store"), "trials/1/1/a", tmp_path / "missing")
@@ -156,13 +176,53 @@ class TestScratch:
         mine.open()
         assert mine.remove_leftovers() == ["dead"]
 
-    @staticmethod
-    def left_behind(root: Path, name: str, host: str, pid: int = 2**22 + 1) -> None:
+    def test_a_living_worker_is_known_where_its_process_cannot_be_seen(
+        self, tmp_path: Path
+    ) -> None:
+        # Another container, or another host, that calls itself the same.
+        alive, mine = Scratch(tmp_path, "alive", "here"), Scratch(tmp_path, "mine", "here")
+        alive.open()
+        self.disguise(tmp_path / "alive", boot="another", pid=2**22 + 1)
+        mine.open()
+        assert mine.remove_leftovers() == []
+        alive.close()
+        mine.close()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_killed_worker_is_known_to_be_gone(self, tmp_path: Path) -> None:
+        code = (
+            "import sys; from pathlib import Path; from worker.scratch import Scratch;"
+            "Scratch(Path(sys.argv[1]), 'killed', 'here').open(); print(flush=True); input()"
+        )
+        worker = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        mine = Scratch(tmp_path, "mine", "here")
+        with worker:
+            assert worker.stdout is not None
+            worker.stdout.readline()
+            mine.open()
+            assert mine.remove_leftovers() == []
+            worker.kill()
+        assert mine.remove_leftovers() == ["killed"]
+        mine.close()
+
+    def left_behind(self, root: Path, name: str, host: str, pid: int = 2**22 + 1) -> None:
         scratch = Scratch(root, name, host)
         scratch.open()
-        owner = json.loads((root / name / OWNER_FILE).read_text())
-        assert owner["start_ticks"] == start_ticks(os.getpid())
-        (root / name / OWNER_FILE).write_text(json.dumps({**owner, "pid": pid, "start_ticks": 1}))
+        owner = (root / name / OWNER_FILE).read_text()
+        assert json.loads(owner)["start_ticks"] == start_ticks(os.getpid())
+        scratch.close()
+        (root / name).mkdir()
+        (root / name / OWNER_FILE).write_text(owner)
+        self.disguise(root / name, pid=pid, start_ticks=1)
+
+    @staticmethod
+    def disguise(folder: Path, **changes: object) -> None:
+        owner = json.loads((folder / OWNER_FILE).read_text())
+        (folder / OWNER_FILE).write_text(json.dumps({**owner, **changes}))
 
 
 class TestGpuLock:
