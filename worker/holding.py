@@ -100,6 +100,7 @@ class Holding:
                 claimed.trial_id, claimed.time_limit_s, claimed.stall_limit_s, claimed.seconds_used
             )
         self.runner.guards.begin(messages[0].trial)
+        self.runner.was_given_work = True
         self.send(Run(trials=tuple(messages)))
         for attempt in self.open:
             self.tell_wish(attempt, attempt.claimed.wish)

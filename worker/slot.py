@@ -134,7 +134,7 @@ class Slot:
             if self._gpu_lock is not None and not self._gpu_lock.acquire():
                 return self._held_up(identity, GPU_HELD)
             try:
-                worked = self._runner is not None and self._runner.trials_served > 0
+                worked = self._runner is not None and self._runner.was_given_work
                 hindrance = self._fitness.hindrance(worked)
                 if hindrance is not None:
                     return self._held_up(identity, hindrance)

@@ -47,6 +47,7 @@ class WatchedRunner:
         self._process = RunnerProcess(device, home, self.log, command, pass_fds)
         self.guards = Guards(clock, memory_limit_mb)
         self.trials_served = 0
+        self.was_given_work = False
         self.is_ready = False
         self.must_retire: str | None = None
         self.is_stuck = False

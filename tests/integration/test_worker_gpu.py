@@ -26,6 +26,7 @@ from tests.support.fake_nvml import GIBIBYTE, FakeNvml
 from tests.support.fake_runner import seed_of
 from tests.support.pool import person
 from tests.support.slots import (
+    ask,
     attempts,
     behaving,
     running_pool,
@@ -87,6 +88,24 @@ def test_a_gpu_that_somebody_uses_by_hand_is_left_alone(
             assert slots(database) == [(SlotState.READY, None)]
     finally:
         os.kill(stranger, signal.SIGTERM)
+
+
+def test_what_a_runner_keeps_after_a_cancelled_trial_is_not_anothers(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device
+) -> None:
+    # As in a container: the driver shows memory, and no processes.
+    state = {"uuid": gpu.gpu_uuid, "processes": [], "used": 0}
+    [cancelled] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
+    with running_pool(settings, devices=[gpu], gpus=NvmlMonitor(FakeNvml([state]))):
+        wait_until(lambda: (trial(database, cancelled).progress_done or 0) > 0)
+        state["used"] = 4 * GIBIBYTE
+        ask(database, "cancel", cancelled)
+        wait_for_end(database, cancelled)
+        [trial_id] = submit(database, catalog, behaving(0))
+        wait_until(lambda: attempts(database, trial_id) != [] or slots(database)[0][1] is not None)
+        assert slots(database)[0][1] is None
+        [done] = wait_for_end(database, trial_id)
+    assert done.state is TrialState.SUCCEEDED, done.reason
 
 
 def failing(marker: Path) -> tuple[str, ...]:
