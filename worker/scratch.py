@@ -2,15 +2,18 @@
 
 A trial's folder goes when its lease ends. What a killed worker left is removed by the next worker
 that starts on the same host; a scratch folder may be shared by hosts, so only a worker of this host
-can tell that another one of this host is gone.
+can tell that another one of this host is gone. Containers and cloned hosts may share a name too, and
+none sees the other's processes: so a worker holds a lock on its owner file as long as it lives.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from worker.process_group import start_ticks
@@ -28,6 +31,7 @@ class Scratch:
         self._root = root
         self._host = host
         self.folder = root / worker_id
+        self._owner: int | None = None
 
     def open(self) -> None:
         """Make this worker's folder and say whose it is. Raises OSError."""
@@ -35,8 +39,13 @@ class Scratch:
         # The owner is written before the name counts: a folder without an owner is left alone.
         unnamed = self._root / f".{self.folder.name}.new"
         unnamed.mkdir(mode=0o700)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._owner = os.open(unnamed / OWNER_FILE, flags, 0o600)
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         owner = {"host": self._host, "boot": _boot_id(), **_identity(os.getpid())}
-        (unnamed / OWNER_FILE).write_text(json.dumps(owner), encoding="utf-8")
+        # Written when it is locked: who can read it finds the lock held.
+        os.write(self._owner, json.dumps(owner).encode())
         unnamed.replace(self.folder)
 
     def slot_folder(self, slot: int) -> Path:
@@ -54,6 +63,10 @@ class Scratch:
 
     def close(self) -> None:
         """Remove everything of this worker."""
+        if self._owner is not None:
+            # First: over NFS an open file would keep its folder.
+            os.close(self._owner)
+            self._owner = None
         remove(self.folder)
 
     def remove_leftovers(self) -> list[str]:
@@ -73,7 +86,9 @@ class Scratch:
             return False
         if host != self._host or not isinstance(pid, int):
             return False
-        return bool(boot != _boot_id() or start_ticks(pid) != ticks)
+        if boot == _boot_id() and start_ticks(pid) == ticks:
+            return False
+        return not _is_locked(folder / OWNER_FILE)
 
 
 def remove(folder: Path) -> None:
@@ -81,6 +96,19 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         logger.warning("%s could not be removed completely", folder)
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether somebody holds its lock; False where the file system cannot tell."""
+    try:
+        # Opened to write: NFS locks nothing else.
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _identity(pid: int) -> dict[str, int | None]:
