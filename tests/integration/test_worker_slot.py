@@ -307,8 +307,10 @@ def test_no_checkpoint_is_given_up_while_the_store_is_away(
             assert len(attempts(database, trial_id)) == 1
         else:
             wait_until(
-                lambda: attempts(database, trial_id)[1:2] != []
-                and attempts(database, trial_id)[1].reason_kind == "not_prepared",
+                lambda: (
+                    attempts(database, trial_id)[1:2] != []
+                    and attempts(database, trial_id)[1].reason_kind == "not_prepared"
+                ),
                 "an attempt in vain",
             )
         away.rename(store)
