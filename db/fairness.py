@@ -55,7 +55,8 @@ class Standing:
 
 
 class Waiter(NamedTuple):
-    """A waiting trial. `due` is false while it is held back or pauses between two tries."""
+    """A waiting trial. `due` is false while it is held back, pauses between two tries, or needs
+    what no slot has."""
 
     trial_id: int
     owner_id: int
@@ -86,8 +87,9 @@ def first(heads: Mapping[int, int], standings: Mapping[int, Standing]) -> int | 
 def order(waiters: Iterable[Waiter], standings: Mapping[int, Standing]) -> list[Place]:
     """The order of `first`, told ahead: whoever gets a slot has one more at work.
 
-    What its owner's cap keeps back comes after that, and what may not run yet at the end. Turns by
-    age and what a slot cannot serve are left out, and whatever ends or comes in between changes it.
+    What its owner's cap keeps back comes after that, and what may not run yet at the end. A cap
+    that is not reached keeps nothing back: something of theirs may end first. Turns by age and what
+    one slot cannot serve are left out, and whatever ends or comes in between changes it.
     """
     taken: dict[int, int] = {}
     rows: list[tuple[int, int, Turn, int, Waiter]] = []
@@ -95,7 +97,7 @@ def order(waiters: Iterable[Waiter], standings: Mapping[int, Standing]) -> list[
         standing = standings.get(waiter.owner_id, NOBODY)
         nth = taken.get(waiter.owner_id, 0)
         taken[waiter.owner_id] = nth + 1
-        group = 2 if not waiter.due else 1 if standing.is_full(nth) else 0
+        group = 2 if not waiter.due else 1 if standing.is_full() else 0
         rows.append((group, -waiter.priority, standing.turn(nth), waiter.trial_id, waiter))
     rows.sort()
     return [Place(number, row[4], row[0] == 1) for number, row in enumerate(rows, 1)]

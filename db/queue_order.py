@@ -12,7 +12,7 @@ from db import clock
 from db.claims import due
 from db.fairness import Place, Rules, Standing, Waiter, order
 from db.models import Trial
-from db.serving import Needs
+from db.serving import Needs, Serving
 from db.standings import standings
 from db.states import TrialState
 
@@ -27,11 +27,13 @@ class Line:
     standings: Mapping[int, Standing]
 
 
-def read_line(session: Session, rules: Rules) -> Line:
+def read_line(session: Session, rules: Rules, serving: Serving | None = None) -> Line:
     """The order that `db.claims` takes them in, told ahead.
 
     A slot passes over what it cannot serve, and takes out of turn what has waited for very long.
+    What no slot can serve is not due.
     """
+    serving = Serving(session) if serving is None else serving
     now = clock.now(session)
     known = standings(session, rules, now)
     query = select(
@@ -43,7 +45,8 @@ def read_line(session: Session, rules: Rules) -> Line:
     # A queue of thousands has a handful of different needs.
     met: dict[Needs, Needs] = {}
     for row in session.execute(query):
-        waiters.append(Waiter(row[0], row[1], row[2], bool(row[3])))
         asked = Needs(row[4], row[5], row[6], row[7], row[8], row[9])
         needs[row[0]] = met.setdefault(asked, asked)
+        due_now = bool(row[3]) and bool(serving.able(needs[row[0]]))
+        waiters.append(Waiter(row[0], row[1], row[2], due_now))
     return Line(now, order(waiters, known), needs, known)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy import select
@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from db import clock
 from db.estimates import AtWork, Estimate, History, at_work, estimate, shown_s, taken_of
-from db.fairness import NOBODY, Place, Rules, Standing
-from db.models import Slot, Trial
+from db.fairness import NOBODY, Rules, Standing, order
+from db.models import Trial
 from db.queue_order import Line, read_line
 from db.serving import Needs, Serving
 from db.states import TERMINAL, TrialState
@@ -27,8 +27,9 @@ class Why:
     """Everything that there is to say about a trial's wait.
 
     `ahead` are the trials that come before it on slots that could run it; `by_owner` counts them by
-    their owners. `next_owner_id` is who gets the next slot. `by_age_s` is how long until it may be
-    taken for its age. What does not apply is None or empty.
+    their owners; of a trial that is kept back by a cap they are its owner's alone. `next_owner_id`
+    is who gets the next of those slots. `by_age_s` is how long until it may be taken for its age.
+    What does not apply is None or empty.
     """
 
     trial_id: int
@@ -51,11 +52,12 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ahead:
-    """The queue up to a trial: its place, and what is ahead by need and owner."""
+class _Rivals:
+    """What competes for some slots: who gets the next of them, and what is ahead of each trial, by
+    its model or kernel and its owner."""
 
-    place: Place
-    ahead: tuple[tuple[tuple[Needs, int], int], ...]
+    next_owner_id: int | None
+    ahead: Mapping[int, Mapping[tuple[str, int], int]]
 
 
 class Waiting:
@@ -77,8 +79,8 @@ class Waiting:
         self._now = clock.now(session) if line is None else line.now
         self._serving = Serving(session)
         self._history = History(session)
-        self._lines: dict[int, _Ahead] | None = None
-        self._next: int | None = None
+        self._places: dict[int, int] | None = None
+        self._rivals: dict[frozenset[int], _Rivals] = {}
         self._at_work: list[AtWork] | None = None
 
     def why(self, trial: Trial) -> str | None:
@@ -113,39 +115,34 @@ class Waiting:
         )  # fmt: skip
 
     def _in_line(self, trial: Trial) -> Why:
-        line = self._ahead_of_each().get(trial.id)
-        if line is None:  # it was taken or came in between two looks
+        able = self._able(Needs.of(trial))
+        rivals = self._competing(able)
+        if trial.id not in rivals.ahead:  # it was taken or came in between two looks
             return self._plain(trial, "turn", "It starts when a slot is free.")
-        able = {slot.id for slot in self._serving.able(Needs.of(trial))}
         standing = self._standing(trial.owner_id)
-        if line.place.capped:
-            own = [item for item in line.ahead if item[0][1] == trial.owner_id]
-            taken = [slot for slot in self._taken() if slot.owner_id == trial.owner_id]
-            slots, which = standing.limit or 1, "that its owner may hold at once"
-        else:
-            own = [item for item in line.ahead if able & _ids(self._serving.able(item[0][0]))]
-            taken, slots, which = taken_of(self._taken(), able), len(able), "that can serve it"
-        by_code: Counter[str] = Counter()
+        ahead = rivals.ahead[trial.id]
+        own = {key: count for key, count in ahead.items() if key[1] == trial.owner_id}
+        guess = self._estimate(trial.owner_id, ahead, own, able)
+        shown = own if standing.is_full() else ahead
         by_owner: Counter[int] = Counter()
-        for (needs, owner_id), count in own:
-            by_code[needs.code_name] += count
+        for (_, owner_id), count in shown.items():
             by_owner[owner_id] += count
-        guess = estimate(by_code, taken, slots, self._history, which)
         free = len(able) - len(taken_of(self._taken(), able))
         waited_s = self._waited_s(trial)
+        following = rivals.next_owner_id
         return Why(
             trial_id=trial.id,
             state=trial.state,
-            reason="capped" if line.place.capped else "turn",
-            sentence=self._sentence(line.place.capped, by_owner.total(), free, standing, guess),
+            reason="capped" if standing.is_full() else "turn",
+            sentence=self._sentence(by_owner.total(), free, standing, guess),
             owner_id=trial.owner_id,
             priority=trial.priority,
             standing=standing,
-            place=line.place.place,
+            place=self._place(trial.id),
             ahead=by_owner.total(),
             by_owner=tuple(by_owner.most_common()),
-            next_owner_id=self._next,
-            next_standing=None if self._next is None else self._standing(self._next),
+            next_owner_id=following,
+            next_standing=None if following is None else self._standing(following),
             able_slots=len(able),
             free_slots=free,
             waited_s=waited_s,
@@ -153,13 +150,31 @@ class Waiting:
             estimate=guess,
         )
 
-    def _sentence(
-        self, capped: bool, ahead: int, free: int, standing: Standing, guess: Estimate
-    ) -> str:
+    def _estimate(
+        self,
+        owner_id: int,
+        ahead: Mapping[tuple[str, int], int],
+        own: Mapping[tuple[str, int], int],
+        able: frozenset[int],
+    ) -> Estimate:
+        """When its turn comes; later, where its owner's cap lets it start only later."""
+        taken = taken_of(self._taken(), able)
+        by_turn = estimate(_by_code(ahead), taken, len(able), self._history)
+        standing = self._standing(owner_id)
+        if standing.limit is None or not standing.is_full(sum(own.values())):
+            return by_turn
+        theirs = [slot for slot in self._taken() if slot.owner_id == owner_id]
+        which = "that its owner may hold at once"
+        by_cap = estimate(_by_code(own), theirs, standing.limit, self._history, which)
+        if by_turn.seconds is None or by_cap.seconds is None:
+            return by_turn if by_turn.seconds is None else by_cap
+        return by_cap if by_cap.seconds > by_turn.seconds else by_turn
+
+    def _sentence(self, ahead: int, free: int, standing: Standing, guess: Estimate) -> str:
         when = "when a slot is free"
         if guess.seconds is not None and (ahead or not free):
             when = f"in about {shown_s(guess.seconds)}"
-        if capped and standing.limit is not None:
+        if standing.is_full():
             holds = f"{standing.running} slot{'s' if standing.running != 1 else ''}"
             more = f"{ahead} more of theirs come first; " if ahead else ""
             return (
@@ -175,7 +190,7 @@ class Waiting:
 
     def _line(self) -> Line:
         if self._known is None:
-            self._known = read_line(self._session, self._rules)
+            self._known = read_line(self._session, self._rules, self._serving)
         return self._known
 
     def _standing(self, user_id: int) -> Standing:
@@ -186,21 +201,38 @@ class Waiting:
             self._at_work = at_work(self._session, self._history, self._now)
         return self._at_work
 
-    def _ahead_of_each(self) -> dict[int, _Ahead]:
-        """The queue, walked once, with what is ahead of each trial that is asked about."""
-        if self._lines is None:
-            self._lines = {}
-            line = self._line()
-            ahead: Counter[tuple[Needs, int]] = Counter()
-            for place in line.places:
-                waiter = place.waiter
-                if place.place == 1 and waiter.due and not place.capped:
-                    self._next = waiter.owner_id
-                if self._only is None or waiter.trial_id in self._only:
-                    self._lines[waiter.trial_id] = _Ahead(place, tuple(ahead.items()))
-                if waiter.due:
-                    ahead[line.needs[waiter.trial_id], waiter.owner_id] += 1
-        return self._lines
+    def _able(self, needs: Needs) -> frozenset[int]:
+        return frozenset(slot.id for slot in self._serving.able(needs))
+
+    def _place(self, trial_id: int) -> int | None:
+        if self._places is None:
+            self._places = {row.waiter.trial_id: row.place for row in self._line().places}
+        return self._places.get(trial_id)
+
+    def _competing(self, able: frozenset[int]) -> _Rivals:
+        """The queue for these slots alone, walked once."""
+        if able not in self._rivals:
+            self._rivals[able] = self._walk(able)
+        return self._rivals[able]
+
+    def _walk(self, able: frozenset[int]) -> _Rivals:
+        line = self._line()
+        sharing = {needs for needs in set(line.needs.values()) if able & self._able(needs)}
+        waiters = [row.waiter for row in line.places if row.waiter.due]
+        rivals = [waiter for waiter in waiters if line.needs[waiter.trial_id] in sharing]
+        # A cap delays its owner's trials; that does not bring them after everybody else's.
+        uncapped = {user: replace(held, limit=None) for user, held in line.standings.items()}
+        following: int | None = None
+        ahead: Counter[tuple[str, int]] = Counter()
+        of_each: dict[int, Mapping[tuple[str, int], int]] = {}
+        for row in order(rivals, uncapped):
+            trial_id, owner_id = row.waiter.trial_id, row.waiter.owner_id
+            if following is None and not self._standing(owner_id).is_full():
+                following = owner_id
+            if self._only is None or trial_id in self._only:
+                of_each[trial_id] = dict(ahead)
+            ahead[line.needs[trial_id].code_name, owner_id] += 1
+        return _Rivals(following, of_each)
 
 
 def _not_waiting(trial: Trial) -> Why:
@@ -213,8 +245,11 @@ def _not_waiting(trial: Trial) -> Why:
     return Why(trial.id, trial.state, *says, trial.owner_id, trial.priority)
 
 
-def _ids(slots: tuple[Slot, ...]) -> set[int]:
-    return {slot.id for slot in slots}
+def _by_code(ahead: Mapping[tuple[str, int], int]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for (code_name, _), count in ahead.items():
+        found[code_name] += count
+    return found
 
 
 def why_waiting(session: Session, trial: Trial, rules: Rules = _RULES) -> str | None:

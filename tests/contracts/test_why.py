@@ -14,6 +14,7 @@ from db.fairness import Rules
 from db.models import Attempt, Slot, Worker
 from db.queue_order import read_line
 from db.reads.pool import queue_page
+from db.usage import charge
 from labpool.catalog import Catalog
 from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
 
@@ -71,7 +72,7 @@ def test_it_works(database: Database, catalog: Catalog) -> None:
         [last] = submitted(session, catalog, ada)
         [on_gpu] = submitted(session, catalog, bob, {**TRAIN, "device": "gpu"})
     found = explain(database, last)
-    assert (found.reason, found.ahead, found.place) == ("turn", 2, 4)
+    assert (found.reason, found.ahead, found.place) == ("turn", 2, 3)
     assert dict(found.by_owner) == {ada.id: 1, bob.id: 1}
     assert (found.able_slots, found.free_slots) == (2, 0)
     assert found.standing.running == 1
@@ -136,6 +137,79 @@ def test_only_what_competes_for_its_slots_is_ahead(database: Database, catalog: 
     assert (found.ahead, found.place, found.free_slots) == (1, 4, 1)
 
 
+def test_what_no_slot_can_serve_is_ahead_of_nobody(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        ada, bob = person(session), person(session, "bob")
+        ada.max_running = 2
+        here = slot(session, catalog)
+        for _ in range(6):
+            submitted(session, catalog, ada, {**TRAIN, "device": "gpu"})
+        firsts = [submitted(session, catalog, bob)[0] for _ in range(5)]
+        [mine] = submitted(session, catalog, ada)
+    found = explain(database, mine)
+    assert (found.reason, found.place, found.ahead) == ("turn", 2, 1)
+    assert found.next_owner_id == bob.id
+    with database.transaction() as session:
+        assert take(session, here) == firsts[0]
+        end(session, firsts[0])
+        assert take(session, here) == mine
+
+
+def test_who_is_next_is_told_of_its_own_slots(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        ada, bob = person(session), person(session, "bob")
+        gpu, here = slot(session, catalog, device="gpu"), slot(session, catalog)
+        heads = [submitted(session, catalog, ada, {**TRAIN, "device": "gpu"})[0] for _ in range(3)]
+        for trial_id in heads:
+            trial(session, trial_id).priority = 1
+        [bobs] = submitted(session, catalog, bob)
+        [mine] = submitted(session, catalog, ada, {**TRAIN, "device": "cpu"})
+    found = explain(database, mine)
+    # Her own on the other device do not cost her a turn here.
+    assert (found.next_owner_id, found.ahead, dict(found.by_owner)) == (bob.id, 1, {bob.id: 1})
+    assert explain(database, heads[0]).next_owner_id == ada.id
+    with database.transaction() as session:
+        assert take(session, here) == bobs
+        assert take(session, gpu) == heads[0]
+
+
+def test_a_cap_that_is_not_reached_hides_nobody(database: Database, catalog: Catalog) -> None:
+    here = ended(database, catalog, [600.0])
+    with database.transaction() as session:
+        ada, bob = person(session), person(session, "bob")
+        ada.max_running = 2
+        for _ in range(20):
+            submitted(session, catalog, bob)
+        mine = [submitted(session, catalog, ada)[0] for _ in range(4)]
+    found = [explain(database, trial_id) for trial_id in mine]
+    assert [why.reason for why in found] == ["turn"] * 4
+    assert [why.ahead for why in found] == [1, 3, 5, 7]
+    assert [why.estimate.seconds for why in found] == [600.0, 1800.0, 3000.0, 4200.0]
+    with database.transaction() as session:
+        taken = []
+        for _ in range(8):
+            taken.append(take(session, here))
+            end(session, taken[-1])
+            row = trial(session, taken[-1])
+            # A little more of hers, so that it is bob's turn between two of them.
+            charge(session, row.owner_id, 660.0 if row.owner_id == ada.id else 600.0)
+        assert [taken.index(trial_id) for trial_id in mine] == [1, 3, 5, 7]
+
+
+def test_a_cap_tells_the_time_where_it_is_what_delays(database: Database, catalog: Catalog) -> None:
+    rules = Rules(max_running=2)
+    ended(database, catalog, [600.0])
+    with database.transaction() as session:
+        for _ in range(5):
+            slot(session, catalog)
+        mine = [submitted(session, catalog, person(session))[0] for _ in range(4)]
+    found = explain(database, mine[3], rules)
+    assert (found.reason, found.ahead, found.place) == ("turn", 3, 4)
+    assert found.estimate.seconds == 900.0
+    assert "over 2 slots that its owner may hold at once" in found.estimate.arithmetic
+    assert explain(database, mine[1], rules).estimate.seconds == 100.0
+
+
 def test_who_is_full_waits_for_their_own(database: Database, catalog: Catalog) -> None:
     rules = Rules(max_running=1)
     here = ended(database, catalog, [60.0])
@@ -150,6 +224,7 @@ def test_who_is_full_waits_for_their_own(database: Database, catalog: Catalog) -
     assert found.sentence.startswith("Its owner holds 1 slot and may hold 1 at once; 1 more of")
     assert "over 1 slot that its owner may hold at once" in found.estimate.arithmetic
     assert explain(database, next_one, rules).ahead == 0
+    assert found.next_owner_id != found.owner_id
     assert explain(database, next_one).reason == "turn"
 
 

@@ -61,13 +61,16 @@ def test_who_is_full_is_passed_over() -> None:
 def test_what_is_told_ahead_is_what_claims_would_take(
     waiters: list[Waiter], known: dict[int, Standing]
 ) -> None:
-    """One after the other by `first`, class by class, as a claim does it."""
+    """One after the other by `first`, class by class, as a claim does it.
+
+    A cap that is not reached now may never be, since what runs ends.
+    """
     waiting = {waiter.trial_id: waiter for waiter in waiters if waiter.due}
     taken = []
     running = {user: known.get(user, Standing()).running for user in range(1, 5)}
     while True:
         now = {
-            user: Standing(s.share, running[user], s.used_s, s.limit)
+            user: Standing(s.share, running[user], s.used_s, s.limit if s.is_full() else None)
             for user in running
             for s in [known.get(user, Standing())]
         }
