@@ -106,12 +106,11 @@ def order(waiters: Iterable[Waiter], standings: Mapping[int, Standing]) -> list[
 def may_take_by_age(recent: Sequence[bool], rules: Rules) -> bool:
     """Whether a slot may take what is oldest. `recent` are its last leases: was each by age?
 
-    True when the last `ageing_turn - 1` went by fair share, so that at most one in `ageing_turn`
-    does not.
+    True when none of the last `ageing_turn - 1` was, so that at most one in `ageing_turn` is. A new
+    slot may: a worker's restart makes its slots anew, and those who wait must not pay for it by
+    another `ageing_turn - 1` runs each time.
     """
-    needed = rules.ageing_turn - 1
-    last = list(recent)[:needed]
-    return len(last) == needed and not any(last)
+    return not any(recent[: rules.ageing_turn - 1])
 
 
 def longest_wait_s(rules: Rules, longest_run_s: float, older: int, slots: int) -> float:

@@ -21,7 +21,7 @@ from db.models import Lease
 from labpool.catalog import Catalog
 from labpool.planning import plan
 from tests.faults import checker
-from tests.faults.checks import of_runs
+from tests.faults.checks import of_runs, of_turns
 from tests.faults.checks.of_runs import weights_after
 from tests.faults.checks.seen import Row, Seen, read
 from tests.support.pool import person, slot, trial
@@ -320,6 +320,12 @@ def too_young_for_age(seen: Seen) -> None:
     seen["leases"][-1]["by_age"] = 1
 
 
+def too_young_since_it_was_let_go(seen: Seen) -> None:
+    """The sixth, which its owner had held, as if for long."""
+    seen["leases"][-1]["by_age"] = 1
+    first(seen["trials"], id=6)["queued_at"] -= 2 * seen.ageing_s
+
+
 def gpu_shared(seen: Seen) -> None:
     seen.ran.append({**seen.ran[0], "what": "collision", "gpu": "GPU-1"})
 
@@ -388,6 +394,7 @@ HARMS: tuple[tuple[Callable[[Seen], None], str], ...] = (
     (lower_class_first, "I16"),
     (out_of_turn_for_age, "I16"),
     (too_young_for_age, "I16"),
+    (too_young_since_it_was_let_go, "I16"),
     (gpu_shared, "I17"),
     (failed_by_itself, "lost"),
     (cancelled_by_nobody, "lost"),
@@ -410,6 +417,36 @@ def test_a_harm_is_named(clean: Seen, harm: Callable[[Seen], None], invariant: s
     )  # fmt: skip
     harm(harmed)
     assert invariant in {violation.invariant for violation in checker.judge(harmed)}
+
+
+def harmed_turns(clean: Seen, harm: Callable[[Seen], None]) -> Seen:
+    seen = Seen(copy.deepcopy(clean.tables))
+    harm(seen)
+    return seen
+
+
+@pytest.mark.parametrize(("offset", "passed"), [(-0.5, True), (0.5, False)])
+def test_a_class_counts_from_when_it_is_given(clean: Seen, offset: float, passed: bool) -> None:
+    seen = harmed_turns(clean, lower_class_first)
+    claim = first(seen["events"], kind="started", trial_id=5)
+    given = {**claim, "id": claim["id"] + offset, "trial_id": 6, "kind": "prioritised"}
+    seen["events"].append({**given, "from_state": None, "to_state": None})
+    seen["events"].sort(key=lambda event: event["id"])
+    assert bool(list(of_turns.higher_classes_go_first(seen))) is passed
+
+
+@pytest.mark.parametrize(("leases", "broken"), [((0,), 0), ((1,), 0), ((0, 1), 1), ((0, 3), 1),
+                                                ((0, 4), 0), ((1, 2, 3), 2)])  # fmt: skip
+def test_a_slot_has_one_turn_by_age_in_four(
+    clean: Seen, leases: tuple[int, ...], broken: int
+) -> None:
+    def by_age(seen: Seen) -> None:
+        seen.ageing_s = 0.0
+        of_slot = [one for one in seen["leases"] if one["slot_id"] == seen["leases"][0]["slot_id"]]
+        for number in leases:
+            of_slot[number]["by_age"] = 1
+
+    assert len(list(of_turns.ageing_keeps_its_turn(harmed_turns(clean, by_age)))) == broken
 
 
 def test_every_promise_has_a_harm() -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import claims, clock, commands, owner, transitions
+from db import claims, clock, commands, owner, transitions, workers
 from db.engine import Database
 from db.fairness import Rules, Standing
 from db.models import Attempt, Lease, Trial, Usage
@@ -169,9 +169,33 @@ def test_the_oldest_gets_one_claim_in_k(database: Database, catalog: Catalog) ->
             found = taken[-1]
             assert found is not None
             end(session, found)
-        assert [taken[3], taken[7]] == starved
+        assert [taken[0], taken[4]] == starved
         by_age = session.scalars(select(Lease.by_age).order_by(Lease.id)).all()
-        assert by_age == [number in (3, 7) for number in range(9)]
+        assert by_age == [number in (0, 4) for number in range(9)]
+
+
+def test_restarts_of_a_worker_make_nobody_wait(database: Database, catalog: Catalog) -> None:
+    """Each makes the worker's slots anew, here before they come to their turn by age."""
+    with database.transaction() as session:
+        [old] = submitted(
+            session, catalog, person(session, "patient"), {**TRAIN, "priority": "low"}
+        )
+        for _ in range(12):
+            submitted(session, catalog, person(session, "light"))
+        here = slot(session, catalog)
+        assert take_with(session, here) != old
+    step_clock(database, RULES.ageing_s + 60)
+    with database.transaction() as session:
+        taken = []
+        for _ in range(3):
+            workers.stop_worker(session, here.worker_id)
+            here = slot(session, catalog)
+            for _ in range(RULES.ageing_turn - 1):
+                found = take_with(session, here)
+                assert found is not None
+                end(session, found)
+                taken.append(found)
+        assert old in taken[: RULES.ageing_turn]
 
 
 def test_other_slots_use_up_no_turn_by_age(database: Database, catalog: Catalog) -> None:

@@ -102,8 +102,9 @@ def test_at_most_one_claim_in_k_goes_by_age(turn: int, aged: list[bool]) -> None
         leases.insert(0, there_is_one and may_take_by_age(leases, rules))
     for at in range(len(leases)):
         assert sum(leases[at : at + turn]) <= 1
-    if all(aged) and len(aged) >= turn:
+    if all(aged) and aged:
         assert any(leases[:turn]), "and it does when something is that old"
+        assert leases[-1], "at once where the slot is new"
 
 
 def test_the_turn_by_age_may_be_every_claim() -> None:

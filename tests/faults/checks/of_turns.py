@@ -12,6 +12,8 @@ from tests.faults.checks.seen import Row, Seen, Violation
 # happened may rightly have been unknown to a claim.
 UNSEEN_SUBMISSION_S = 5.0
 UNSEEN_END_S = 1.0
+# A row's time and its event's are read one after the other.
+CLOCK_READ_TWICE_S = 1.0
 FOREVER = float("inf")
 
 
@@ -33,7 +35,7 @@ def turns_are_fair(seen: Seen) -> Iterator[Violation]:
     held = _Held(seen)
     for claim in _claims(seen):
         lease, trial = seen.leases[claim["data"]["lease"]], seen.trials[claim["trial_id"]]
-        if lease.get("by_age"):
+        if lease.get("by_age") or claim["id"] < _class_since(seen, trial["id"]):
             continue
         device = seen.slots[lease["slot_id"]]["device"]
         mine = held.surely_by(trial["owner_id"], claim) / share[trial["owner_id"]]
@@ -64,7 +66,7 @@ def higher_classes_go_first(seen: Seen) -> Iterator[Violation]:
                 above[wait.trial["priority"]].append(wait)
     for claim in _claims(seen):
         lease, trial = seen.leases[claim["data"]["lease"]], seen.trials[claim["trial_id"]]
-        if lease.get("by_age"):
+        if lease.get("by_age") or claim["id"] < _class_since(seen, trial["id"]):
             continue
         device = seen.slots[lease["slot_id"]]["device"]
         for priority, waits in above.items():
@@ -82,19 +84,38 @@ def higher_classes_go_first(seen: Seen) -> Iterator[Violation]:
 
 def ageing_keeps_its_turn(seen: Seen) -> Iterator[Violation]:
     """I16: at most one of a slot's claims in so many is for age, and of one that is old enough."""
-    fair: Counter[int] = Counter()
+    # By slot, the leases since its last one by age; one that had none yet may begin with it.
+    fair: dict[int, int] = {}
     for lease in sorted(seen["leases"], key=lambda lease: lease["id"]):
         slot = lease["slot_id"]
         if not lease.get("by_age"):
-            fair[slot] += 1
+            if slot in fair:
+                fair[slot] += 1
             continue
-        if fair[slot] < seen.ageing_turn - 1:
+        if slot in fair and fair[slot] < seen.ageing_turn - 1:
             yield Violation("I16", f"lease {lease['id']}: for its age after {fair[slot]} others")
         fair[slot] = 0
     for claim in _claims(seen):
-        waited_s = claim["at"] - seen.trials[claim["trial_id"]]["queued_at"]
-        if seen.leases[claim["data"]["lease"]].get("by_age") and waited_s < seen.ageing_s:
+        if not seen.leases[claim["data"]["lease"]].get("by_age"):
+            continue
+        waited_s = claim["at"] - _waiting_since(seen, claim)
+        if waited_s < seen.ageing_s - CLOCK_READ_TWICE_S:
             yield Violation("I16", f"trial {claim['trial_id']}: for its age after {waited_s:.1f} s")
+
+
+def _waiting_since(seen: Seen, claim: Row) -> float:
+    """Since when a trial waited at a claim; what its owner held or paused is no older for that."""
+    since: float = seen.trials[claim["trial_id"]]["queued_at"]
+    for event in seen.events.get(claim["trial_id"], []):
+        if event["id"] < claim["id"] and event["kind"] in ("let_go", "resumed"):
+            since = event["at"]
+    return since
+
+
+def _class_since(seen: Seen, trial_id: int) -> int:
+    """The event from which on a trial is of the class that its row tells."""
+    changes = [e["id"] for e in seen.events.get(trial_id, []) if e["kind"] == "prioritised"]
+    return max(changes, default=0)
 
 
 def _claims(seen: Seen) -> Iterator[Row]:
@@ -108,24 +129,28 @@ def _claims(seen: Seen) -> Iterator[Row]:
 
 
 def _waits(seen: Seen) -> dict[int, list[_Wait]]:
-    """By owner, when each trial surely could be claimed: queued, let go and not put off."""
+    """By owner, when each trial surely could be claimed: queued, let go and not put off.
+
+    In the class that it is of now: what it waited in another one is left out.
+    """
     found: dict[int, list[_Wait]] = defaultdict(list)
     for trial_id, trial in seen.trials.items():
         events = seen.events.get(trial_id, [])
         since: Row | None = None
+        class_since = _class_since(seen, trial_id)
         for event in events:
+            prioritised = event["kind"] == "prioritised"
             # Given back, it may have to wait a while before its next try.
             opens = (event["to_state"] == "queued" and event["kind"] != "requeued") or (
-                event["kind"] == "let_go"
+                event["kind"] == "let_go" or (prioritised and since is not None)
             )
-            closes = event["to_state"] is not None or event["kind"] in ("held", "priority")
-            if since is not None and (opens or closes):
+            closes = event["to_state"] is not None or event["kind"] == "held"
+            if since is not None and (opens or closes) and since["id"] >= class_since:
                 found[trial["owner_id"]].append(
                     _Wait(trial, since["at"], since["id"], event["at"], event["id"])
                 )
-                since = None
-            if opens:
-                since = event
+            if opens or closes:
+                since = event if opens else None
         if since is not None:
             last = _Wait(trial, since["at"], since["id"], FOREVER, FOREVER)
             found[trial["owner_id"]].append(last)
