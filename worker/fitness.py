@@ -54,27 +54,22 @@ class Fitness:
             return None
         return self._host.database.read(lambda session: reason_for_slot(session, slot_id))
 
-    def examine(
-        self,
-        slot_id: int,
-        fault: str,
-        stopping: Callable[[], bool],
-        give_up: Callable[[], bool],
-    ) -> bool:
-        """After a fault: try the GPU; one that fails is put into quarantine, and False comes back.
-
-        Raises OSError, DatabaseAway.
-        """
+    def trouble(self, stopping: Callable[[], bool]) -> str | None:
+        """What is wrong with the GPU, tried with no runner on it. Raises OSError."""
         if self._device.gpu_uuid is None:
-            return True
+            return None
         home = self._host.scratch.slot_folder(self._index) / "probe"
         trouble = trouble_with(self._device, home, self._host.probe_command, stopping)
         if trouble is None:
-            logger.warning("slot %d: its GPU works, after the fault: %s", self._index, fault)
-            return True
+            logger.warning("slot %d: its GPU was tried after a fault, and works", self._index)
+        return trouble
+
+    def quarantine(
+        self, slot_id: int, trouble: str, fault: str, give_up: Callable[[], bool]
+    ) -> None:
+        """Put the GPU out of service: this is wrong with it. Raises DatabaseAway."""
         reason = f"{trouble} It was tried after a fault: {fault}"
         logger.error("slot %d: its GPU is out of service: %s", self._index, reason)
         self._host.database.insist(
             lambda session: quarantine(session, slot_id, self._host.name, reason), give_up
         )
-        return False

@@ -34,6 +34,8 @@ STUCK_S = 30.0
 NOT_OF_A_TRIAL = ("not_ready", "out_of_memory")
 # Limits that a trial passes by itself, even when it is trained together with others.
 OF_ONE_TRIAL = ("cancelled", "time_limit")
+# Ends that a broken GPU can bring about as well as the trial.
+PERHAPS_OF_THE_GPU = ("crashed", "stall_limit", "time_limit")
 
 
 class Holding:
@@ -50,16 +52,22 @@ class Holding:
         claimed_at_s: float,
         runner: WatchedRunner,
         give_up: Callable[[], bool],
+        examine: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Makes a folder for each trial. Raises OSError."""
+        """Makes a folder for each trial. ``examine`` tells what is wrong with the GPU, if anything.
+
+        Raises OSError.
+        """
         self.host = host
         self.slot = slot
         self.runner = runner
         self.breach: Breach | None = None
         self.runner_never_ready = False
         self.gpu_fault: str | None = None
+        self.gpu_trouble: str | None = None
         self.beaten = False
         self._give_up = give_up
+        self._examine = examine
         self._killed_at_s: float | None = None
         self.lease = LeaseKeeper(
             host.database,
@@ -193,13 +201,18 @@ class Holding:
         if breach is not None:
             ending = Ending(breach.reason_kind, breach.reason)
         self.runner.must_retire = ending.reason
+        self.gpu_trouble = self._trouble_with_the_gpu(ending)
+        if self.gpu_trouble is not None:
+            self.gpu_fault = ending.reason
+            ending = Ending("gpu_fault", f"{ending.reason} Its GPU fails now: {self.gpu_trouble}")
         # Before it was ready it had not touched a trial, unless it broke a rule of one.
         if not self.runner.is_ready and (breach is None or breach.reason_kind in NOT_OF_A_TRIAL):
             self.runner_never_ready = True
             self._release_all_unstarted(ending)
             return
         named = breach.trial if breach is not None else None
-        if len(self.attempts) > 1 and (breach is None or breach.reason_kind not in OF_ONE_TRIAL):
+        of_one = breach is not None and breach.reason_kind in OF_ONE_TRIAL
+        if len(self.attempts) > 1 and not of_one and self.gpu_trouble is None:
             self._take_the_group_apart(ending)
             return
         # Without a name, the first that is open was the one at work.
@@ -213,6 +226,18 @@ class Holding:
                 tail = attempt.log.tail() or self.runner.log_tail()
                 fail = attempt.recorder.fail
                 self.settle(attempt, partial(fail, ending.reason_kind, ending.reason, tail))
+
+    def _trouble_with_the_gpu(self, ending: Ending) -> str | None:
+        """What is wrong with the GPU, when the runner's end may have been its fault."""
+        runner = self.runner
+        perhaps = runner.is_ready and ending.reason_kind in PERHAPS_OF_THE_GPU
+        if not perhaps and not runner.is_stuck:
+            return None
+        try:
+            return self._beside(self._examine)
+        except OSError as error:
+            logger.warning("slot %d: its GPU could not be tried: %s", self.slot, error)
+            return None
 
     def _take_the_group_apart(self, ending: Ending) -> None:
         """Nobody can tell whose fault it was: each is to run by itself, which will show it."""

@@ -2,8 +2,8 @@
 
 A trial's folder goes when its lease ends. What a killed worker left is removed by the next worker
 that starts on the same host; a scratch folder may be shared by hosts, so only a worker of this host
-can tell that another one of this host is gone. Containers and cloned hosts may share a name too, and
-none sees the other's processes: so a worker holds a lock on its owner file as long as it lives.
+can tell that another one of this host is gone. Containers and cloned hosts may share a name too,
+and none sees the other's processes: so a worker holds a lock on its owner file while it lives.
 """
 
 from __future__ import annotations

@@ -143,8 +143,8 @@ class Slot:
                 claim = self._claim(identity)
                 if claim is None:
                     break
-                fault = self._carry_out(claim, claimed_at_s)
-                if fault is not None and not self._examine(identity, fault):
+                holding = self._carry_out(claim, claimed_at_s)
+                if not self._gpu_works_after(holding, identity):
                     return 0.0
             finally:
                 if self._gpu_lock is not None:
@@ -169,13 +169,20 @@ class Slot:
             self._retire()
         return reason is not None
 
-    def _examine(self, identity: SlotIdentity, fault: str) -> bool:
-        """Whether the GPU works, after a fault of it."""
+    def _gpu_works_after(self, holding: Holding, identity: SlotIdentity) -> bool:
+        """Whether it does; one with a fault is tried, and put out of service if it fails that."""
+        if holding.gpu_fault is None:
+            return True
         self._retire()
+        trouble = holding.gpu_trouble or self._trouble_with_the_gpu()
+        if trouble is None:
+            return True
+        self._fitness.quarantine(identity.slot_id, trouble, holding.gpu_fault, self._must_give_up)
+        return False
+
+    def _trouble_with_the_gpu(self) -> str | None:
         self._does = "examining its GPU"
-        return self._fitness.examine(
-            identity.slot_id, fault, self._stopping.is_set, self._must_give_up
-        )
+        return self._fitness.trouble(self._stopping.is_set)
 
     def _claim(self, identity: SlotIdentity) -> Claim | None:
         if self._claim_unanswered:
@@ -194,14 +201,20 @@ class Slot:
             self._claim_unanswered = True
             raise
 
-    def _carry_out(self, claim: Claim, claimed_at_s: float) -> str | None:
-        """Run what was claimed; the fault of the GPU, if it had one."""
+    def _carry_out(self, claim: Claim, claimed_at_s: float) -> Holding:
+        """Run what was claimed."""
         trials = ", ".join(f"{trial.trial_id} (fence {trial.fence})" for trial in claim.trials)
         self._does = f"trial {trials}"
         logger.info("slot %d: trial %s", self.index, trials)
         try:
             holding = Holding(
-                self._host, self.index, claim, claimed_at_s, self._warm_up(), self._must_give_up
+                self._host,
+                self.index,
+                claim,
+                claimed_at_s,
+                self._warm_up(),
+                self._must_give_up,
+                self._trouble_with_the_gpu,
             )
         except OSError as error:
             self._give_back(claim, f"No folder or runner could be made for it: {error}")
@@ -216,7 +229,7 @@ class Slot:
                 scratch.remove(attempt.folder)
             self._retire_if_worn()
         self._troubles = self._troubles + 1 if holding.runner_never_ready else 0
-        return holding.gpu_fault
+        return holding
 
     def _give_back(self, claim: Claim, reason: str) -> None:
         def release(session: Session) -> None:

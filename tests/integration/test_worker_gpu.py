@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from sqlalchemy import select
 
 from db import quarantine, retries
 from db.engine import Database
-from db.models import Slot
+from db.models import Attempt, Slot
 from db.states import Outcome, SlotState, TrialState
 from db.waiting import why_waiting
 from labpool.catalog import Catalog
@@ -39,6 +40,7 @@ from tests.support.slots import (
 from worker import probe
 from worker.devices import Device
 from worker.gpu_use import NvmlMonitor
+from worker.process import RunnerProcess
 
 KINDS = ("train", "benchmark")
 
@@ -108,6 +110,14 @@ def test_what_a_runner_keeps_after_a_cancelled_trial_is_not_anothers(
     assert done.state is TrialState.SUCCEEDED, done.reason
 
 
+def first_attempt_once_ended(database: Database, trial_id: int) -> Attempt:
+    def has_ended() -> bool:
+        return any(attempt.ended_at is not None for attempt in attempts(database, trial_id))
+
+    wait_until(has_ended)
+    return attempts(database, trial_id)[0]
+
+
 def failing(marker: Path) -> tuple[str, ...]:
     """A probe that fails as long as a file is there."""
     code = (
@@ -155,6 +165,70 @@ def test_a_gpu_that_passes_its_probe_goes_on(
     assert done.state is TrialState.SUCCEEDED, done.reason
     assert [row.reason_kind for row in attempts(database, trial_id)] == ["gpu_fault", None]
     assert len(attempts(database, trial_id)) == 2
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "limits", "kind"),
+    [
+        (fake_runner.segfaults, {}, "crashed"),
+        (fake_runner.hangs, {"stall_limit_s": 1}, "stall_limit"),
+    ],
+)
+def test_a_runner_that_ends_badly_may_have_a_broken_gpu(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device, tmp_path: Path,
+    behaviour: Callable[..., None], limits: dict[str, int], kind: str,
+) -> None:  # fmt: skip
+    broken = tmp_path / "broken"
+    broken.touch()
+    what = {"devices": [gpu], "probe_command": failing(broken), "gpus": NvmlMonitor(FakeNvml([]))}
+    [trial_id] = submit(database, catalog, behaving(seed_of(behaviour), **limits))
+    with running_pool(settings, **what) as pool:
+        attempt = first_attempt_once_ended(database, trial_id)
+        assert (attempt.outcome, attempt.reason_kind) == (Outcome.RELEASED, "gpu_fault")
+        assert not attempt.charged
+        wait_until(lambda: slots(database)[0][0] is SlotState.QUARANTINED)
+        assert "No, sir." in (slots(database)[0][1] or "")
+        broken.unlink()
+        with database.transaction() as session:
+            quarantine.clear(session, str(gpu.gpu_uuid), person(session, "root", "admin"))
+        pool.ring()
+        [done] = wait_for_end(database, trial_id)
+        # On a GPU that works it is the trial's own fault.
+        assert (done.state, done.reason_kind) == (TrialState.FAILED, kind)
+        assert slots(database) == [(SlotState.READY, None)]
+
+
+def test_a_runner_stuck_in_the_driver_may_have_a_broken_gpu(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("worker.holding.STUCK_S", 0.5)
+    # Refused by the slot, so the verdict without the GPU's is "internal".
+    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.babbles)))
+    kill, finish = RunnerProcess.kill, RunnerProcess.finish
+    spared: list[RunnerProcess] = []
+
+    def spare_the_first(self: RunnerProcess) -> None:
+        if not spared:
+            spared.append(self)
+        if self is not spared[0]:
+            kill(self)
+
+    def in_vain(self: RunnerProcess, timeout_s: float = 10.0) -> int | None:
+        return None if self is spared[0] else finish(self, timeout_s)
+
+    monkeypatch.setattr(RunnerProcess, "kill", spare_the_first)
+    monkeypatch.setattr(RunnerProcess, "finish", in_vain)
+    broken = tmp_path / "broken"
+    broken.touch()
+    what = {"devices": [gpu], "probe_command": failing(broken), "gpus": NvmlMonitor(FakeNvml([]))}
+    with running_pool(settings, **what):
+        attempt = first_attempt_once_ended(database, trial_id)
+        assert (attempt.outcome, attempt.reason_kind) == (Outcome.RELEASED, "gpu_fault")
+        wait_until(lambda: slots(database)[0][0] is SlotState.QUARANTINED)
+        assert (slots(database)[0][1] or "").startswith("No, sir.")
+    monkeypatch.undo()
+    spared[0].finish()
 
 
 def test_without_room_nothing_is_claimed(
