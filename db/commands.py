@@ -1,4 +1,7 @@
-"""What people ask of their trials."""
+"""What people ask of their trials.
+
+Of pause and stop the last wish counts, and resume takes back either; cancel overrules all.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def cancel_trial(session: Session, trial: Trial, by: User) -> None:
 def pause_trial(session: Session, trial: Trial, by: User) -> None:
     """A waiting trial is held back; a running one saves and gives its slot back, soon.
 
-    Asking twice is no error. Raises NotPossible.
+    It is not to be stopped any more, if it was. Asking twice is no error. Raises NotPossible.
     """
     actor = f"user {by.name}"
     for _ in range(_TRIES):
@@ -51,7 +54,9 @@ def pause_trial(session: Session, trial: Trial, by: User) -> None:
             case TrialState.PAUSED:
                 return
             case TrialState.QUEUED:
-                if trial.held or transitions.hold(session, trial, True, actor=actor):
+                if _wish_nothing(session, trial, actor) and (
+                    trial.held or transitions.hold(session, trial, True, actor=actor)
+                ):
                     session.refresh(trial)
                     return
             case TrialState.RUNNING:
@@ -67,7 +72,7 @@ def pause_trial(session: Session, trial: Trial, by: User) -> None:
 
 
 def resume_trial(session: Session, trial: Trial, by: User) -> None:
-    """Let a paused or held trial go on; one that was only asked to pause goes on as it was.
+    """Let a paused or held trial go on; one that was only asked to pause or stop goes on as it was.
 
     Raises NotPossible.
     """
@@ -78,12 +83,12 @@ def resume_trial(session: Session, trial: Trial, by: User) -> None:
             case TrialState.PAUSED:
                 done = transitions.resume(session, trial, actor=actor)
             case TrialState.QUEUED:
-                done = not trial.held or transitions.hold(session, trial, False, actor=actor)
+                done = _wish_nothing(session, trial, actor) and (
+                    not trial.held or transitions.hold(session, trial, False, actor=actor)
+                )
             case TrialState.RUNNING:
                 _refuse_cancelled(trial)
-                done = trial.wish is not Wish.PAUSE or transitions.wish(
-                    session, trial, None, actor=actor
-                )
+                done = _wish_nothing(session, trial, actor)
             case _:
                 raise NotPossible(f"trial {trial.id} is already {trial.state}")
         if done:
@@ -127,6 +132,11 @@ def stop_trial(session: Session, trial: Trial, by: User) -> None:
     raise NotPossible(f"trial {trial.id} changes too quickly; try again")
 
 
+def _wish_nothing(session: Session, trial: Trial, actor: str) -> bool:
+    """Take back what was asked of it; False when it has changed meanwhile."""
+    return trial.wish is None or transitions.wish(session, trial, None, actor=actor)
+
+
 def _refuse_cancelled(trial: Trial) -> None:
     if trial.cancel_requested:
         raise NotPossible(f"trial {trial.id} is being cancelled")
@@ -149,7 +159,7 @@ def pause_experiment(session: Session, experiment: Experiment, by: User) -> int:
 
 
 def resume_experiment(session: Session, experiment: Experiment, by: User) -> int:
-    """Let whatever of it is paused, held or about to pause go on."""
+    """Let whatever of it is paused, held, or about to pause or stop go on."""
     return _each(session, experiment, by, resume_trial)
 
 

@@ -262,10 +262,11 @@ def hold(session: Session, trial: Trial, held: bool, *, actor: str) -> bool:
 def wish(session: Session, trial: Trial, wish: Wish | None, *, actor: str) -> bool:
     """Ask the owner of a RUNNING trial to pause or to stop it, or take that back with None.
 
-    A QUEUED one may be asked to stop, which the slot that takes it hears at once. Who wants a trial
-    cancelled wants nothing else of it any more; False then, and when it is in another state.
+    A QUEUED one may be asked to stop, which the slot that takes it hears at once; to pause it is to
+    hold it. Who wants a trial cancelled wants nothing else of it any more; False then, and when it
+    is in another state.
     """
-    states = [TrialState.RUNNING, *([TrialState.QUEUED] if wish is Wish.STOP else [])]
+    states = [TrialState.RUNNING, *([] if wish is Wish.PAUSE else [TrialState.QUEUED])]
     statement = (
         update(Trial)
         .where(

@@ -40,6 +40,7 @@ _HOLD = Button("pause", "Hold back", "Does not run before it is resumed.")
 _RESUME = Button("resume", "Resume", "Goes on from its newest checkpoint.")
 _LET_GO = Button("resume", "Let it go", "Runs when its turn comes.")
 _GO_ON = Button("resume", "Do not pause", "Goes on as if nothing had been asked.")
+_TRAIN_ON = Button("resume", "Do not stop", "Goes on as if nothing had been asked.")
 _STOP = Button("stop", "Stop and keep", "Ends with this epoch; what there is becomes its result.")
 
 
@@ -47,11 +48,13 @@ def buttons_of(trial: TrialRow) -> list[Button]:
     """What can be asked of a trial now, beside cancelling it."""
     match trial.state:
         case TrialState.QUEUED:
-            return [_LET_GO if trial.held else _HOLD]
+            first = [_TRAIN_ON] if trial.wish == "stop" else []
+            return [*first, _LET_GO if trial.held else _HOLD]
         case TrialState.PAUSED:
             return [_RESUME, _STOP]
         case TrialState.RUNNING if trial.kind == "train" and not trial.cancel_requested:
-            return {"pause": [_GO_ON, _STOP], "stop": [], None: [_PAUSE, _STOP]}[trial.wish]
+            asked = {"pause": [_GO_ON, _STOP], "stop": [_TRAIN_ON, _PAUSE]}
+            return asked.get(trial.wish or "", [_PAUSE, _STOP])
         case _:
             return []
 
@@ -61,7 +64,7 @@ def buttons_of_all(trials: Iterable[TrialRow]) -> list[Button]:
     verbs = {button.verb for trial in trials for button in buttons_of(trial)}
     every = (
         Button("pause", "Pause all", "Saves at the end of each epoch and gives the slots back."),
-        Button("resume", "Resume all", "Whatever is paused or held back goes on."),
+        Button("resume", "Resume all", "All go on: paused, held back, or asked to pause or stop."),
         Button("stop", "Stop all and keep", "Results of what has begun; the rest never runs."),
     )
     return [button for button in every if button.verb in verbs]

@@ -36,7 +36,7 @@ def pause_a_trial(path: TrialPath) -> Response:
     """Pause a trial
 
     A waiting trial is held back. A running one saves its state at the end of its epoch and gives
-    its slot back; a running benchmark cannot.
+    its slot back; a running benchmark cannot. Of pause and stop the last counts.
     """
     return _of_trial(path.trial_id, commands.pause_trial)
 
@@ -47,7 +47,7 @@ def resume_a_trial(path: TrialPath) -> Response:
     """Resume a trial
 
     It goes on from its newest checkpoint once a slot is free, and ends with the same weights as if
-    it had never been paused.
+    it had never been paused. One that was only asked to pause or to stop goes on as it was.
     """
     return _of_trial(path.trial_id, commands.resume_trial)
 
@@ -78,7 +78,7 @@ def pause_an_experiment(path: ExperimentPath) -> Response:
 def resume_an_experiment(path: ExperimentPath) -> Response:
     """Resume an experiment
 
-    Each of its trials that is paused or held back.
+    Each of its trials that is paused, held back, or asked to pause or to stop.
     """
     return _of_experiment(path.experiment_id, commands.resume_experiment)
 

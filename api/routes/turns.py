@@ -39,4 +39,5 @@ def why(session: Session, trial_id: int) -> schemas.WhyWaiting:
     people = {found.owner_id, *(user_id for user_id, _ in found.by_owner)}
     if found.next_owner_id is not None:
         people.add(found.next_owner_id)
-    return schemas.why_of(found, names_of(session, people), narrowed_owner_id(me()))
+    pending = visible_trial(session, trial_id).pending
+    return schemas.why_of(found, names_of(session, people), narrowed_owner_id(me()), pending)

@@ -39,6 +39,7 @@ class WhyWaiting(Model):
     priority: Literal["low", "normal", "high"]
     reason: Literal["held", "paused", "backoff", "lacking", "capped", "turn", "running", "ended"]
     sentence: str
+    pending: str = Field(description="What it was asked to do on its slot; empty when nothing.")
     place: int | None = Field(description="In the whole queue, from 1.")
     ahead: int | None = Field(description="Trials that come first on slots that could run it.")
     ahead_of: list[Ahead] = Field(description="Whose they are.")
@@ -60,7 +61,9 @@ class TrialChangeBody(Body):
     )
 
 
-def why_of(found: Why, names: Mapping[int, str], only_owner_id: int | None) -> WhyWaiting:
+def why_of(
+    found: Why, names: Mapping[int, str], only_owner_id: int | None, pending: str
+) -> WhyWaiting:
     """As one viewer may see it; `only_owner_id` hides whose the other trials are."""
 
     def name(user_id: int) -> str:
@@ -79,6 +82,7 @@ def why_of(found: Why, names: Mapping[int, str], only_owner_id: int | None) -> W
         "priority": priority_word(found.priority),
         "reason": found.reason,
         "sentence": found.sentence,
+        "pending": pending,
         "place": found.place,
         "ahead": found.ahead,
         "ahead_of": [{"owner": owner, "count": count} for owner, count in counts.items()],

@@ -65,7 +65,9 @@ class TrialRow:
 
     @property
     def pending(self) -> str:
-        """What a running trial is about to do; empty when it just runs."""
+        """What a trial is about to do on its slot; empty when nothing was asked of it."""
+        if self.state == TrialState.QUEUED and self.wish == "stop":
+            return "stopping once it has a slot"
         if self.state != TrialState.RUNNING:
             return ""
         if self.cancel_requested:

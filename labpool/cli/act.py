@@ -45,7 +45,8 @@ def pause(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
 def resume(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
     """Let experiment NUMBER, or one trial, go on after a pause.
 
-    It ends with the same weights as if it had never been paused.
+    It ends with the same weights as if it had never been paused. What was only asked to pause or to
+    stop goes on as it was.
     """
     with connect(url) as client:
         _print(client.resume_trial(number) if is_trial else client.resume(number), as_json)

@@ -47,7 +47,8 @@ def print_why(found: dict[str, Any]) -> None:
     """The sentence first, then what it comes from."""
     place = f", place {found['place']} of the queue" if found["place"] is not None else ""
     urgent = "" if found["priority"] == "normal" else f", {found['priority']} priority"
-    print(f"Trial {found['trial_id']}: {found['state']}{place}{urgent}")
+    asked = f", {found['pending']}" if found.get("pending") else ""
+    print(f"Trial {found['trial_id']}: {found['state']}{asked}{place}{urgent}")
     print(printable(found["sentence"]))
     for name, text in why_lines(found):
         print(f"  {name + ':':10}{printable(text)}")

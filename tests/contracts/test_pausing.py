@@ -9,6 +9,7 @@ from db import claims, commands, findings, owner, replay, sweeper
 from db.engine import Database
 from db.errors import FencedOff, NotPossible
 from db.models import Attempt, Lease, Slot, Trial, User, Worker
+from db.reads.trials import trial_row
 from db.states import Outcome, TrialState, Wish
 from labpool.catalog import Catalog
 from tests.support.pool import person, slot, step_clock, submitted, trial
@@ -141,6 +142,45 @@ def test_what_waits_with_a_checkpoint_can_be_stopped(pool: Pool) -> None:
     assert not pool.now().held
     assert running(pool).wish is Wish.STOP
     assert pool.agrees()
+
+
+def released(pool: Pool) -> None:
+    """It waits, with a checkpoint."""
+    work = running(pool)
+    pool.checkpoint(work)
+    with pool.database.transaction() as session:
+        owner.release(session, work.trial_id, work.fence, "The worker was shut down.")
+
+
+def test_of_what_is_asked_of_a_running_trial_the_last_counts(pool: Pool) -> None:
+    work = running(pool)
+    for command, wish in [
+        ("stop", Wish.STOP), ("pause", Wish.PAUSE), ("stop", Wish.STOP), ("resume", None),
+    ]:  # fmt: skip
+        pool.ask(command)
+        assert pool.beat(work).wishes.get(work.trial_id) == wish, command
+    assert pool.agrees()
+
+
+def test_of_what_is_asked_of_a_waiting_trial_the_last_counts(pool: Pool) -> None:
+    released(pool)
+    for command, held, wish in [
+        ("stop", False, Wish.STOP), ("pause", True, None), ("stop", False, Wish.STOP),
+        ("resume", False, None), ("stop", False, Wish.STOP), ("pause", True, None),
+        ("resume", False, None),
+    ]:  # fmt: skip
+        pool.ask(command)
+        assert (pool.now().held, pool.now().wish) == (held, wish), command
+    assert running(pool).wish is None
+    assert pool.agrees()
+
+
+def test_what_waits_to_be_stopped_says_so(pool: Pool) -> None:
+    released(pool)
+    pool.ask("stop")
+    with pool.database.snapshot() as session:
+        row = trial_row(session, pool.trial_id)
+    assert row is not None and row.pending == "stopping once it has a slot"
 
 
 def test_what_is_stopped_while_paused_is_finished_by_the_next_slot(pool: Pool) -> None:

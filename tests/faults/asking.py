@@ -81,13 +81,24 @@ def _resume(database: Database, now: Trial, row: Trial, rest: str) -> _Change | 
 def _hold(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | None:
     if now.held or not _fits(database, now, row, "hold", QUEUED, "QUEUED"):
         return None
-    return now._replace(held=True, asked="pause"), (Event(0, "held", row.fence),)
+    events = (*_forgotten(now, row), Event(0, "held", row.fence))
+    return now._replace(held=True, wish=None, asked="pause"), events
 
 
 def _let_go(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | None:
-    if not now.held or not _fits(database, now, row, "hold", QUEUED, "QUEUED"):
+    nothing = not now.held and now.wish is None
+    if nothing or not _fits(database, now, row, "hold", QUEUED, "QUEUED"):
         return None
-    return now._replace(held=False, asked="go"), (Event(0, "let_go", row.fence),)
+    let_go = (Event(0, "let_go", row.fence),) if now.held else ()
+    events = (*_forgotten(now, row), *let_go)
+    return now._replace(held=False, wish=None, asked="go"), events
+
+
+def _forgotten(now: Trial, row: Trial) -> tuple[Event, ...]:
+    """What was wished of it before is taken back first."""
+    if now.wish is None:
+        return ()
+    return (Event(0, "wished", row.fence, data=(("wish", None),)),)
 
 
 def _wish(database: Database, now: Trial, row: Trial, rest: str) -> _Change | None:

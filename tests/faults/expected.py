@@ -263,19 +263,17 @@ class Pool:
 
     def _pause(self, trial: Trial) -> None:
         if trial.state == "queued":
-            trial.held = True
+            trial.held, trial.wish = True, None
         elif trial.state == "running":
             self._wish(trial, "pause")
 
     def _resume(self, trial: Trial) -> None:
         if trial.state == "paused":
             trial.state, trial.not_before = "queued", 0.0
-        elif trial.state == "queued":
-            trial.held = False
         elif trial.cancel:
             raise Refused("it is being cancelled")
-        elif trial.wish == "pause":
-            trial.wish = None
+        else:
+            trial.held, trial.wish = False, None
 
     def _stop(self, trial: Trial) -> None:
         if trial.state == "paused":

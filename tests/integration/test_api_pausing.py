@@ -94,6 +94,8 @@ def test_a_waiting_trial_that_ran_before_is_stopped_with_what_it_has(api: Api) -
     asked(api, trial_id, "pause")
     stopped = asked(api, trial_id, "stop")
     assert (stopped["state"], stopped["held"], stopped["wish"]) == ("queued", False, "stop")
+    why = api.owner.get(f"/api/v1/trials/{trial_id}/why").get_json()
+    assert why["pending"] == "stopping once it has a slot"
     assert claimed(api).wish == "stop", "the slot that takes it hears of it at once"
 
 
@@ -162,9 +164,13 @@ def test_the_pages_have_the_buttons_that_apply(quick_api: Api) -> None:
     stopping = press("stop")
     assert "Stopping after this epoch" in stopping
     assert "Pause asked for" in stopping and "Stop asked for" in stopping
-    assert buttons(api, path) == ["cancel"]
+    assert buttons(api, path) == ["resume", "pause", "cancel"]
     with api.database.transaction() as session:
         owner.release(session, work.trial_id, work.fence, "Its worker was shut down.")
+    assert "Stopping once it has a slot" in browser.get(path).text
+    assert "Stopping once it has a slot" in browser.get(f"/experiments/{number}").text
+    assert buttons(api, path) == ["resume", "pause", "cancel"]
+    assert "Stopping once it has a slot" not in press("resume")
 
 
 def test_a_paused_trial_can_be_resumed_from_its_page(quick_api: Api) -> None:

@@ -91,6 +91,12 @@ def test_what_does_not_apply_is_left_out(service: type[FakeClient]) -> None:
     ]
 
 
+def test_what_was_asked_of_it_is_said(service: type[FakeClient]) -> None:
+    service.answer = {**WHY, "pending": "stopping once it has a slot"}
+    first = run("why", "57").splitlines()[0]
+    assert first == "Trial 57: queued, stopping once it has a slot, place 13 of the queue"
+
+
 def test_what_is_ones_own_turn_or_old_is_said(service: type[FakeClient]) -> None:
     service.answer = {**WHY, "next": HELD, "by_age_s": 0.0}
     text = run("why", "57")

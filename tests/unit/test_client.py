@@ -371,6 +371,8 @@ def test_what_is_asked_of_a_run_goes_to_its_address(verb: str) -> None:
     service.answers = [answer(trial)]
     told = getattr(service.client(), f"{verb}_trial")(11)
     assert told.pending == "pausing after this epoch"
+    waits = told.model_copy(update={"state": "queued", "wish": "stop"})
+    assert waits.pending == "stopping once it has a slot"
     assert [(request.method, request.url.path) for request in service.requests] == [
         ("POST", f"/api/v1/experiments/7/{verb}"),
         ("POST", f"/api/v1/trials/11/{verb}"),
