@@ -18,7 +18,7 @@ from labpool.cli.output import (
     print_table,
     printable,
 )
-from labpool.client import Trial
+from labpool.client import Trial, TrialDetail
 from labpool.measures import HEADLINES
 
 
@@ -64,7 +64,7 @@ def show(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
             if as_json:
                 print_json(trial.model_dump(mode="json"))
             else:
-                _print_trial(trial.model_dump(mode="json"), client.page(trial.page_url))
+                _print_trial(trial, client.page(trial.page_url))
             return
         experiment, trials = client.experiment(number), client.trials(number)
         if as_json:
@@ -250,9 +250,10 @@ def _print_trials(trials: list[Trial]) -> None:
 
 
 def _done(trial: Trial) -> str:
-    if trial.state == "succeeded":
+    if trial.state == "succeeded" and not trial.ended_early:
         return "100 %"
-    return f"{100 * trial.progress.fraction:.0f} %" if trial.progress else "-"
+    done = f"{100 * trial.progress.fraction:.0f} %" if trial.progress else "-"
+    return f"{done}, ended early" if trial.ended_early else done
 
 
 def _headlines(trial: Trial) -> str:
@@ -261,8 +262,11 @@ def _headlines(trial: Trial) -> str:
     return ", ".join(f"{name} {number(trial.metrics[name])}" for name in shown)
 
 
-def _print_trial(trial: dict[str, Any], page: str) -> None:
-    print(f"Trial {trial['id']} of experiment {trial['experiment_id']}: {trial['state']}; {page}")
+def _print_trial(shown: TrialDetail, page: str) -> None:
+    states = [shown.state, shown.pending, "held back" if shown.held else "", _ended_early(shown)]
+    state = ", ".join(filter(None, states))
+    print(f"Trial {shown.id} of experiment {shown.experiment_id}: {state}; {page}")
+    trial = shown.model_dump(mode="json")
     for name in ("reason", "waiting"):
         if trial.get(name):
             print(f"{name}: {printable(trial[name])}")
@@ -275,3 +279,12 @@ def _print_trial(trial: dict[str, Any], page: str) -> None:
         print(
             f"  {attempt['fence']}: {printable(attempt['place'])}, {attempt['outcome'] or 'runs'}"
         )
+
+
+def _ended_early(trial: Trial) -> str:
+    if not trial.ended_early:
+        return ""
+    progress = trial.progress
+    if progress is None:
+        return "ended early"
+    return f"ended early after {progress.done:,.9g} of {progress.total:,.9g} {progress.unit}s"

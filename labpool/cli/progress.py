@@ -193,7 +193,8 @@ class LiveView:
     def _cells(self, line: Line) -> tuple[str | Text | ProgressBar, ...]:
         trial = line.trial
         progress = trial.progress
-        fraction = 1.0 if trial.state == "succeeded" else progress.fraction if progress else 0.0
+        whole = trial.state == "succeeded" and not trial.ended_early
+        fraction = 1.0 if whole else progress.fraction if progress else 0.0
         left = line.left_s if not trial.finished else trial.seconds
         time_text = "" if left is None else duration(left) + ("" if trial.finished else " left")
         return (

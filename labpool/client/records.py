@@ -56,6 +56,7 @@ class Trial(Record):
     cancel_requested: bool = False
     wish: str | None = None
     held: bool = False
+    ended_early: bool = False
     page_url: str = ""
     created_at: datetime
 

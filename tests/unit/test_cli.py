@@ -390,6 +390,22 @@ def test_show_says_why_a_trial_waits(service: type[FakeClient]) -> None:
     assert "waiting: two are ahead" in run("show", "11", "--trial").stdout
 
 
+def test_what_ended_early_is_shown_so(service: type[FakeClient]) -> None:
+    progress = {"done": 124.0, "total": 20000.0, "unit": "epoch"}
+    early = {**TRIAL, "ended_early": True, "progress": progress}
+    service.trial = lambda self, trial_id: TrialDetail.model_validate(early)  # type: ignore[method-assign]
+    service.trials = lambda self, *_: TrialList([self.trial(11)])  # type: ignore[method-assign]
+    text = run("show", "11", "--trial").stdout
+    assert "succeeded, ended early after 124 of 20,000 epochs; http" in text
+    table = run("show", "7").stdout
+    assert "1 %, ended early" in table and "100 %" not in table
+
+
+def test_what_ended_well_is_done_with_all_of_it(service: type[FakeClient]) -> None:
+    assert "100 %" in run("show", "7").stdout
+    assert "experiment 7: succeeded; http" in run("show", "11", "--trial").stdout
+
+
 def test_submit_and_watch_to_a_good_end(service: type[FakeClient], tmp_path: Path) -> None:
     result = run("submit", str(tmp_path / "spec.yaml"), "--watch")
     assert result.exit_code == ExitCode.OK
