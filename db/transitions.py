@@ -187,7 +187,8 @@ def cancel_waiting(session: Session, trial: Trial, *, actor: str) -> bool:
         .where(Trial.id == trial.id, Trial.state == trial.state, Trial.fence == trial.fence)
         .values(
             state=TrialState.CANCELLED, finished_at=db_now(), cancel_requested=True, wish=None,
-            reason_kind="cancelled", reason=f"Cancelled by {actor} before it ran.",
+            reason_kind="cancelled",
+            reason=f"Cancelled by {actor} {_when_not_running(trial)}.",
         )
     )  # fmt: skip
     if not _one(session, statement):
@@ -197,6 +198,12 @@ def cancel_waiting(session: Session, trial: Trial, *, actor: str) -> bool:
         from_state=trial.state, to_state=TrialState.CANCELLED, data={"before_it_ran": True},
     )  # fmt: skip
     return True
+
+
+def _when_not_running(trial: Trial) -> str:
+    if trial.state is TrialState.PAUSED:
+        return "while it was paused"
+    return "before it ran" if trial.started_at is None else "while it waited to go on"
 
 
 def request_cancel(session: Session, trial: Trial, *, actor: str) -> bool:

@@ -198,6 +198,26 @@ def test_what_is_stopped_while_paused_is_finished_by_the_next_slot(pool: Pool) -
     assert pool.agrees()
 
 
+def test_a_cancel_says_whether_the_trial_ever_ran(pool: Pool) -> None:
+    def cancelled(trial_id: int) -> str:
+        with pool.database.transaction() as session:
+            user = session.get_one(User, pool.ada.id)
+            commands.cancel_trial(session, session.get_one(Trial, trial_id), user)
+            return trial(session, trial_id).reason or ""
+
+    with pool.database.transaction() as session:
+        [never, paused] = [submitted(session, pool.catalog, pool.ada)[0] for _ in range(2)]
+    released(pool)
+    assert cancelled(pool.trial_id) == "Cancelled by user ada while it waited to go on."
+    assert cancelled(never) == "Cancelled by user ada before it ran."
+    work = running(pool)
+    with pool.database.transaction() as session:
+        commands.pause_trial(session, session.get_one(Trial, paused), person(session))
+        owner.pause(session, work.trial_id, work.fence)
+    assert cancelled(paused) == "Cancelled by user ada while it was paused."
+    assert pool.agrees()
+
+
 def test_what_never_ran_has_nothing_to_keep(pool: Pool) -> None:
     with pytest.raises(NotPossible, match="nothing to keep"):
         pool.ask("stop")
