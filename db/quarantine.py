@@ -36,7 +36,7 @@ def clear(session: Session, device: str, by: User) -> Quarantine:
 
     Its slots notice by themselves. Raises NotPossible when it is not out of service.
     """
-    if device.isdigit():
+    if device.isdecimal() and len(device) < 19:
         slot = session.get(Slot, int(device))
         device = device if slot is None else device_of(slot)
     row = session.scalars(

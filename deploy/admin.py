@@ -221,7 +221,7 @@ def _limit(text: str | None) -> int | Literal["default"] | None:
         return None
     if text == "default":
         return "default"
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise click.BadParameter(
             "say a whole number from 1, or default", param_hint="--max-running"
         )

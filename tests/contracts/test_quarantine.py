@@ -138,3 +138,11 @@ def test_a_slot_registered_before_the_quarantine_was_seen_claims_nothing(
         quarantine.clear(session, GPU, person(session, "root", "admin"))
         found = claims.claim(session, late, TTL_S)
     assert found is not None and found.trials[0].trial_id == trial_id
+
+
+@pytest.mark.parametrize("device", ["²", "9" * 30, "GPU-none", "7"])
+def test_what_is_no_device_is_not_out_of_service(database: Database, device: str) -> None:
+    with database.transaction() as session:
+        admin = person(session, "root", "admin")
+        with pytest.raises(NotPossible, match="is not out of service"):
+            quarantine.clear(session, device, admin)

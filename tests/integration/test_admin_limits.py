@@ -46,10 +46,12 @@ def test_it_works(database: Database) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("grace", "--share", "0"), ("grace", "--max-running", "0"), ("grace", "--max-running", "x"),
-     ("nobody", "--share", "2")],
+     ("grace", "--max-running", "²"), ("grace", "--max-running", "9" * 30), ("nobody", "--share", "2")],
 )  # fmt: skip
 def test_nonsense_is_refused(database: Database, arguments: tuple[str, ...]) -> None:
-    assert run("set", *arguments).exit_code != 0
+    refused = run("set", *arguments)
+    assert refused.exit_code != 0
+    assert isinstance(refused.exception, SystemExit), "a message, not a traceback"
     with database.snapshot() as session:
         user = find_user(session, "grace")
         assert user is not None
