@@ -46,7 +46,8 @@ def test_it_works(database: Database) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("grace", "--share", "0"), ("grace", "--max-running", "0"), ("grace", "--max-running", "x"),
-     ("grace", "--max-running", "²"), ("grace", "--max-running", "9" * 30), ("nobody", "--share", "2")],
+     ("grace", "--max-running", "²"), ("grace", "--max-running", "9" * 30),
+     ("nobody", "--share", "2")],
 )  # fmt: skip
 def test_nonsense_is_refused(database: Database, arguments: tuple[str, ...]) -> None:
     refused = run("set", *arguments)
