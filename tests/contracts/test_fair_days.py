@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
+
+from db import claims
 from db.engine import Database
 from labpool.catalog import Catalog
 from tests.faults import fairness
@@ -19,6 +24,26 @@ def test_slots_that_come_free_at_once_differ_by_one_at_most(
     database: Database, catalog: Catalog
 ) -> None:
     assert fairness.simultaneous_frees(database, catalog, 2) == 1
+
+
+class Unshared:
+    """Another lock for everybody who takes it."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def __str__(self) -> str:
+        return str(next(self._numbers))
+
+
+def test_without_the_lock_they_get_in_each_others_way(
+    postgres_url: str, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "_CLAIM_LOCK", Unshared())
+    database = Database(postgres_url)
+    with pytest.raises(AssertionError, match="each got one of its own"):
+        fairness.simultaneous_frees(database, catalog, 2)
+    database.dispose()
 
 
 def test_nobody_waits_past_the_stated_bound(database: Database, catalog: Catalog) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +62,10 @@ class _Slot:
 
 @dataclass
 class SimulatedPool:
-    """Slots and users on one database, from second 0 on."""
+    """Slots and users on one database, from second 0 on.
+
+    With `at_once`, slots that are free at one moment claim in a thread each, all at the same time.
+    """
 
     database: Database
     catalog: Catalog
@@ -68,6 +73,7 @@ class SimulatedPool:
     users: Sequence[str]
     rules: Rules
     seed: int = 0
+    at_once: bool = False
     jobs: dict[int, Job] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     now_s: float = 0.0
@@ -133,7 +139,7 @@ class SimulatedPool:
                 self._end(heapq.heappop(ends)[2])
             free = [slot for slot in self._slots if slot.held is None]
             self._random.shuffle(free)
-            taken = [slot for slot in free if self._claim(slot)]
+            taken = self._claim_at_once(free) if self.at_once else self._claim_in_turn(free)
             for slot in taken:
                 assert slot.held is not None
                 end_s = self.now_s + self.jobs[slot.held[0]].seconds
@@ -171,8 +177,24 @@ class SimulatedPool:
                 job.trial_id = trial_id
                 self.jobs[trial_id] = job
 
-    def _claim(self, slot: _Slot) -> bool:
+    def _claim_in_turn(self, free: Sequence[_Slot]) -> list[_Slot]:
+        return [slot for slot in free if self._claim(slot)]
+
+    def _claim_at_once(self, free: Sequence[_Slot]) -> list[_Slot]:
+        if not free:
+            return []
+        all_ready = threading.Barrier(len(free))
+        with ThreadPoolExecutor(len(free)) as threads:
+            given = list(threads.map(lambda slot: self._claim(slot, all_ready.wait), free))
+        return [slot for slot, found in zip(free, given, strict=True) if found]
+
+    def _claim(self, slot: _Slot, wait: Callable[[], object] = lambda: None) -> bool:
+        # On SQLite whoever has begun holds the others off.
+        if self.database.dialect == "sqlite":
+            wait()
         with self.transaction() as session:
+            if self.database.dialect != "sqlite":
+                wait()
             found = claims.claim(session, slot.identity, FOREVER_S, 1, self.rules)
             if found is None:
                 return False
