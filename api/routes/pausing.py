@@ -19,6 +19,7 @@ from api.security.roles import allow
 from api.visibility import require_change, visible_experiment, visible_trial
 from db import commands
 from db.errors import NotPossible
+from db.fairness import Rules
 from db.models import Experiment, Trial, User
 from db.reads.files import attempts_of
 from db.states import TrialState
@@ -103,7 +104,9 @@ def _of_trial(trial_id: int, command: OfTrial) -> Response:
         trial = session.get_one(Trial, row.id)
         command(session, trial, session.get_one(User, me().user_id))
         session.flush()
-        waiting = why_waiting(session, trial) if trial.state is TrialState.QUEUED else None
+        waiting = None
+        if trial.state is TrialState.QUEUED:
+            waiting = why_waiting(session, trial, Rules.of(services().settings))
         return trials.detail_of(
             visible_trial(session, trial_id), attempts_of(session, trial_id), waiting
         )

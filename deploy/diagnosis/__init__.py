@@ -30,7 +30,7 @@ def service_checks(url: str | None = None) -> list[Finding]:
         try:
             findings += workers.check_workers(database, is_up=running is not None)
             findings.append(workers.check_store(database, loaded))
-            findings += workers.check_queue(database)
+            findings += workers.check_queue(database, loaded)
         finally:
             database.dispose()
     return findings

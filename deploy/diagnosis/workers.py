@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from db import clock
 from db.artifacts import read_store_id
 from db.engine import Database
+from db.fairness import Rules
 from db.models import Quarantine, Slot, Trial, Worker
 from db.quarantine import device_of, in_force
 from db.states import SlotState, TrialState
@@ -107,10 +108,10 @@ def check_store(database: Database, settings: Settings) -> Finding:
     return problem(STORE, says, "export LABPOOL_STORE_DIR=…        (the pool's shared folder)")
 
 
-def check_queue(database: Database) -> list[Finding]:
+def check_queue(database: Database, settings: Settings) -> list[Finding]:
     """Trials that wait for something the pool does not have, told once a kind."""
     with database.snapshot() as session:
-        waiting = Waiting(session)
+        waiting = Waiting(session, rules=Rules.of(settings))
         # One of each kind says it for all of them.
         kinds = session.execute(
             select(func.min(Trial.id), func.count())

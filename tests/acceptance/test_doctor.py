@@ -314,13 +314,13 @@ def test_a_trial_that_waits_for_a_gpu_is_named_once_a_kind(
         (first,) = submitted(session, catalog, ada, {**SPEC, "device": "gpu"})
         submitted(session, catalog, ada, {**SPEC, "device": "gpu", "seed": 1})
         submitted(session, catalog, ada, {**SPEC, "device": "cpu"})
-    (said,) = workers.check_queue(database)
+    (said,) = workers.check_queue(database, Settings())
     assert said.state == "problem"
     assert f"Trial {first} and 1 more wait in vain" in said.says
     assert "needs a GPU slot" in said.says
     with database.transaction() as session:
         slot(session, catalog, device="gpu")
-    assert [finding.state for finding in workers.check_queue(database)] == ["ok"]
+    assert [finding.state for finding in workers.check_queue(database, Settings())] == ["ok"]
 
 
 def test_workers_are_counted_and_missed(database: Database, catalog: Catalog) -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from db import findings, owner
 from db.claims import ClaimedTrial
-from tests.support.api import BENCHMARK, GRID, Api, claimed, epochs, problem_of, succeeded
+from db.engine import Database
+from labpool.catalog import Catalog
+from tests.support.api import (
+    BENCHMARK,
+    GRID,
+    Api,
+    claimed,
+    epochs,
+    make_api,
+    problem_of,
+    succeeded,
+)
 
 pytest_plugins = ["tests.support.api_fixtures"]
 
@@ -97,6 +109,17 @@ def test_a_waiting_trial_that_ran_before_is_stopped_with_what_it_has(api: Api) -
     why = api.owner.get(f"/api/v1/trials/{trial_id}/why").get_json()
     assert why["pending"] == "stopping once it has a slot"
     assert claimed(api).wish == "stop", "the slot that takes it hears of it at once"
+
+
+def test_what_goes_on_waits_by_the_rules_of_the_pool(
+    database: Database, catalog: Catalog, tmp_path: Path
+) -> None:
+    api = make_api(database, catalog, tmp_path, max_running_per_user=1)
+    api.submitted()
+    _, [trial_id] = api.submitted()
+    claimed(api)
+    asked(api, trial_id, "pause")
+    assert "may hold 1 at once" in str(asked(api, trial_id, "resume")["waiting"])
 
 
 def test_a_whole_experiment(api: Api) -> None:
