@@ -9,6 +9,7 @@ from db.quarantine import quarantine, reason_for_slot
 from db.workers import note_slot
 from worker.devices import Device
 from worker.free_space import lack_of_space
+from worker.gpu_lock import GpuLock
 from worker.gpu_use import used_by_others
 from worker.host import Host
 from worker.probe import trouble_with
@@ -25,7 +26,7 @@ class Fitness:
         self._device = device
         self._told: str | None = None
 
-    def hindrance(self, runner_has_worked: bool) -> str | None:
+    def hindrance(self, runner_has_worked: bool, gpu_lock: GpuLock | None) -> str | None:
         """Why the slot should claim nothing just now, in words."""
         try:
             self._host.store.check()
@@ -34,10 +35,12 @@ class Fitness:
         settings = self._host.settings
         folders = {"scratch": settings.scratch_dir, "the artifact store": settings.artifacts_dir}
         lack = lack_of_space(folders, settings.min_free_mb)
-        if lack is not None or self._device.gpu_uuid is None:
+        if lack is not None or self._device.gpu_uuid is None or gpu_lock is None:
             return lack
         use = self._host.gpus.look(self._device.gpu_uuid)
-        return None if use is None else used_by_others(use, runner_has_worked)
+        if use is None:
+            return None
+        return used_by_others(use, runner_has_worked, gpu_lock.is_open_in)
 
     def tell(self, slot_id: int, hindrance: str | None) -> None:
         """Let people know why the slot claims nothing, once it changed. Raises DatabaseAway."""

@@ -14,6 +14,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from worker.process_group import PROC
+
 
 class GpuLock:
     """The lock of one GPU of this host."""
@@ -27,7 +29,8 @@ class GpuLock:
             folder.chmod(0o1777)
         name = re.sub(r"[^A-Za-z0-9-]", "_", gpu_uuid)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.descriptor = os.open(folder / f"{name}.lock", flags, 0o666)
+        self._path = folder / f"{name}.lock"
+        self.descriptor = os.open(self._path, flags, 0o666)
         with suppress(PermissionError):
             os.fchmod(self.descriptor, 0o666)
 
@@ -42,6 +45,22 @@ class GpuLock:
     def release(self) -> None:
         """Let go, for the runner that shares the file too."""
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
+    def is_open_in(self, pid: int, proc: Path = PROC) -> bool:
+        """Whether a process has the file open, as every labpool's runner on this GPU has.
+
+        False also for another user's process, which does not show what it has open.
+        """
+        with suppress(OSError):
+            return any(self._is_at(entry) for entry in (proc / str(pid) / "fd").iterdir())
+        return False
+
+    def _is_at(self, entry: Path) -> bool:
+        with suppress(OSError):
+            # The name first: to ask a hung file server about its file would hang too.
+            same_name = entry.readlink().name == self._path.name
+            return same_name and os.path.samestat(entry.stat(), os.fstat(self.descriptor))
+        return False
 
     def close(self) -> None:
         """Close the file. A runner that still lives keeps the lock."""

@@ -99,28 +99,32 @@ class NvmlMonitor:
 def used_by_others(
     use: Use,
     runner_has_worked: bool,
+    is_labpools: Callable[[int], bool],
     is_ours: Callable[[int], bool] | None = None,
     name_of: Callable[[int], str | None] | None = None,
 ) -> str | None:
     """Who else uses the GPU, in words; None when nobody does, or nobody can tell.
 
-    ``is_ours`` tells this worker's processes; ``name_of`` a process's name, None for one that
-    cannot be seen from here. Inside a container the driver may number processes as the host does:
-    then what the slot's own runner takes cannot be told from what others take, once it has worked.
+    ``is_labpools`` tells the runners of other workers: who asks holds the GPU's lock, so they are
+    at rest, and two that took that for use would keep each other waiting. ``is_ours`` tells this
+    worker's processes; ``name_of`` a process's name, None for one that cannot be seen from here.
+    Inside a container the driver may number processes as the host does: then what the slot's own
+    runner takes cannot be told from what others take, once it has worked.
     """
     is_ours, name_of = is_ours or _is_below_this_process, name_of or _name_of
-    others = {one: name_of(one.pid) for one in use.processes if not is_ours(one.pid)}
-    strangers = [(one, name) for one, name in others.items() if name is not None]
+    ours = [one for one in use.processes if is_ours(one.pid)]
+    known = [one for one in use.processes if one in ours or is_labpools(one.pid)]
+    others = [(one, name_of(one.pid)) for one in use.processes if one not in known]
+    strangers = [(one, name) for one, name in others if name is not None]
     if strangers:
         return "used by hand: " + "; ".join(
             f"pid {one.pid} ({name}){_amount(one.used_bytes)}" for one, name in strangers[:3]
         )
-    ours = [one for one in use.processes if one not in others]
     if runner_has_worked and not ours:
         return None
-    explained_bytes = sum(one.used_bytes or 0 for one in ours)
+    explained_bytes = sum(one.used_bytes or 0 for one in known)
     hidden_bytes = (use.used_bytes or 0) - explained_bytes
-    if hidden_bytes <= MOST_UNEXPLAINED_BYTES or any(one.used_bytes is None for one in ours):
+    if hidden_bytes <= MOST_UNEXPLAINED_BYTES or any(one.used_bytes is None for one in known):
         return None
     return f"used by a process that cannot be seen from here{_amount(hidden_bytes)}"
 

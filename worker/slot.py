@@ -30,6 +30,8 @@ FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 300.0
 # How soon to look again at what keeps a slot from claiming: no bell rings when it goes.
 LOOK_AGAIN_S = 5.0
+# Soon enough for who waits for the GPU's memory, and long enough to stay warm between trials.
+IDLE_ON_GPU_S = 60.0
 GPU_HELD = "another process of labpool holds the GPU"
 
 
@@ -56,6 +58,7 @@ class Slot:
         self._stopping = threading.Event()
         self._give_up_at_s: float | None = None
         self._troubles = 0
+        self._worked_until_s = host.clock()
         self._claim_unanswered = False
         self._does = "starting"
         self._thread = threading.Thread(target=self._run, name=f"slot {index}", daemon=True)
@@ -114,7 +117,7 @@ class Slot:
             if self._is_out_of_service():
                 return self._host.settings.poll_s
             self._warm_up()
-            pause_s = self._drain()
+            return self._drain()
         except DatabaseAway:
             return self._backoff_s(self._host.settings.poll_s)
         except Exception:
@@ -123,7 +126,6 @@ class Slot:
             self._retire()
             self._troubles += 1
             return self._backoff_s(LONGEST_BACKOFF_S)
-        return pause_s
 
     def _drain(self) -> float:
         identity = self._identity
@@ -135,7 +137,7 @@ class Slot:
                 return self._held_up(identity, GPU_HELD)
             try:
                 worked = self._runner is not None and self._runner.was_given_work
-                hindrance = self._fitness.hindrance(worked)
+                hindrance = self._fitness.hindrance(worked, self._gpu_lock)
                 if hindrance is not None:
                     return self._held_up(identity, hindrance)
                 self._fitness.tell(identity.slot_id, None)
@@ -152,13 +154,23 @@ class Slot:
             if self._troubles:
                 return self._backoff_s(LONGEST_BACKOFF_S)
             self._warm_up()
+        self._vacate_the_gpu(IDLE_ON_GPU_S)
         return self._host.settings.poll_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
     def _held_up(self, identity: SlotIdentity, hindrance: str) -> float:
         """Say why nothing is claimed; how long to wait, in seconds."""
         self._does = f"waiting: {hindrance}"
         self._fitness.tell(identity.slot_id, hindrance)
+        self._vacate_the_gpu(0.0)
         return LOOK_AGAIN_S
+
+    def _vacate_the_gpu(self, idle_s: float) -> None:
+        """Start a new runner: one that worked keeps memory there, which others may want."""
+        if self._gpu_lock is None or self._runner is None or not self._runner.was_given_work:
+            return
+        if self._host.clock() - self._worked_until_s >= idle_s:
+            self._retire()
+            self._warm_up()
 
     def _is_out_of_service(self) -> bool:
         if self._identity is None:
@@ -225,6 +237,7 @@ class Slot:
         finally:
             self._allocation = None
             self._does = "idle"
+            self._worked_until_s = self._host.clock()
             for attempt in holding.attempts:
                 scratch.remove(attempt.folder)
             self._retire_if_worn()

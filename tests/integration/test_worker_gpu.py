@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from db import quarantine, retries
 from db.engine import Database
-from db.models import Attempt, Slot
+from db.models import Attempt, Result, Slot, Trial
 from db.states import Outcome, SlotState, TrialState
 from db.waiting import why_waiting
 from labpool.catalog import Catalog
@@ -39,7 +39,9 @@ from tests.support.slots import (
 )
 from worker import probe
 from worker.devices import Device
+from worker.gpu_lock import GpuLock
 from worker.gpu_use import NvmlMonitor
+from worker.pool import SlotPool
 from worker.process import RunnerProcess
 
 KINDS = ("train", "benchmark")
@@ -92,6 +94,64 @@ def test_a_gpu_that_somebody_uses_by_hand_is_left_alone(
         os.kill(stranger, signal.SIGTERM)
 
 
+def test_another_labpools_runner_at_rest_keeps_no_slot_waiting(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device
+) -> None:
+    lock = GpuLock(str(gpu.gpu_uuid))
+    shell = "sleep 600 >/dev/null 2>&1 & echo $!"
+    another = int(
+        subprocess.check_output(
+            ["/bin/sh", "-c", shell], text=True, start_new_session=True, pass_fds=[lock.descriptor]
+        )
+    )
+    state = {"uuid": gpu.gpu_uuid, "processes": [(another, 4 * GIBIBYTE)], "used": 4 * GIBIBYTE}
+    [trial_id] = submit(database, catalog, behaving(0))
+    try:
+        with running_pool(settings, devices=[gpu], gpus=NvmlMonitor(FakeNvml([state]))):
+            wait_until(lambda: attempts(database, trial_id) != [] or is_held_up(database))
+            assert not is_held_up(database)
+            [done] = wait_for_end(database, trial_id)
+        assert done.state is TrialState.SUCCEEDED
+    finally:
+        os.kill(another, signal.SIGTERM)
+        lock.close()
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_runner_leaves_the_gpu_when_it_is_idle_or_another_labpool_is_at_work(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device,
+    monkeypatch: pytest.MonkeyPatch, waiting: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("worker.slot.IDLE_ON_GPU_S", 3600.0 if waiting else 0.0)
+    lock = GpuLock(str(gpu.gpu_uuid))
+    [trial_id] = submit(database, catalog, behaving(0))
+    with running_pool(settings, devices=[gpu], gpus=NvmlMonitor(FakeNvml([]))) as pool:
+        [first] = wait_for_end(database, trial_id)
+        if waiting:
+            wait_until(lock.acquire)
+        wait_until(lambda: has_a_fresh_runner(pool))
+        lock.release()
+        [trial_id] = submit(database, catalog, behaving(0))
+        [second] = wait_for_end(database, trial_id)
+    lock.close()
+    pids = [result_of(database, done).summary["pid"] for done in (first, second)]
+    assert pids[0] != pids[1]
+
+
+def is_held_up(database: Database) -> bool:
+    return any(reason is not None for _, reason in slots(database))
+
+
+def has_a_fresh_runner(pool: SlotPool) -> bool:
+    runner = pool.slots[0]._runner
+    return runner is not None and not runner.was_given_work
+
+
+def result_of(database: Database, done: Trial) -> Result:
+    with database.snapshot() as session:
+        return session.get_one(Result, done.id)
+
+
 def test_what_a_runner_keeps_after_a_cancelled_trial_is_not_anothers(
     database: Database, catalog: Catalog, settings: Settings, gpu: Device
 ) -> None:
@@ -104,8 +164,8 @@ def test_what_a_runner_keeps_after_a_cancelled_trial_is_not_anothers(
         ask(database, "cancel", cancelled)
         wait_for_end(database, cancelled)
         [trial_id] = submit(database, catalog, behaving(0))
-        wait_until(lambda: attempts(database, trial_id) != [] or slots(database)[0][1] is not None)
-        assert slots(database)[0][1] is None
+        wait_until(lambda: attempts(database, trial_id) != [] or is_held_up(database))
+        assert not is_held_up(database)
         [done] = wait_for_end(database, trial_id)
     assert done.state is TrialState.SUCCEEDED, done.reason
 

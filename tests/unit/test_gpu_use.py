@@ -13,12 +13,22 @@ from tests.support.fake_nvml import GIBIBYTE, FakeNvml
 from worker import process_group
 from worker.gpu_use import GpuProcess, NvmlMonitor, Use, used_by_others
 
-OURS, RUNNER, STRANGER, ELSEWHERE = 10, 11, 20, 30
-NAMES = {STRANGER: "python", OURS: "labpool", RUNNER: "runner"}
+OURS, RUNNER, STRANGER, ELSEWHERE, ANOTHER_LABPOOLS = 10, 11, 20, 30, 40
+NAMES = {STRANGER: "python", ANOTHER_LABPOOLS: "python", OURS: "labpool", RUNNER: "runner"}
 
 
 def told(use: Use, runner_has_worked: bool = False) -> str | None:
-    return used_by_others(use, runner_has_worked, {OURS, RUNNER}.__contains__, NAMES.get)
+    return used_by_others(
+        use,
+        runner_has_worked,
+        {ANOTHER_LABPOOLS}.__contains__,
+        {OURS, RUNNER}.__contains__,
+        NAMES.get,
+    )
+
+
+def nobodys(_pid: int) -> bool:
+    return False
 
 
 def use(*processes: tuple[int, float | None], used: float | None = 0.0) -> Use:
@@ -45,6 +55,19 @@ def test_a_strangers_process_is_named() -> None:
 
 def test_our_own_runners_and_their_children_do_not_count() -> None:
     assert told(use((RUNNER, 100.0), (OURS, 2.0), used=102.4), runner_has_worked=True) is None
+
+
+def test_another_labpools_runner_at_rest_does_not_count() -> None:
+    assert told(use((ANOTHER_LABPOOLS, 4.1), used=4.6)) is None
+    assert (
+        told(use((ANOTHER_LABPOOLS, 4.1), (RUNNER, 1.0), used=5.6), runner_has_worked=True) is None
+    )
+    assert told(use((ANOTHER_LABPOOLS, 4.1), (STRANGER, 1.0), used=5.6)) == (
+        "used by hand: pid 20 (python), 1.0 GiB"
+    )
+    assert told(use((ANOTHER_LABPOOLS, 4.0), used=9.0)) == (
+        "used by a process that cannot be seen from here, 5.0 GiB"
+    )
 
 
 def test_memory_without_a_process_counts_when_it_is_much() -> None:
@@ -112,9 +135,9 @@ def test_who_descends_from_this_process(grandchild: int) -> None:
     assert not process_group.descends_from(1, os.getpid())
     assert not process_group.descends_from(2**22 + 1, os.getpid())
     busy = Use((GpuProcess(grandchild, GIBIBYTE),), GIBIBYTE)
-    assert used_by_others(busy, True) is None
+    assert used_by_others(busy, True, nobodys) is None
     stranger = Use((GpuProcess(os.getppid(), 4 * GIBIBYTE),), 4 * GIBIBYTE)
-    assert "4.0 GiB" in (used_by_others(stranger, False) or "")
+    assert "4.0 GiB" in (used_by_others(stranger, False, nobodys) or "")
 
 
 def test_an_orphan_still_counts_by_its_session() -> None:

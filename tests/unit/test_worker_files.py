@@ -237,13 +237,17 @@ class TestGpuLock:
         one.close()
 
     def test_a_runner_keeps_it_when_its_slot_has_died(self, tmp_path: Path) -> None:
-        one, other = GpuLock("GPU-a", tmp_path), GpuLock("GPU-a", tmp_path)
+        one, other, third = (GpuLock(name, tmp_path) for name in ("GPU-a", "GPU-a", "GPU-b"))
         assert one.acquire()
         runner = subprocess.Popen(
             [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[one.descriptor]
         )
         one.close()
         assert not other.acquire()
+        assert other.is_open_in(runner.pid)
+        assert not third.is_open_in(runner.pid)
         runner.communicate(b"\n")
+        assert not other.is_open_in(runner.pid)
         assert other.acquire()
         other.close()
+        third.close()
