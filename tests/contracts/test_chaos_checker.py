@@ -20,7 +20,8 @@ from db.engine import Database
 from db.models import Lease
 from labpool.catalog import Catalog
 from labpool.planning import plan
-from tests.faults import checker
+from tests.faults import checker, frame
+from tests.faults.chaos import BOUNDS, Outcome
 from tests.faults.checks import of_runs, of_turns
 from tests.faults.checks.of_runs import weights_after
 from tests.faults.checks.seen import Row, Seen, read
@@ -447,6 +448,21 @@ def test_a_slot_has_one_turn_by_age_in_four(
             of_slot[number]["by_age"] = 1
 
     assert len(list(of_turns.ageing_keeps_its_turn(harmed_turns(clean, by_age)))) == broken
+
+
+def test_losses_that_nobody_provoked_are_counted(clean: Seen) -> None:
+    lost = first(clean["attempts"], outcome="lost")
+    pid = first(clean["workers"], id=lost["worker_id"])["pid"]
+    outcome = Outcome(unprovoked=of_runs.unprovoked_losses(Seen(clean.tables)))
+    assert outcome.numbers()["unprovoked_losses"] == 1
+    killed = {"what": "kill_worker", "pid": pid, "at": lost["started_at"]}
+    assert of_runs.unprovoked_losses(Seen(clean.tables, faults=[killed])) == 0
+    outage = {"what": "database", "at": lost["started_at"]}
+    assert of_runs.unprovoked_losses(Seen(clean.tables, faults=[outage])) == 0
+    [amiss] = frame.out_of_bounds(
+        Outcome(unprovoked=5).numbers(), {"unprovoked_losses": BOUNDS["unprovoked_losses"]}
+    )
+    assert amiss.startswith("unprovoked_losses is 5")
 
 
 def test_every_promise_has_a_harm() -> None:

@@ -50,7 +50,11 @@ SETTINGS: dict[str, Any] = {
 }
 NAMES = ("ada", "ben", "cleo", "dmitri")
 
-BOUNDS = {"lost": "== 0", "doubled": "== 0", "violations": "== 0"}
+BOUNDS = {
+    "lost": "== 0", "doubled": "== 0", "violations": "== 0",
+    # A lease of four seconds is lost now and then on a machine with more to do than it can.
+    "unprovoked_losses": "<= 4",
+}  # fmt: skip
 FULL_BOUNDS = {
     "trials_sqlite": ">= 1000", "trials_postgres": ">= 1000",
     "faults_sqlite": ">= 60", "faults_postgres": ">= 60",
@@ -72,7 +76,10 @@ class Outcome:
 
     def numbers(self) -> dict[str, int]:
         """The figures of one database."""
-        return {"trials": self.trials, "faults": self.faults, **checker.tally(self.violations)}
+        return {
+            "trials": self.trials, "faults": self.faults, **checker.tally(self.violations),
+            "unprovoked_losses": self.unprovoked,
+        }  # fmt: skip
 
 
 def figures(quick: bool) -> dict[str, int]:
@@ -106,8 +113,7 @@ def run(kind: str, size: Size, seed: int, keep: Path | None = None) -> Outcome:
         for line in checker.told(outcome.violations):
             print(line, flush=True)
         print(f"chaos on {kind}: {outcome.numbers()} {dict(outcome.states)} asks {outcome.asks}, "
-              f"drained {outcome.drained_s:.0f} s after the last fault, "
-              f"{outcome.unprovoked} losses that nobody provoked", flush=True)  # fmt: skip
+              f"drained {outcome.drained_s:.0f} s after the last fault", flush=True)  # fmt: skip
     except BaseException:
         print(f"what there was of it is in {folder}", flush=True)
         raise
