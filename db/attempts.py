@@ -1,8 +1,11 @@
-"""How an attempt is closed: its outcome, what it is charged, and the end of its lease."""
+"""How an attempt is closed: its outcome, what it is charged, and the end of its lease.
+
+And how long a trial has run: its share of the slots that it was on.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db import clock
@@ -32,7 +35,7 @@ def close_attempt(
     if log_tail is not None:
         attempt.log_tail = log_tail
     attempt.charged = charged
-    attempt.slot_seconds = _share(session, attempt, now)
+    attempt.slot_seconds = share_s(session, attempt, now)
     if charged:
         charge(session, trial.owner_id, attempt.slot_seconds)
     session.flush()
@@ -45,7 +48,22 @@ def close_attempt(
     )
 
 
-def _share(session: Session, attempt: Attempt, now: float) -> float:
+def seconds_used(session: Session, trial_id: int) -> float:
+    """Slot-seconds of the closed attempts that count towards the time limit.
+
+    Those are the charged ones, and those whose runner was killed: code that kills itself would have
+    no limit otherwise.
+    """
+    used = session.scalar(
+        select(func.sum(Attempt.slot_seconds)).where(
+            Attempt.trial_id == trial_id,
+            or_(Attempt.charged.is_(True), Attempt.reason_kind == "killed"),
+        )
+    )
+    return used or 0.0
+
+
+def share_s(session: Session, attempt: Attempt, now: float) -> float:
     """Its part of the slot's seconds: each second is split among those who were on it then.
 
     So the parts of a group add up to what the slot was used, whoever of it left first.

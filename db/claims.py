@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from db import clock, fairness, transitions
+from db.attempts import seconds_used
 from db.checkpoints import ResumePoint, resume_points
 from db.clock import db_now
 from db.fairness import Rules
@@ -288,11 +289,6 @@ def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:
     points = resume_points(session, trial.id)
     resume = points[0] if points else None
     attempt.resumed_epoch = resume.epoch if resume else None
-    used = session.scalar(
-        select(func.sum(Attempt.slot_seconds)).where(
-            Attempt.trial_id == trial.id, Attempt.charged.is_(True)
-        )
-    )
     return ClaimedTrial(
         trial_id=trial.id,
         experiment_id=trial.experiment_id,
@@ -308,6 +304,6 @@ def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:
         resume=resume,
         time_limit_s=trial.spec["time_limit_s"],
         stall_limit_s=trial.spec["stall_limit_s"],
-        seconds_used=used or 0.0,
+        seconds_used=seconds_used(session, trial.id),
         wish=trial.wish,
     )

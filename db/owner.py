@@ -10,6 +10,7 @@ from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
 from db import clock, findings, retries, transitions
+from db.attempts import seconds_used, share_s
 from db.clock import db_now
 from db.models import Attempt, Lease, Result, Slot, Trial
 from db.states import Outcome, TrialState, Wish
@@ -105,7 +106,7 @@ def succeed(
             metrics=dict(metrics),
             summary=storable(dict(summary)),
             device=session.get_one(Slot, attempt.slot_id).device,
-            seconds=_seconds(session, trial_id, now),
+            seconds=seconds_used(session, trial_id) + share_s(session, attempt, now),
             created_at=now,
         )
     )
@@ -249,11 +250,3 @@ def _attempt(session: Session, trial: Trial) -> Attempt:
 
 def _actor(attempt: Attempt) -> str:
     return f"worker {attempt.worker_id}"
-
-
-def _seconds(session: Session, trial_id: int, now: float) -> float:
-    """Slot-seconds of every attempt that counts: closed and charged ones, and the one at work."""
-    rows = session.scalars(select(Attempt).where(Attempt.trial_id == trial_id)).all()
-    return sum(
-        (row.ended_at or now) - row.started_at for row in rows if row.charged or not row.ended_at
-    )

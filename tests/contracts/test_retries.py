@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from db import claims, commands, findings, owner, retries, sweeper, waiting
 from db.engine import Database
 from db.errors import FencedOff
-from db.models import Attempt, Trial, Usage
+from db.models import Attempt, Result, Trial, Usage
 from db.replay import differences
 from db.states import Outcome, TrialState
 from labpool.catalog import Catalog
@@ -181,6 +181,19 @@ def test_a_runner_killed_from_outside_is_tried_again_as_long_as_it_gets_on(
     assert use_s(database) == 0.0
 
 
+def test_who_kills_itself_comes_to_its_time_limit_all_the_same(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    fail(database, took(database, catalog), "killed", wait_s=100.0)
+    work = took(database, catalog)
+    assert work.seconds_used == pytest.approx(100.0, abs=50.0)
+    # What the machines wasted does not count.
+    fail(database, work, "gpu_fault", wait_s=1000.0)
+    step_clock(database, 31)
+    assert took(database, catalog).seconds_used == work.seconds_used
+    assert use_s(database) == 0.0
+
+
 def lose(database: Database, work: claims.ClaimedTrial, max_losses: int) -> Trial:
     """Its worker dies, and another is started on its host at once."""
     with database.transaction() as session:
@@ -205,16 +218,36 @@ def test_what_is_lost_again_and_again_waits_longer_each_time(
     assert (found.state, found.losses) == (TrialState.LOST, 5)
 
 
-def test_who_is_lost_together_goes_on_alone(database: Database, catalog: Catalog) -> None:
+def took_together(database: Database, catalog: Catalog) -> tuple[claims.ClaimedTrial, ...]:
+    """Two trials in one lease."""
     sweep = {
         "kind": "sweep", "base": TRAIN, "strategy": {"method": "grid"}, "space": {"seed": [1, 2]},
     }  # fmt: skip
     with database.transaction() as session:
-        ids = submitted(session, catalog, person(session), sweep)
+        submitted(session, catalog, person(session), sweep)
         session.execute(update(Trial).values(fuse_key="the same"))
         found = claims.claim(session, slot(session, catalog), TTL_S, most=2)
     assert found is not None and len(found.trials) == 2
-    lose(database, found.trials[0], 3)
+    return found.trials
+
+
+def test_the_time_of_a_group_is_counted_once(database: Database, catalog: Catalog) -> None:
+    members = took_together(database, catalog)
+    step_clock(database, 1000)
+    for member in members:
+        with database.transaction() as session:
+            owner.succeed(session, member.trial_id, member.fence, {"x": 1.0}, {})
+    with database.snapshot() as session:
+        told = session.scalars(select(Result.seconds).order_by(Result.trial_id)).all()
+        charged = session.scalars(select(Attempt.slot_seconds).order_by(Attempt.trial_id)).all()
+    assert told == pytest.approx(charged, abs=5.0)
+    assert sum(told) == pytest.approx(1000.0, abs=100.0)
+
+
+def test_who_is_lost_together_goes_on_alone(database: Database, catalog: Catalog) -> None:
+    members = took_together(database, catalog)
+    lose(database, members[0], 3)
+    ids = [member.trial_id for member in members]
     assert [row(database, number).alone for number in ids] == [True, True]
     lose(database, took(database, catalog), 3)
     assert row(database, ids[0]).losses + row(database, ids[1]).losses == 3
