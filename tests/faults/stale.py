@@ -152,7 +152,8 @@ def _allowed(trial: expected.Trial, row: Trial, change: str) -> bool:
             states = ("running", "queued") if change == "stop" else ("running",)
             return trial.state in states and not trial.cancel and trial.wish != change
         case "take_back":
-            return trial.state == "running" and not trial.cancel and trial.wish is not None
+            waits_or_runs = trial.state in ("running", "queued")
+            return waits_or_runs and not trial.cancel and trial.wish is not None
         case "resume":
             return trial.state == "paused"
         case "cancel_waiting":
