@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import clock, transitions
 from db.checkpoints import resume_points
-from db.errors import NotPossible
+from db.errors import NothingToKeep, NotPossible
 from db.models import Experiment, Trial, User
 from db.states import TERMINAL, Role, TrialState, Wish
 from db.submissions import refuse_when_full
@@ -100,7 +100,7 @@ def resume_trial(session: Session, trial: Trial, by: User) -> None:
 def stop_trial(session: Session, trial: Trial, by: User) -> None:
     """Stop a running or paused trial at the end of its epoch, and keep what there is as its result.
 
-    Raises NotPossible, also for a trial that never ran: it has nothing to keep.
+    Raises NotPossible, NothingToKeep for a trial that waits and has no checkpoint.
     """
     actor = f"user {by.name}"
     for _ in range(_TRIES):
@@ -116,7 +116,7 @@ def stop_trial(session: Session, trial: Trial, by: User) -> None:
             case TrialState.QUEUED if trial.wish is not Wish.STOP and not resume_points(
                 session, trial.id
             ):
-                raise NotPossible(f"trial {trial.id} waits and has nothing to keep; cancel it")
+                raise NothingToKeep(f"trial {trial.id} waits and has nothing to keep; cancel it")
             case TrialState.QUEUED:
                 # It was at work already: a slot takes it up only to make the result.
                 if trial.held:
@@ -171,10 +171,11 @@ def stop_experiment(session: Session, experiment: Experiment, by: User) -> int:
 def _stop_or_cancel(session: Session, trial: Trial, by: User) -> None:
     try:
         stop_trial(session, trial, by)
-    except NotPossible:
-        if trial.state is not TrialState.QUEUED:
-            raise
-        cancel_trial(session, trial, by)
+    except NothingToKeep:
+        if transitions.cancel_waiting(session, trial, actor=f"user {by.name}"):
+            session.refresh(trial)
+        else:  # a slot was faster, and there may be something to keep by now
+            stop_trial(session, trial, by)
 
 
 def _each(

@@ -23,6 +23,10 @@ class NotPossible(LabpoolError):
     """That cannot be done in this state."""
 
 
+class NothingToKeep(NotPossible):
+    """What is to be stopped waits and has no checkpoint, so there is nothing to keep."""
+
+
 class NotAllowed(LabpoolError):
     """That is not for you to do."""
 

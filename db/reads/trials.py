@@ -19,8 +19,9 @@ from db.states import TERMINAL, TrialState
 class TrialRow:
     """One run of one configuration. Times are epoch seconds of the database's clock.
 
-    `seconds` is the time it ran, or has run so far; `metrics` and `summary` are the result's, empty
-    before there is one; `ran_on` is cpu or gpu where the spec may have said any.
+    `seconds` is the time it ran (in a group its share of that), or has run so far; `metrics` and
+    `summary` are the result's, empty before there is one; `ran_on` is cpu or gpu where the spec may
+    have said any.
     """
 
     id: int

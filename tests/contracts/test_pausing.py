@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
-from db import claims, commands, findings, owner, replay, sweeper
+from db import claims, commands, findings, owner, replay, sweeper, transitions
 from db.engine import Database
 from db.errors import FencedOff, NotPossible
-from db.models import Attempt, Lease, Slot, Trial, User, Worker
+from db.models import Attempt, Experiment, Lease, Slot, Trial, User, Worker
 from db.reads.trials import trial_row
 from db.states import Outcome, TrialState, Wish
 from labpool.catalog import Catalog
@@ -215,6 +216,38 @@ def test_a_cancel_says_whether_the_trial_ever_ran(pool: Pool) -> None:
         commands.pause_trial(session, session.get_one(Trial, paused), person(session))
         owner.pause(session, work.trial_id, work.fence)
     assert cancelled(paused) == "Cancelled by user ada while it was paused."
+    assert pool.agrees()
+
+
+def stop_all(pool: Pool) -> int:
+    with pool.database.transaction() as session:
+        row = session.get_one(Trial, pool.trial_id)
+        experiment = session.get_one(Experiment, row.experiment_id)
+        return commands.stop_experiment(session, experiment, session.get_one(User, pool.ada.id))
+
+
+def test_what_cannot_be_stopped_in_time_is_not_cancelled(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released(pool)
+    monkeypatch.setattr("db.transitions.wish", lambda *_, **__: False)
+    assert stop_all(pool) == 0
+    assert pool.now().state is TrialState.QUEUED
+
+
+def test_what_a_slot_takes_while_its_experiment_is_stopped_is_kept(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = transitions.cancel_waiting
+
+    def too_late(session: Session, row: Trial, *, actor: str) -> bool:
+        assert claims.claim(session, pool.slot, TTL_S) is not None
+        return cancel(session, row, actor=actor)
+
+    monkeypatch.setattr("db.transitions.cancel_waiting", too_late)
+    assert stop_all(pool) == 1
+    row = pool.now()
+    assert (row.state, row.wish, row.cancel_requested) == (TrialState.RUNNING, Wish.STOP, False)
     assert pool.agrees()
 
 
