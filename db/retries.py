@@ -2,7 +2,7 @@
 
 | what happened | kind | tried again | at the end |
 | --- | --- | --- | --- |
-| its worker died or fell silent | lost | `max_losses` - 1 times, after 0, 20, 40 … s | LOST |
+| its worker died or fell silent | lost | `max_losses` - 1 times, in a row after 0, 20 … s | LOST |
 | the GPU failed | gpu_fault | 3 times, after 30, 60 and 120 s | FAILED |
 | memory ran out | out_of_memory | once, after 60 s, by itself | FAILED |
 | the host could not run it | `UNABLE` | 9 times in a row, after 30 s to 10 min | FAILED |
@@ -45,7 +45,7 @@ class Rule:
 
     def delay_before_s(self, retry: int) -> float:
         """How long the ``retry``-th further try waits, from 1."""
-        return min(LONGEST_DELAY_S, self.delay_s * 2.0 ** min(retry - 1, 32))
+        return _doubled_s(self.delay_s, retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,9 @@ AFTER_FAILURE: dict[str, Rule] = {
 # What kept a trial from running at all. Together, since a host in trouble shows all three.
 UNABLE = frozenset({"no_runner", "disk_full", "not_prepared"})
 WHEN_UNABLE = Rule(most=9, delay_s=30.0)
-# After the first loss: a host that crashes again and again is not to use up all of a trial's.
-_FIRST_DELAY_AFTER_LOSS_S = 20.0
+# From the second loss in a row on: a host that crashes again and again is not to use up a trial's
+# losses within seconds. How many there may be is a setting.
+FIRST_DELAY_AFTER_LOSS_S = 20.0
 
 
 def after_failure(session: Session, trial: Trial, kind: str, reason: str) -> Verdict:
@@ -78,7 +79,7 @@ def after_failure(session: Session, trial: Trial, kind: str, reason: str) -> Ver
     rule = AFTER_FAILURE.get(kind)
     if rule is None:
         return Verdict(reason)
-    retry = _released(session, trial, {kind}, rule.in_a_row) + 1
+    retry = _count(session, trial, Outcome.RELEASED, {kind}, in_a_row=rule.in_a_row) + 1
     if retry > rule.most:
         return Verdict(f"{reason} Tried {retry} times; given up.", charged=rule.charged)
     delay_s = rule.delay_before_s(retry)
@@ -89,7 +90,7 @@ def after_failure(session: Session, trial: Trial, kind: str, reason: str) -> Ver
 
 def when_unable(session: Session, trial: Trial, reason: str) -> Verdict:
     """What becomes of a trial that a slot took and could not run, for no fault of the trial's."""
-    retry = _released(session, trial, UNABLE, in_a_row=True) + 1
+    retry = _count(session, trial, Outcome.RELEASED, UNABLE, in_a_row=True) + 1
     if retry > WHEN_UNABLE.most:
         told = f"{reason} That was the {retry}th time in a row without a new checkpoint; given up."
         return Verdict(told, charged=False)
@@ -98,25 +99,31 @@ def when_unable(session: Session, trial: Trial, reason: str) -> Verdict:
     return Verdict(told, delay_s, charged=False)
 
 
-def after_loss(losses: int, max_losses: int, reason: str) -> Verdict:
-    """What becomes of a trial that was lost with its worker, ``losses`` times before."""
-    if losses + 1 >= max_losses:
-        told = f"{reason} That was loss {losses + 1} of {max_losses}; given up."
-        return Verdict(told, charged=False)
-    rule = Rule(most=max_losses - 1, delay_s=_FIRST_DELAY_AFTER_LOSS_S)
-    delay_s = rule.delay_before_s(losses) if losses else 0.0
-    soon = f" Retry {losses + 1} of {rule.most}, {delay_s:g} s after it." if delay_s else ""
+def after_loss(session: Session, trial: Trial, max_losses: int, reason: str) -> Verdict:
+    """What becomes of a running trial that is lost with its worker."""
+    loss = trial.losses + 1
+    if loss >= max_losses:
+        return Verdict(f"{reason} That was loss {loss} of {max_losses}; given up.", charged=False)
+    before = _count(session, trial, Outcome.LOST, {"lost"}, in_a_row=True)
+    delay_s = _doubled_s(FIRST_DELAY_AFTER_LOSS_S, before) if before else 0.0
+    soon = f" Retry {loss} of {max_losses - 1}, {delay_s:g} s after it." if delay_s else ""
     return Verdict(reason + soon, delay_s, charged=False)
 
 
-def _released(session: Session, trial: Trial, kinds: Collection[str], in_a_row: bool) -> int:
-    """How often it was given back for these reasons; in a row: since its newest checkpoint."""
+def _doubled_s(first_s: float, retry: int) -> float:
+    return min(LONGEST_DELAY_S, first_s * 2.0 ** min(retry - 1, 32))
+
+
+def _count(
+    session: Session, trial: Trial, outcome: Outcome, kinds: Collection[str], *, in_a_row: bool
+) -> int:
+    """How often it came to this, for these reasons; in a row: since its newest checkpoint."""
     found = (
         select(func.count())
         .select_from(Attempt)
         .where(
             Attempt.trial_id == trial.id,
-            Attempt.outcome == Outcome.RELEASED,
+            Attempt.outcome == outcome,
             Attempt.reason_kind.in_(kinds),
         )
     )

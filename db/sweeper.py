@@ -136,7 +136,7 @@ def _still(session: Session, seen: _Seen, still: ColumnElement[bool]) -> Trial |
 
 
 def _take_back(session: Session, trial: Trial, reason: str, max_losses: int) -> None:
-    verdict = retries.after_loss(trial.losses, max_losses, reason)
+    verdict = retries.after_loss(session, trial, max_losses, reason)
     if trial.cancel_requested:
         transitions.end(
             session, trial, TrialState.CANCELLED, actor="pool", reason_kind="cancelled",

@@ -218,6 +218,18 @@ def test_what_is_lost_again_and_again_waits_longer_each_time(
     assert (found.state, found.losses) == (TrialState.LOST, 5)
 
 
+def test_a_loss_after_a_new_checkpoint_is_a_first_one(
+    database: Database, catalog: Catalog, trial_id: int
+) -> None:
+    for epoch in range(1, 4):
+        work = took(database, catalog)
+        with database.transaction() as session:
+            record = findings.CheckpointRecord(epoch, f"{epoch}.npz", "0" * 64, 1, 0.5, True)
+            findings.record_checkpoint(session, work.trial_id, work.fence, record)
+        found = lose(database, work, 9)
+        assert (found.state, found.losses, found.not_before) == (TrialState.QUEUED, epoch, None)
+
+
 def took_together(database: Database, catalog: Catalog) -> tuple[claims.ClaimedTrial, ...]:
     """Two trials in one lease."""
     sweep = {

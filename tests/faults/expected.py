@@ -245,7 +245,10 @@ class Pool:
             self.leave(trial, "lost", charged=False)
         else:
             together = self.leases[trial.lease].members > 1
-            delay_s = 20.0 * 2.0 ** (trial.losses - 2) if trial.losses > 1 else 0.0
+            newest = max((point.fence for point in trial.points), default=0)
+            before = [attempt for fence, attempt in trial.attempts.items()
+                      if attempt.outcome == "lost" and fence > newest]  # fmt: skip
+            delay_s = 20.0 * 2.0 ** (len(before) - 1) if before else 0.0
             self.requeue(trial, "lost", delay_s, alone=together)
 
     # What people do.
