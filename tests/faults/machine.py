@@ -60,6 +60,7 @@ def drive(
             max_examples=examples, stateful_step_count=_STEPS, deadline=None, database=None,
             derandomize=repeatable, suppress_health_check=list(HealthCheck),
             phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
+            report_multiple_bugs=shrink,
         ),
     )  # fmt: skip
     return Machine.compared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -9,15 +10,19 @@ from hypothesis.stateful import precondition, rule
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import clock, sweeper, transitions
+from db import claims, clock, owner, sweeper, transitions
 from db.clock import db_now
 from db.errors import FencedOff
 from db.models import Lease, Trial
 from db.states import Outcome, TrialState, Wish
 from tests.faults import expected
+from tests.faults.comparing import differences
 from tests.faults.rules import TTL_S, Holding, PoolRules, pick, picks
 
 _ACTOR = "a test"
+_CHANGES = (
+    "hold", "let_go", "pause", "stop", "take_back", "resume", "cancel_waiting", "request_cancel",
+)  # fmt: skip
 
 
 class StaleRules(PoolRules):
@@ -27,6 +32,7 @@ class StaleRules(PoolRules):
         super().__init__()
         self.seen: list[Trial] = []
         self.swept: list[Any] = []
+        self.lapsed: list[Any] = []
 
     def remember(self, session: Session) -> None:
         """Every version of a row that there was lately."""
@@ -34,6 +40,8 @@ class StaleRules(PoolRules):
         rows = session.scalars(select(Trial)).all()
         fresh = [row for row in rows if (row.id, _version(row)) not in known]
         self.seen = [*self.seen, *fresh][-12:]
+        expired = [one for one in sweeper._expired(session, None) if one not in self.lapsed]
+        self.lapsed = [*self.lapsed, *expired][-12:]
 
     @precondition(lambda self: self.seen)
     @rule(which=picks, who=picks)
@@ -63,9 +71,8 @@ class StaleRules(PoolRules):
     @precondition(lambda self: self.seen)
     @rule(
         which=picks,
-        change=st.sampled_from(("hold", "let_go", "pause", "stop", "take_back", "resume",
-                                "cancel_waiting", "request_cancel")),
-    )  # fmt: skip
+        change=st.sampled_from(_CHANGES),
+    )
     def ask_stale(self, which: int, change: str) -> None:
         """What a person's request does when the trial has moved on since it was read."""
         row = pick(self.seen, which)
@@ -116,6 +123,37 @@ class StaleRules(PoolRules):
         else:
             self.pool.leave(trial, "failed")
 
+    def teardown(self) -> None:
+        """What each request on each row seen comes to at the end of a history; it is undone.
+
+        Also which of those that were silent at some time a sweep would still take back, what each
+        heartbeat would hear, and who may claim.
+        """
+        with self.transaction() as session:
+            if list(differences(session, self.pool)):
+                return  # a step has failed, and that is what is to be told
+            for row in self.seen:
+                for change in _CHANGES:
+                    point = session.begin_nested()
+                    found = _change(session, row, change)
+                    point.rollback()
+                    allowed = _allowed(self.pool.trials[row.id], row, change)
+                    assert found == allowed, f"the guard decides on {change}"
+            for seen in self.lapsed:
+                still = sweeper._still(session, seen, Lease.expires_at < db_now())
+                assert (still is not None) == self._lapses(seen), "what came back is left alone"
+            for holding in self.holdings:
+                ended = _ended(session, holding)
+                point = session.begin_nested()
+                beat = owner.heartbeat(session, holding.lease, holding.fences, TTL_S)
+                owner.end_lease(session, holding.lease)
+                assert not ended or _ended(session, holding) == ended, "what has ended is over"
+                point.rollback()
+                told = copy.deepcopy(self.pool).beat(holding.lease, holding.fences, TTL_S)
+                assert (set(beat.alive), set(beat.cancel), dict(beat.wishes)) == told
+            for identity in self.slots:
+                assert claims._may_claim(session, identity) == self._may_claim(identity)
+
     @rule()
     def sweep_look(self) -> None:
         """The first step of a sweep."""
@@ -131,11 +169,19 @@ class StaleRules(PoolRules):
             row = sweeper._still(session, seen, Lease.expires_at < db_now())
             if row is not None:
                 sweeper._take_back(session, row, "It is silent.", expected.MAX_LOSSES)
+        assert (row is not None) == self._lapses(seen)
+        if row is not None:
+            self.pool.take_back(self.pool.trials[seen.trial_id])
+
+    def _lapses(self, seen: Any) -> bool:
         trial = self.pool.trials[seen.trial_id]
-        still = trial in self.pool.expired() and trial.fence == seen.fence
-        assert (row is not None) == still
-        if still:
-            self.pool.take_back(trial)
+        return trial in self.pool.expired() and trial.fence == seen.fence
+
+
+def _ended(session: Session, holding: Holding) -> list[Any]:
+    columns = select(Lease.beat_at, Lease.expires_at, Lease.ended_at)
+    rows = session.execute(columns.where(Lease.id == holding.lease, Lease.ended_at.is_not(None)))
+    return list(rows)
 
 
 def _version(row: Trial) -> tuple[object, ...]:
