@@ -193,7 +193,8 @@ def test_a_disk_that_fills_up_while_the_service_runs(tmp_path: Path) -> None:
         pytest.fail("this machine allows no namespaces, so a full disk cannot be tried here")
     (tmp_path / "data").mkdir(mode=0o700)
     before = confined("--tiny-disk", str(tmp_path / "data"), str(TINY_DISK_KIB))
-    with running_up(tmp_path, before=before) as up:
+    # A slot would not even look at the queue on a disk as small as this one.
+    with running_up(tmp_path, before=before, LABPOOL_MIN_FREE_MB="0") as up:
         up.wait_ready()
         inside = Path(f"/proc/{up.pid}/root{up.data_dir}")
         filler = inside / "somebody-elses-film"
