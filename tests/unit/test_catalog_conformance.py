@@ -19,7 +19,9 @@ from tests.support.runners import CATALOG, reference_to
 from worker.runner import backend, data, judging, loading
 from worker.runner.benchmark import FUNCTIONS
 from worker.runner.data import Split
+from worker.runner.kept import Kept
 from worker.runner.network import Network, arrays_of, check_model, digest_of_weights
+from worker.runner.resident import Resident
 
 MODELS = pytest.mark.parametrize("entry", CATALOG.models.values(), ids=CATALOG.models.keys())
 KERNELS = pytest.mark.parametrize("entry", CATALOG.kernels.values(), ids=CATALOG.kernels.keys())
@@ -49,16 +51,23 @@ class Example(NamedTuple):
     shape: DataShape
     batch: Split
 
-    def model(self, seed: int, **parameters: Any) -> Any:
-        backend.reset(seed)
+    def build(self, **parameters: Any) -> Any:
         model = self.code.build({**self.parameters, **parameters}, self.shape)
         check_model(model, self.shape)
         return model
 
+    def model(self, seed: int, **parameters: Any) -> Any:
+        backend.reset(seed)
+        return self.build(**parameters)
+
     def network(self, seed: int) -> Network:
-        network = Network(self.model(seed), "sgd", len(self.batch.y), self.batch, "cpu")
+        network = Network(self.model(seed), "sgd", len(self.batch.y), "cpu")
         network.set_learning_rate(0.05)
         return network
+
+    @property
+    def resident(self) -> Resident:
+        return Resident.of(self.batch, "cpu")
 
 
 def suitable_datasets(entry: ModelEntry) -> Iterator[DatasetEntry]:
@@ -85,8 +94,8 @@ def example(request: pytest.FixtureRequest) -> Example:
     return example_of(entry, next(suitable_datasets(entry)))
 
 
-def one_step(network: Network, count: int) -> float:
-    losses, _ = network.train_steps(np.arange(count), 0, 1)
+def one_step(network: Network, example: Example) -> float:
+    losses, _ = network.train_steps(example.resident, np.arange(len(example.batch.y)), 0, 1)
     return float(losses[0])
 
 
@@ -103,10 +112,10 @@ def test_a_model_builds_for_every_data_set_that_suits_it(entry: ModelEntry) -> N
 def test_steps_lower_the_loss_and_move_every_variable(example: Example) -> None:
     network = example.network(0)
     variables = network.model.trainable_variables
-    before, (loss_before, _) = arrays_of(variables), network.measure(example.batch)
+    before, (loss_before, _) = arrays_of(variables), network.measure(example.resident)
     for _ in range(5):
-        one_step(network, 32)
-    assert network.measure(example.batch)[0] < loss_before
+        one_step(network, example)
+    assert network.measure(example.resident)[0] < loss_before
     for variable, was, now in zip(variables, before, arrays_of(variables), strict=True):
         assert not np.array_equal(now, was), variable.path
 
@@ -121,17 +130,35 @@ def test_one_seed_gives_the_same_weights_and_another_does_not(example: Example) 
 
 def test_a_state_put_back_goes_on_bit_for_bit(example: Example) -> None:
     first = example.network(0)
-    one_step(first, 32)
+    one_step(first, example)
     weights, optimizer = first.weights(), first.optimizer_state()
     # Measuring in between must leave no trace either.
-    assert first.measure(example.batch) == first.measure(example.batch)
-    one_step(first, 32)
+    assert first.measure(example.resident) == first.measure(example.resident)
+    one_step(first, example)
     second = example.network(5)
     second.set_weights(weights)
     second.set_optimizer_state(optimizer)
     second.set_learning_rate(0.05)
-    one_step(second, 32)
+    one_step(second, example)
     assert digest_of_weights(first.weights()) == digest_of_weights(second.weights())
+
+
+def test_a_kept_network_gives_the_bits_of_a_new_one(example: Example) -> None:
+    def after_three_steps(kept: Kept, seed: int) -> str:
+        network = kept.network(
+            "key", seed, example.build,
+            lambda model: Network(model, "adam", len(example.batch.y), "cpu"),
+        )  # fmt: skip
+        network.set_learning_rate(0.05)
+        for _ in range(3):
+            one_step(network, example)
+        return digest_of_weights([*network.weights(), *network.optimizer_state()])
+
+    warm = Kept()
+    first = after_three_steps(warm, 1)
+    assert len(warm) == 1, "a model that draws its weights by Keras is kept"
+    assert after_three_steps(warm, 2) == after_three_steps(Kept(), 2)
+    assert after_three_steps(warm, 1) == first
 
 
 @MODELS

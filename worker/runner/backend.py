@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Literal
+
+import numpy as np
 
 from worker.runner.reasons import GpuTrouble
 
@@ -44,6 +47,15 @@ def reset(seed: int) -> None:
     # Collects garbage too: the models before hang in reference cycles with their traced functions.
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
+
+
+def seed_again(seed: int) -> None:
+    """Seed what Keras draws weights and the states of layers from, and nothing else.
+
+    `reset` costs every kernel that TensorFlow has made ready, which is what a warm process is for.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def choose_device(wanted: str) -> Device:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from worker.runner import checkpoints, data
 from worker.runner.checkpoints import Checkpoint
-from worker.runner.data import Splits
 from worker.runner.network import Network, digest_of_weights
 from worker.runner.reasons import DISK_FULL, Diverged
 from worker.runner.report import Report, TrialPaused
+from worker.runner.resident import ResidentSplits
 from worker.runner.standing import Standing
 from worker.runner.step_points import StepPoints
 from worker.wire_types import Json
@@ -64,11 +64,11 @@ class Loop:
     """The state of a run between two epochs, and the loop over them."""
 
     def __init__(
-        self, plan: Plan, network: Network, splits: Splits, report: Report, scratch: Path
+        self, plan: Plan, network: Network, splits: ResidentSplits, report: Report, scratch: Path
     ) -> None:
         self._plan, self._network, self._splits = plan, network, splits
         self._report, self._scratch = report, scratch
-        self._steps = math.ceil(len(splits.training.y) / plan.batch_size)
+        self._steps = math.ceil(splits.training.count / plan.batch_size)
         self._points = StepPoints(self._steps, plan.epochs)
         self.epoch = 0
         """Whole epochs done."""
@@ -204,7 +204,7 @@ class Loop:
 
     def _train_epoch(self) -> tuple[float, float]:
         """Mean loss and accuracy over the epoch, in chunks that leave room for a cancel."""
-        examples = len(self._splits.training.y)
+        examples = self._splits.training.count
         order = data.permutation(examples, self._plan.seed, self.epoch)
         losses = np.empty(self._steps, np.float32)
         right, done, chunk = 0, 0, 1
@@ -214,7 +214,7 @@ class Loop:
             self._report.stop_if_cancelled()
             chunk_began = time.monotonic()
             count = min(chunk, self._steps - done)
-            new_losses, hits = self._network.train_steps(order, done, count)
+            new_losses, hits = self._network.train_steps(self._splits.training, order, done, count)
             losses[done : done + count] = new_losses
             right += int(hits.sum())
             done += count
@@ -280,7 +280,7 @@ class Loop:
     def _images_per_second(self) -> float:
         # The first epoch of an attempt holds the time that tracing took.
         seconds = self._epoch_seconds[1:] or self._epoch_seconds
-        return len(self._splits.training.y) * len(seconds) / max(sum(seconds), 1e-9)
+        return self._splits.training.count * len(seconds) / max(sum(seconds), 1e-9)
 
 
 def _first_bad(losses: NDArray[np.float32]) -> int:

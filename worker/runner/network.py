@@ -12,28 +12,25 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from labpool.sdk import DataShape
-from worker.runner import backend, optimizers
-from worker.runner.data import Split
+from worker.runner import backend, optimizers, traces
 from worker.runner.reasons import CheckpointBroken, EntryBroken
+from worker.runner.resident import Resident
 
 MEASURE_AT_ONCE = 512
 """Examples a call when measuring; bounds the memory that a large split takes."""
 
 
 class Network:
-    """One model on one device, with its training split resident there.
+    """One model on one device, trained and measured by functions that are traced once.
 
     Training goes through `train_steps`, a compiled function that runs any number of optimizer steps
-    without coming back to Python: several calls give the same bits as one.
+    without coming back to Python: several calls give the same bits as one. Whatever differs between
+    two trials of one architecture (weights, rate, data, order) is a variable or an argument, so
+    `begin_again` makes the traced functions serve the next trial, with the bits of a fresh process.
     """
 
     def __init__(
-        self,
-        model: keras.Model,
-        optimizer: str,
-        batch_size: int,
-        training: Split,
-        device: backend.Device,
+        self, model: keras.Model, optimizer: str, batch_size: int, device: backend.Device
     ) -> None:
         """`model` must be built; the learning rate is to be set before the first step."""
         self.model = model
@@ -42,40 +39,57 @@ class Network:
         self._device = device
         with backend.on(device):
             self.optimizer.build(model.trainable_variables)
-            self._x = tf.constant(training.x)
-            self._y = tf.constant(training.y)
-        self._train = tf.function(self._train_steps, reduce_retracing=True)
-        self._measure = tf.function(
-            self._measure_batch,
-            input_signature=[
-                tf.TensorSpec([None, *training.x.shape[1:]], tf.float32),
-                tf.TensorSpec([None], tf.int64),
-            ],
+        self._untrained = self.optimizer_state()
+        examples = [
+            tf.TensorSpec([None, *model.input_shape[1:]], tf.float32),
+            tf.TensorSpec([None], tf.int64),
+        ]
+        number = tf.TensorSpec([], tf.int32)
+        order = tf.TensorSpec([None], tf.int64)
+        self._train = tf.function(
+            self._train_steps, input_signature=[*examples, order, number, number]
         )
+        self._measure = tf.function(self._measure_batch, input_signature=examples)
+        self._is_checked = False
+
+    def begin_again(self, fresh: keras.Model) -> None:
+        """Become what a new network with the model `fresh` would be, without a new trace.
+
+        Raises CheckpointBroken when `fresh` is of another architecture.
+        """
+        self.set_weights(arrays_of(fresh.variables))
+        self.set_optimizer_state(self._untrained)
 
     def train_steps(
-        self, order: NDArray[np.int64], first: int, count: int
+        self, training: Resident, order: NDArray[np.int64], first: int, count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Run steps first..first+count-1 of an epoch whose examples come in `order` [n].
 
         Returns each step's mean loss and its number of right answers, both of shape [count].
+        Raises EntryBroken when the model depends on what no checkpoint holds.
         """
         with backend.on(self._device):
+            if not self._is_checked:
+                traces.check(self._train.get_concrete_function(), self._variables())
+                self._is_checked = True
             losses, right = self._train(
-                tf.constant(order), tf.constant(first, tf.int32), tf.constant(count, tf.int32)
+                training.x,
+                training.y,
+                tf.constant(order),
+                tf.constant(first, tf.int32),
+                tf.constant(count, tf.int32),
             )
         return losses.numpy(), right.numpy()
 
-    def measure(self, split: Split) -> tuple[float, float]:
+    def measure(self, split: Resident) -> tuple[float, float]:
         """Mean loss and accuracy over a split, without dropout."""
         loss_sum, right = 0.0, 0
         with backend.on(self._device):
-            for start in range(0, len(split.y), MEASURE_AT_ONCE):
-                part = slice(start, start + MEASURE_AT_ONCE)
-                losses, hits = self._measure(tf.constant(split.x[part]), tf.constant(split.y[part]))
+            for x, y in split.parts(MEASURE_AT_ONCE):
+                losses, hits = self._measure(x, y)
                 loss_sum += float(losses.numpy().sum(dtype=np.float64))
                 right += int(hits.numpy().sum())
-        return loss_sum / len(split.y), right / len(split.y)
+        return loss_sum / split.count, right / split.count
 
     def parameter_count(self) -> int:
         """Numbers that training changes."""
@@ -101,14 +115,20 @@ class Network:
         """Put back what `optimizer_state` gave. Raises CheckpointBroken when it does not fit."""
         _assign(self.optimizer.variables, arrays)
 
-    def _train_steps(self, order: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> Any:
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def _train_steps(
+        self, all_x: tf.Tensor, all_y: tf.Tensor, order: tf.Tensor, first: tf.Tensor,
+        count: tf.Tensor,
+    ) -> Any:  # fmt: skip
         losses = tf.TensorArray(tf.float32, count)
         right = tf.TensorArray(tf.int64, count)
         for step in tf.range(count):
             start = (first + step) * self._batch_size
             # A slice past the end is cut off: the last batch is as small as it is.
             chosen = order[start : start + self._batch_size]
-            x, y = tf.gather(self._x, chosen), tf.gather(self._y, chosen)
+            x, y = tf.gather(all_x, chosen), tf.gather(all_y, chosen)
             with tf.GradientTape() as tape:
                 logits = self.model(x, training=True)
                 loss = tf.reduce_mean(_cross_entropy(y, logits))

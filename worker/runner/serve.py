@@ -52,9 +52,10 @@ def _run(connection: Connection, trial: TrialToRun, threads: int) -> FromRunner:
 
 def _do(connection: Connection, trial: TrialToRun, report: Report, threads: int) -> FromRunner:
     if trial.kind == "train":
+        from worker.runner.kept import of_this_process
         from worker.runner.training import train
 
-        return train(trial, report, threads)
+        return train(trial, report, threads, of_this_process())
     if trial.spec["device"] == "gpu" and "tensorflow" in sys.modules:
         from worker.runner.apart import run_apart
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from labpool.catalog import ModelInput
 from labpool.catalog import Splits as Fractions
 from labpool.sdk import Examples
 from worker import protocol
-from worker.protocol import TrialToRun
+from worker.protocol import CodeReference, TrialToRun
 from worker.runner import backend, checkpoints, data, environment, loading
-from worker.runner.data import Splits
+from worker.runner.kept import Kept, key_of
 from worker.runner.loop import Loop, Plan
 from worker.runner.network import Network, check_model
-from worker.runner.reasons import EntryBroken
-from worker.runner.report import Report
+from worker.runner.reasons import Diverged, EntryBroken
+from worker.runner.report import Report, TrialCancelled, TrialPaused
+from worker.runner.resident import ResidentSplits
 from worker.wire_types import Json
 
 
-def train(trial: TrialToRun, report: Report, threads: int) -> protocol.Result:
+def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protocol.Result:
     """Train, choose by validation, evaluate the test split once. Reports all along.
+
+    `kept` is what this process kept of earlier trials; the result has the same bits without it.
 
     Raises TrialCancelled, Diverged, Unsuitable, EntryBroken, DigestMismatch, CheckpointBroken,
     GpuTrouble, OSError, and whatever TensorFlow or the catalog's code raises.
@@ -27,14 +32,20 @@ def train(trial: TrialToRun, report: Report, threads: int) -> protocol.Result:
     backend.prepare(threads)
     plan = Plan.of(trial.spec)
     device = backend.choose_device(str(trial.spec["device"]))
-    splits, network = _load(trial, plan, device)
+    splits, network = _load(trial, plan, device, kept)
     report.stop_if_cancelled()
     report.started(_environment(plan, network, splits, device, threads), plan.epochs, "epoch")
     loop = Loop(plan, network, splits, report, Path(trial.scratch))
-    if trial.resume is not None:
-        path = Path(trial.scratch) / trial.resume.file
-        loop.go_on_from(checkpoints.load(path, trial.resume.sha256))
-    loop.train()
+    try:
+        if trial.resume is not None:
+            path = Path(trial.scratch) / trial.resume.file
+            loop.go_on_from(checkpoints.load(path, trial.resume.sha256))
+        loop.train()
+    except (TrialCancelled, TrialPaused, Diverged):
+        raise
+    except BaseException:
+        kept.forget()
+        raise
     return protocol.Result(
         trial=trial.trial,
         fence=trial.fence,
@@ -44,35 +55,55 @@ def train(trial: TrialToRun, report: Report, threads: int) -> protocol.Result:
     )
 
 
-def _load(trial: TrialToRun, plan: Plan, device: backend.Device) -> tuple[Splits, Network]:
-    if trial.data is None:
+def _load(
+    trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept
+) -> tuple[ResidentSplits, Network]:
+    reference, chosen = trial.data, trial.spec["dataset_parameters"]
+    if reference is None or not isinstance(chosen, dict):
         raise EntryBroken("a training run needs a data set.")
-    data_toml = loading.verify(trial.data)
+    data_toml = loading.verify(reference)
     model_folder = loading.verify(trial.code)
-    about_data = loading.read_toml(data_toml)
     wanted = ModelInput.model_validate(loading.read_toml(model_folder / "model.toml")["input"])
-
-    # Data sets have seeds of their own; the trial's seed begins with the model.
-    dataset = loading.load(trial.data, data_toml.with_suffix(".py"), "load")
-    examples = dataset.load(trial.spec["dataset_parameters"])
-    data.check(examples, about_data["kind"])
-    x, kind = data.fit_to_model(examples.x, about_data["kind"], wanted)
-    shape = data.shape_of(x, kind, examples.classes)
-    splits = data.split(
-        Examples(x, examples.y, examples.classes),
-        Fractions.model_validate(about_data["splits"]),
+    splits = kept.splits(
+        key_of(reference.digest, chosen, wanted.model_dump(), device),
+        # Data sets have seeds of their own; the trial's seed begins with the model.
+        lambda: _splits(reference, data_toml, chosen, wanted, device),
     )
-
-    backend.reset(plan.seed)
     code = loading.load(trial.code, model_folder / "model.py", "build")
-    with backend.on(device):
-        model = code.build(trial.spec["parameters"], shape)
-        check_model(model, shape)
-        return splits, Network(model, plan.optimizer, plan.batch_size, splits.training, device)
+
+    def build() -> Any:
+        with backend.on(device):
+            model = code.build(trial.spec["parameters"], splits.shape)
+            check_model(model, splits.shape)
+            return model
+
+    architecture = (trial.code.digest, trial.spec["parameters"], asdict(splits.shape))
+    network = kept.network(
+        key_of(*architecture, plan.optimizer, plan.batch_size, device),
+        plan.seed,
+        build,
+        lambda model: Network(model, plan.optimizer, plan.batch_size, device),
+    )
+    return splits, network
+
+
+def _splits(
+    reference: CodeReference, toml: Path, parameters: Json, wanted: ModelInput,
+    device: backend.Device,
+) -> ResidentSplits:  # fmt: skip
+    about = loading.read_toml(toml)
+    dataset = loading.load(reference, toml.with_suffix(".py"), "load")
+    examples = dataset.load(parameters)
+    data.check(examples, about["kind"])
+    x, kind = data.fit_to_model(examples.x, about["kind"], wanted)
+    shape = data.shape_of(x, kind, examples.classes)
+    fractions = Fractions.model_validate(about["splits"])
+    splits = data.split(Examples(x, examples.y, examples.classes), fractions)
+    return ResidentSplits.of(splits, shape, device)
 
 
 def _environment(
-    plan: Plan, network: Network, splits: Splits, device: backend.Device, threads: int
+    plan: Plan, network: Network, splits: ResidentSplits, device: backend.Device, threads: int
 ) -> Json:
     return {
         "device": device,
@@ -82,10 +113,10 @@ def _environment(
         "deterministic": True,
         "seed": plan.seed,
         "parameter_count": network.parameter_count(),
-        "input_shape": list(splits.training.x.shape[1:]),
+        "input_shape": list(splits.shape.shape),
         "examples": {
-            "training": len(splits.training.y),
-            "validation": len(splits.validation.y),
-            "test": len(splits.test.y),
+            "training": splits.training.count,
+            "validation": splits.validation.count,
+            "test": splits.test.count,
         },
     }

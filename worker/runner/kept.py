@@ -1,0 +1,95 @@
+"""What a warm runner keeps from one trial for the next: traced networks, and data on the device.
+
+Nothing kept may show in a result. A network is kept by everything that is frozen into its trace,
+and only when its model draws its weights from what `backend.seed_again` seeds; data by whatever
+made them. The least lately used go first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import keras
+
+from worker.runner import backend
+from worker.runner.network import Network, arrays_of, digest_of_weights
+from worker.runner.resident import ResidentSplits
+
+MOST_NETWORKS = 32
+MOST_DATA_BYTES = 2**28
+
+
+def key_of(*parts: Any) -> str:
+    """One text for JSON values: equal for equal values, whatever the order of their keys."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Kept:
+    """Networks and data of trials that this process has run."""
+
+    def __init__(self) -> None:
+        self._networks: OrderedDict[str, Network] = OrderedDict()
+        self._splits: OrderedDict[str, ResidentSplits] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many networks can serve another trial."""
+        return len(self._networks)
+
+    def splits(self, key: str, make: Callable[[], ResidentSplits]) -> ResidentSplits:
+        """The data of `key`, made now if they are not here."""
+        found = self._splits.pop(key, None) or make()
+        self._splits[key] = found
+        # What is in use stays, however large it is.
+        while len(self._splits) > 1 and self._bytes() > MOST_DATA_BYTES:
+            self._splits.popitem(last=False)
+        return found
+
+    def network(
+        self,
+        key: str,
+        seed: int,
+        build: Callable[[], keras.Model],
+        make: Callable[[keras.Model], Network],
+    ) -> Network:
+        """A network with the weights that `seed` draws, traced already if one of `key` is here."""
+        known = self._networks.pop(key, None)
+        if known is not None:
+            backend.seed_again(seed)
+            known.begin_again(build())
+            self._networks[key] = known
+            return known
+        backend.reset(seed)
+        model = build()
+        network = make(model)
+        if _draws_the_same(model, seed, build):
+            self._networks[key] = network
+            while len(self._networks) > MOST_NETWORKS:
+                self._networks.popitem(last=False)
+        return network
+
+    def forget(self) -> None:
+        """Keep nothing of what a failure may have left half done."""
+        self._networks.clear()
+
+    def _bytes(self) -> int:
+        return sum(splits.bytes for splits in self._splits.values())
+
+
+@cache
+def of_this_process() -> Kept:
+    """What this runner keeps."""
+    return Kept()
+
+
+def _draws_the_same(model: keras.Model, seed: int, build: Callable[[], keras.Model]) -> bool:
+    """Whether a warm process gives `build` the weights that a fresh one has given `model`."""
+    backend.seed_again(seed)
+    again = build()
+    first, second = arrays_of(model.variables), arrays_of(again.variables)
+    return digest_of_weights(first) == digest_of_weights(second)

@@ -1,0 +1,58 @@
+"""A data set's splits, held on the device that trains on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from labpool.sdk import DataShape
+from worker.runner import backend
+from worker.runner.data import Split, Splits
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A split on a device: `x` float32 [n, ...], `y` int64 [n]."""
+
+    x: tf.Tensor
+    y: tf.Tensor
+    count: int
+
+    @classmethod
+    def of(cls, split: Split, device: backend.Device) -> Resident:
+        """A copy of `split` on `device`."""
+        with backend.on(device):
+            return cls(tf.constant(split.x), tf.constant(split.y), len(split.y))
+
+    def parts(self, size: int) -> Iterator[tuple[Any, Any]]:
+        """(x, y) of consecutive examples, at most `size` at once."""
+        for start in range(0, self.count, size):
+            yield self.x[start : start + size], self.y[start : start + size]
+
+
+@dataclass(frozen=True)
+class ResidentSplits:
+    """Training examples are learned from, validation chooses, test is looked at once."""
+
+    training: Resident
+    validation: Resident
+    test: Resident
+    shape: DataShape
+
+    @classmethod
+    def of(cls, splits: Splits, shape: DataShape, device: backend.Device) -> ResidentSplits:
+        """A copy of `splits` on `device`."""
+        training, validation, test = (
+            Resident.of(split, device)
+            for split in (splits.training, splits.validation, splits.test)
+        )
+        return cls(training, validation, test, shape)
+
+    @property
+    def bytes(self) -> int:
+        """What the examples take, without the few of the labels."""
+        examples = self.training.count + self.validation.count + self.test.count
+        return 4 * examples * self.shape.features
