@@ -16,6 +16,7 @@ from labpool.parameters import LARGEST
 
 Device = Literal["any", "cpu", "gpu"]
 Priority = Literal["low", "normal", "high"]
+Engine = Literal["loop", "fit"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
@@ -89,6 +90,9 @@ class TrainSpec(_Runnable):
     )
     checkpoint_every_epochs: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1, description="Epochs between two checkpoints."
+    )
+    engine: Engine = Field(
+        default="loop", description="What trains: labpool's own loop, or Keras's fit to compare."
     )
 
 

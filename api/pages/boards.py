@@ -49,7 +49,7 @@ _COLUMNS: Mapping[str, Key] = {
 _NOT_SHOWN = frozenset(
     {
         "kind", "name", "notes", "tags", "device", "model", "kernel", "dataset",
-        "time_limit_s", "stall_limit_s", "checkpoint_every_epochs", "priority",
+        "time_limit_s", "stall_limit_s", "checkpoint_every_epochs", "priority", "engine",
     }
 )  # fmt: skip
 

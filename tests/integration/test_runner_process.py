@@ -123,6 +123,18 @@ def test_a_seed_gives_the_same_bits_warm_and_fresh(warm: Runner, tmp_path: Path)
     assert other.summary["weights_sha256"] not in digests
 
 
+def test_fit_ends_with_the_bits_of_the_loop(warm: Runner, tmp_path: Path) -> None:
+    loop = warm.result(trial_of(MLP, tmp_path / "loop"))
+    messages = warm.run(trial_of({**MLP, "engine": "fit"}, tmp_path / "fit"))
+    fit = messages[-1]
+    assert isinstance(fit, protocol.Result)
+    assert fit.summary["best_weights_sha256"] == loop.summary["best_weights_sha256"]
+    assert fit.metrics["test_accuracy"] == loop.metrics["test_accuracy"]
+    assert of_type(messages, protocol.Started)[0].environment["engine"] == "fit"
+    # It tells no step's loss, so there is none to draw.
+    assert not [m for m in of_type(messages, protocol.Metrics) if "step_loss" in m.values]
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -186,8 +198,9 @@ def test_a_training_that_diverges_says_so(warm: Runner, tmp_path: Path) -> None:
     assert answer.reason_kind == "diverged" and "learning rate" in answer.reason
 
 
-def test_a_cancel_in_mid_training_is_heard(warm: Runner, tmp_path: Path) -> None:
-    warm.send(protocol.Run(trials=(trial_of(LONG, tmp_path, trial=5),)))
+@pytest.mark.parametrize("engine", ["loop", "fit"])
+def test_a_cancel_in_mid_training_is_heard(warm: Runner, tmp_path: Path, engine: str) -> None:
+    warm.send(protocol.Run(trials=(trial_of({**LONG, "engine": engine}, tmp_path, trial=5),)))
     warm.until(lambda message: isinstance(message, protocol.Metrics) and message.step > 100)
     # A cancel of another claim of the same trial is none of this one's business.
     warm.send(protocol.Cancel(trial=5, fence=9))

@@ -40,6 +40,7 @@ class Plan:
     seed: int
     patience: int | None
     checkpoint_every_epochs: int
+    engine: str
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> Plan:
@@ -53,6 +54,8 @@ class Plan:
             seed=spec["seed"],
             patience=spec.get("early_stopping_patience"),
             checkpoint_every_epochs=spec["checkpoint_every_epochs"],
+            # Specs that were stored before there was a choice.
+            engine=spec.get("engine", "loop"),
         )
 
     def rate(self, epoch: int) -> float:
@@ -78,6 +81,8 @@ class Loop:
         self._epoch_seconds: list[float] = []
         self._resumed_at = 0
         self._saved_at = 0
+        # Steps at once. The first traces the model, and tells nothing of how long the others take.
+        self._chunk = self._steps if network.whole_epochs else 1
         self._stopped = False
         self._validated: tuple[float, float] | None = None
         self._disk_was_full = False
@@ -207,7 +212,7 @@ class Loop:
         examples = self._splits.training.count
         order = data.permutation(examples, self._plan.seed, self.epoch)
         losses = np.empty(self._steps, np.float32)
-        right, done, chunk = 0, 0, 1
+        right, done, chunk = 0, 0, self._chunk
         self._points.begin()
         began = time.monotonic()
         while done < self._steps:
@@ -227,11 +232,14 @@ class Loop:
             self._report_steps(losses[:done])
             seconds = time.monotonic() - chunk_began
             chunk = max(1, min(4 * chunk, int(CHUNK_S * count / max(seconds, 1e-6))))
+        self._chunk = self._steps if self._network.whole_epochs else chunk
         self._epoch_seconds.append(time.monotonic() - began)
         self._train_seconds += self._epoch_seconds[-1]
         return float(losses.mean(dtype=np.float64)), right / examples
 
     def _report_steps(self, losses: NDArray[np.float32]) -> None:
+        if self._network.whole_epochs:
+            return
         for end, loss in self._points.complete(losses):
             step = self.epoch * self._steps + end
             self._report.metrics(step, self.epoch + end / self._steps, {"step_loss": loss})

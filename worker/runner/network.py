@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -28,6 +28,9 @@ class Network:
     two trials of one architecture (weights, rate, data, order) is a variable or an argument, so
     `begin_again` makes the traced functions serve the next trial, with the bits of a fresh process.
     """
+
+    whole_epochs: ClassVar[bool] = False
+    """Whether `train_steps` runs an epoch at once, and tells its mean loss for every step."""
 
     def __init__(
         self, model: keras.Model, optimizer: str, batch_size: int, device: backend.Device
@@ -61,13 +64,21 @@ class Network:
         self.set_optimizer_state(self._untrained)
 
     def train_steps(
-        self, training: Resident, order: NDArray[np.int64], first: int, count: int
+        self,
+        training: Resident,
+        order: NDArray[np.int64],
+        first: int,
+        count: int,
+        cancel_point: Callable[[], None] = lambda: None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Run steps first..first+count-1 of an epoch whose examples come in `order` [n].
+
+        `cancel_point` may be called in between, and what it raises goes through.
 
         Returns each step's mean loss and its number of right answers, both of shape [count].
         Raises EntryBroken when the model depends on what no checkpoint holds.
         """
+        cancel_point()
         with backend.on(self._device):
             if not self._is_checked:
                 traces.check(self._train.get_concrete_function(), self._variables())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from labpool.catalog import ModelInput
 from labpool.catalog import Splits as Fractions
@@ -12,6 +13,7 @@ from labpool.sdk import Examples
 from worker import protocol
 from worker.protocol import CodeReference, TrialToRun
 from worker.runner import backend, checkpoints, data, environment, loading
+from worker.runner.fitting import FitNetwork
 from worker.runner.kept import Kept, key_of
 from worker.runner.loop import Loop, Plan
 from worker.runner.network import Network, check_model
@@ -19,6 +21,9 @@ from worker.runner.reasons import Diverged, EntryBroken
 from worker.runner.report import Report, TrialCancelled, TrialPaused
 from worker.runner.resident import ResidentSplits
 from worker.wire_types import Json
+
+ENGINES: Final[Mapping[str, type[Network]]] = {"loop": Network, "fit": FitNetwork}
+"""What trains, by the name that a spec gives."""
 
 
 def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protocol.Result:
@@ -79,10 +84,10 @@ def _load(
 
     architecture = (trial.code.digest, trial.spec["parameters"], asdict(splits.shape))
     network = kept.network(
-        key_of(*architecture, plan.optimizer, plan.batch_size, device),
+        key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine),
         plan.seed,
         build,
-        lambda model: Network(model, plan.optimizer, plan.batch_size, device),
+        lambda model: ENGINES[plan.engine](model, plan.optimizer, plan.batch_size, device),
     )
     return splits, network
 
@@ -109,6 +114,7 @@ def _environment(
         "device": device,
         "device_name": backend.gpu_name() if device == "gpu" else environment.cpu_name(),
         "threads": threads,
+        "engine": plan.engine,
         "versions": dict(environment.versions("tensorflow", "keras", "numpy")),
         "deterministic": True,
         "seed": plan.seed,
