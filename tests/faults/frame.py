@@ -8,10 +8,16 @@ such as the number of trials that it takes. A measure is imported only when it r
 
 from __future__ import annotations
 
+import argparse
 import ast
+import contextlib
 import importlib
+import json
 import math
 import operator
+import sys
+import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +55,52 @@ def names(folder: Path = FOLDER) -> list[str]:
                   and _has_figures(path))  # fmt: skip
 
 
-def load(name: str) -> Measure:
-    """Import a measure."""
-    module = importlib.import_module(f"tests.faults.{name}")
+def run(folder: Path, about: str | None, arguments: list[str] | None) -> int:
+    """Run the measures of a folder that are named, or all; an exit status.
+
+    Progress goes to stderr, the figures to stdout: one line of JSON. The status is 1 when a figure
+    is out of its bound, was not measured, or a measure broke.
+    """
+    options = _options(folder, about, arguments)
+    all_figures: dict[str, Figure] = {}
+    wrong: list[str] = []
+    for name in options.only or names(folder):
+        _say(f"== {name}")
+        begun = time.monotonic()
+        try:
+            # What a measure prints is progress.
+            with contextlib.redirect_stdout(sys.stderr):
+                measure = load(name, folder)
+                found = measure.figures(options.quick)
+        except Exception as error:  # noqa: BLE001 - the others are still to be measured
+            traceback.print_exc()
+            wrong.append(f"{name} broke: {type(error).__name__}: {error}")
+            continue
+        all_figures.update(found)
+        amiss = list(out_of_bounds(found, measure.bounds_for(options.quick)))
+        wrong += [f"{name}: {sentence}" for sentence in amiss]
+        _say(f"== {name}: {dict(found)} in {time.monotonic() - begun:.1f} s")
+    for sentence in wrong:
+        _say(f"OUT OF BOUNDS {sentence}")
+    print(json.dumps(all_figures, allow_nan=True), flush=True)
+    return 1 if wrong else 0
+
+
+def _options(folder: Path, about: str | None, arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m tests.{folder.name}", description=about)
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names(folder),
+                        help="run these alone")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="the short form of each")
+    return parser.parse_args(arguments)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def load(name: str, folder: Path = FOLDER) -> Measure:
+    """Import a measure of the folder."""
+    module = importlib.import_module(f"tests.{folder.name}.{name}")
     return Measure(module.figures, module.BOUNDS, getattr(module, "FULL_BOUNDS", {}))
 
 
