@@ -42,8 +42,8 @@ def test_what_is_out_of_bounds(
 
 
 def _fake(monkeypatch: pytest.MonkeyPatch, measure: frame.Measure) -> None:
-    monkeypatch.setattr(frame, "names", lambda: ["fake"])
-    monkeypatch.setattr(frame, "load", lambda name: measure)
+    monkeypatch.setattr(frame, "names", lambda folder: ["fake"])
+    monkeypatch.setattr(frame, "load", lambda name, folder: measure)
 
 
 @pytest.mark.parametrize(("found", "status"), [(0, 0), (1, 1), (None, 1)])
