@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.faults.service import Service, percentile, service
 from tests.faults.timed_runner import MARK
@@ -55,12 +56,12 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
     }
 
 
-def start(running: Service, seed: int) -> Mapping[str, float]:
+def start(running: Service, seed: int, spec: Mapping[str, Any] = SPEC) -> Mapping[str, float]:
     """One trial to its end; when each step of its start was done, in ms from the request on."""
     assert running.worker is not None
     before = len(_stamps(running.worker.log_path.read_text()))
     began_s = time.monotonic()
-    [trial_id] = running.submit({**SPEC, "seed": seed})
+    [trial_id] = running.submit({**spec, "seed": seed})
     seen = {"answered": time.monotonic()}
     running.wait_for(trial_id, "succeeded")
     # It rests as a user's slot does between two trials.

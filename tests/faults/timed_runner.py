@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import Any
 
 from worker.runner import __main__ as runner
@@ -17,11 +18,27 @@ def stamp(what: str) -> None:
     print(f"{MARK} {what} {time.monotonic():.6f}", flush=True)
 
 
+@cache
+def _stamp_steps() -> None:
+    # Only now: it needs TensorFlow, which a runner loads after it has said hello.
+    from worker.runner.network import Network
+
+    train_steps = Network.train_steps
+
+    def timed_steps(*arguments: Any) -> Any:
+        answer = train_steps(*arguments)
+        stamp("first_step")
+        return answer
+
+    setattr(Network, "train_steps", timed_steps)  # noqa: B010 - not for a type checker's eyes
+
+
 def main() -> None:
     do, started = serve._do, Report.started
 
     def timed_do(*arguments: Any) -> Any:
         stamp("taken_up")
+        _stamp_steps()
         return do(*arguments)
 
     def timed_started(*arguments: Any) -> None:

@@ -1,7 +1,7 @@
 """What a warm runner keeps from one trial for the next: traced networks, and data on the device.
 
 Nothing kept may show in a result. A network is kept by everything that is frozen into its trace,
-and only when its model draws its weights from what `backend.seed_again` seeds; data by whatever
+and only when its model draws its weights from what `backend.seed` seeds; data by whatever
 made them. The least lately used go first.
 """
 
@@ -60,18 +60,17 @@ class Kept:
         """A network with the weights that `seed` draws, traced already if one of `key` is here."""
         known = self._networks.pop(key, None)
         if known is not None:
-            backend.seed_again(seed)
-            known.begin_again(build())
+            known.begin_again(_built(seed, build))
             self._networks[key] = known
             return known
-        backend.reset(seed)
-        model = build()
-        network = make(model)
+        model = _built(seed, build)
         if _draws_the_same(model, seed, build):
-            self._networks[key] = network
+            self._networks[key] = network = make(model)
             while len(self._networks) > MOST_NETWORKS:
                 self._networks.popitem(last=False)
-        return network
+            return network
+        backend.reset(seed)
+        return make(build())
 
     def forget(self) -> None:
         """Keep nothing of what a failure may have left half done."""
@@ -87,9 +86,16 @@ def of_this_process() -> Kept:
     return Kept()
 
 
+def _built(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
+    """A model with the weights of `seed`, in a process that may have built others before."""
+    backend.seed(seed)
+    return build()
+
+
 def _draws_the_same(model: keras.Model, seed: int, build: Callable[[], keras.Model]) -> bool:
-    """Whether a warm process gives `build` the weights that a fresh one has given `model`."""
-    backend.seed_again(seed)
-    again = build()
-    first, second = arrays_of(model.variables), arrays_of(again.variables)
+    """Whether `build` gives `model` again, so that what came before it cannot matter.
+
+    What draws from TensorFlow's or Keras's own generators goes on from where they were.
+    """
+    first, second = (arrays_of(one.variables) for one in (model, _built(seed, build)))
     return digest_of_weights(first) == digest_of_weights(second)
