@@ -9,12 +9,12 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from db import clock
-from db.claims import due
 from db.fairness import Place, Rules, Standing, Waiter, order
 from db.models import Trial
 from db.serving import Needs, Serving
 from db.standings import standings
 from db.states import TrialState
+from db.turns import due
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,12 +224,12 @@ class Actors:
                 and not (trial.delayed and self.on("due: Trial.not_before <= now"))]  # fmt: skip
         for head in free:
             with_it = [head]
-            alone = state.trials[head].alone and self.on("_siblings: Trial.alone is False")
+            alone = state.trials[head].alone and self.on("siblings: Trial.alone is False")
             for other in free:
                 fits = {head, other} <= GROUP or not self.on(
-                    "_siblings: Trial.fuse_key == head.fuse_key"
+                    "siblings: Trial.fuse_key == head.fuse_key"
                 )
-                apart = state.trials[other].alone and self.on("_siblings: Trial.alone is False")
+                apart = state.trials[other].alone and self.on("siblings: Trial.alone is False")
                 if other != head and fits and not apart and not alone and len(with_it) < 2:
                     with_it.append(other)
             yield tuple((number, state.trials[number].fence) for number in with_it)
