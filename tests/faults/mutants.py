@@ -6,6 +6,7 @@ import ast
 import contextlib
 import copy
 import io
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,8 +105,9 @@ def noticed(database: Database, mutant: Mutant, examples: int = 200) -> str | No
 
 def mutants(module: ModuleType, function: str) -> Iterator[Mutant]:
     """The function without each of its conditions."""
-    assert module.__file__ is not None
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    home = _home(module, function)
+    assert home.__file__ is not None
+    tree = ast.parse(Path(home.__file__).read_text(encoding="utf-8"))
     whole = next(
         node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function
     )
@@ -122,14 +124,22 @@ def mutated(mutant: Mutant) -> Iterator[None]:
     """With the mutant in place of the function."""
     annotations = ast.ImportFrom("__future__", [ast.alias("annotations")], 0)
     module = ast.fix_missing_locations(ast.Module([annotations, mutant.code], []))
-    space: dict[str, Any] = {**vars(mutant.module), _TRUE: true()}
+    home = _home(mutant.module, mutant.function)
+    space: dict[str, Any] = {**vars(home), _TRUE: true()}
     exec(compile(module, "<mutant>", "exec"), space)  # noqa: S102
     original = getattr(mutant.module, mutant.function)
-    setattr(mutant.module, mutant.function, space[mutant.function])
+    for place in (home, mutant.module):
+        setattr(place, mutant.function, space[mutant.function])
     try:
         yield
     finally:
-        setattr(mutant.module, mutant.function, original)
+        for place in (home, mutant.module):
+            setattr(place, mutant.function, original)
+
+
+def _home(module: ModuleType, function: str) -> ModuleType:
+    """Where the function is written: a package only lists what its modules have."""
+    return sys.modules[getattr(module, function).__module__]
 
 
 def _conditions(function: ast.FunctionDef) -> list[ast.expr]:
