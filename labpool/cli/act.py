@@ -47,8 +47,8 @@ def _print(changed: Experiment | TrialDetail, as_json: bool) -> None:
 
 cancel = _changing(
     "cancel",
-    Client.cancel,
-    Client.cancel_trial,
+    lambda client, number: client.cancel(number),
+    lambda client, number: client.cancel_trial(number),
     """Cancel experiment NUMBER, or one trial.
 
     What waits never runs; what runs is stopped and keeps its curves and checkpoints.
@@ -56,8 +56,8 @@ cancel = _changing(
 )
 pause = _changing(
     "pause",
-    Client.pause,
-    Client.pause_trial,
+    lambda client, number: client.pause(number),
+    lambda client, number: client.pause_trial(number),
     """Pause experiment NUMBER, or one trial.
 
     What waits is held back; what runs saves its state at the end of its epoch and frees its slot.
@@ -65,8 +65,8 @@ pause = _changing(
 )
 resume = _changing(
     "resume",
-    Client.resume,
-    Client.resume_trial,
+    lambda client, number: client.resume(number),
+    lambda client, number: client.resume_trial(number),
     """Let experiment NUMBER, or one trial, go on after a pause.
 
     It ends with the same weights as if it had never been paused. What was only asked to pause or to
@@ -75,8 +75,8 @@ resume = _changing(
 )
 stop = _changing(
     "stop",
-    Client.stop,
-    Client.stop_trial,
+    lambda client, number: client.stop(number),
+    lambda client, number: client.stop_trial(number),
     """Stop experiment NUMBER, or one trial, and keep the results so far.
 
     What runs ends with its epoch and succeeds; of an experiment, what never ran is cancelled.
