@@ -8,7 +8,7 @@ import copy
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from sqlalchemy import true
 from db import claims, owner, sweeper, transitions
 from db.engine import Database
 from tests.faults.machine import drive
-from tests.support.databases import fresh_database
+from tests.support.databases import KINDS, fresh_database
 
 BOUNDS = {"conditions": "> 0", "conditions_caught": "== conditions"}
 
@@ -74,7 +74,10 @@ class Mutant:
 
 
 def figures(quick: bool) -> dict[str, float | int | bool | None]:
-    """How many conditions there are, and how many of their absences were noticed."""
+    """How many conditions there are, and how many of their absences were noticed on each database.
+
+    `conditions_caught` are those of the database on which fewer were.
+    """
     walked = [
         mutant
         for module, functions in _WALKED
@@ -82,14 +85,24 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
         if not quick or function in _QUICK
         for mutant in mutants(module, function)
     ]
+    caught = {kind: _caught(kind, walked) for kind in KINDS}
+    return {
+        "conditions": len(walked),
+        "conditions_caught": min(caught.values()),
+        **{f"conditions_caught_{kind}": number for kind, number in caught.items()},
+    }
+
+
+def _caught(kind: str, walked: Sequence[Mutant]) -> int:
     caught = 0
-    with fresh_database("sqlite") as database:
+    with fresh_database(kind) as database:
         for mutant in walked:
             begun = time.monotonic()
             how = noticed(database, mutant)
             caught += how is not None
-            print(f"{mutant}: {how or 'NOT CAUGHT'} ({time.monotonic() - begun:.0f} s)", flush=True)
-    return {"conditions": len(walked), "conditions_caught": caught}
+            seconds = time.monotonic() - begun
+            print(f"{kind}, {mutant}: {how or 'NOT CAUGHT'} ({seconds:.0f} s)", flush=True)
+    return caught
 
 
 def noticed(database: Database, mutant: Mutant, examples: int = 200) -> str | None:
