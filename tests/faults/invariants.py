@@ -99,6 +99,10 @@ def _steps(before: State, move: Move) -> Iterator[str]:
         for old, new in zip(before.trials, state.trials, strict=True):
             if old.state == RUNNING != new.state and old.lease not in past:
                 yield "a healthy trial was taken back"
+            companions = [trial for trial in before.trials if trial.lease == old.lease]
+            lost = old.state == RUNNING and new.state == QUEUED
+            if lost and len(companions) > 1 and not new.alone:
+                yield "what was lost with others is to be trained with others again"
 
 
 def _slot(old: Worker, worker: Worker, state: State, name: str) -> Iterator[str]:
