@@ -27,6 +27,15 @@ LONG_EPOCH_S = 0.1
 SHORT_EPOCH_S = 0.01
 
 
+# What the file of a device says whose next operation fails, and no further one.
+ONCE = "once"
+
+
+def fault_file(gpu: str) -> str:
+    """Beside the ledger, there while something is wrong with the device."""
+    return f"{gpu}.fault"
+
+
 class Ended(Exception):
     """The slot has closed its end, or said goodbye."""
 
@@ -98,6 +107,17 @@ class Ledger:
             except BlockingIOError:
                 self.note("collision", trial)
 
+    def gpu_fails(self) -> bool:
+        """Whether a fault was put on the GPU: one that goes at once, or one that stays."""
+        fault = self._folder / fault_file(self.gpu)
+        try:
+            once = fault.read_text(encoding="utf-8") == ONCE
+        except OSError:
+            return False
+        if once:
+            fault.unlink(missing_ok=True)
+        return True
+
     def leave_gpu(self) -> None:
         fcntl.flock(self._busy, fcntl.LOCK_UN)
 
@@ -126,6 +146,12 @@ class PacedRun:
         )
         while self.epoch < self.epochs:
             self.talk.listen(self.pace_s)
+            if self.ledger.gpu_fails():
+                # Before it is said: the slot may end this process at once.
+                self.ledger.note("fault", self.trial)
+                reason = f"CUDA_ERROR_ECC_UNCORRECTABLE on {self.ledger.gpu}"
+                self.talk.say(protocol.Failed(**self.of, reason_kind="gpu_fault", reason=reason))
+                return "gpu_fault"
             self._one_epoch()
             wish = self.talk.wishes.get(self.id)
             if wish == "cancel":

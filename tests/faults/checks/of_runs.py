@@ -59,7 +59,7 @@ def every_end_is_explained(seen: Seen) -> Iterator[Violation]:
         state = trial["state"]
         if state == "cancelled" and trial_id not in asked["cancel"]:
             yield Violation("lost", f"trial {trial_id} was cancelled, and nobody asked")
-        if state == "failed" and not _was_killed(seen, trial):
+        if state == "failed" and not (_was_killed(seen, trial) or _gpu_failed(seen, trial)):
             why = f"{trial['reason_kind']}: {trial['reason']}"
             yield Violation("lost", f"trial {trial_id} failed without a fault ({why})")
         if state == "pruned":
@@ -83,6 +83,15 @@ def _was_killed(seen: Seen, trial: Row) -> bool:
         and last["started_at"] - KILLED_BEFORE_S <= fault["at"] <= last["ended_at"]
         and (not pids or fault["pid"] in pids)
         for fault in seen.faults
+    )
+
+
+def _gpu_failed(seen: Seen, trial: Row) -> bool:
+    """Whether the runner of the trial's last attempt had reported its GPU."""
+    last = max((one["fence"] for one in seen.attempts.get(trial["id"], [])), default=0)
+    return trial["reason_kind"] == "gpu_fault" and any(
+        line["what"] == "fault" and (line["trial"], line["fence"]) == (trial["id"], last)
+        for line in seen.ran
     )
 
 
