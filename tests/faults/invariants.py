@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from db.replay import Standing, after
-from tests.faults.actors import Move
 from tests.faults.life import (
     CANCELLED,
     ENDED,
@@ -21,6 +20,7 @@ from tests.faults.life import (
     Trial,
     Worker,
 )
+from tests.faults.moves import Move
 
 
 def broken(before: State, move: Move) -> str | None:
