@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.checks import of_turns
 from tests.faults.checks.seen import Row, Seen
+from tests.faults.checks.times import Classes
 from tests.support.chaos_history import Harm, Harms, first, found_after, harmed, str_of
 
 
@@ -70,6 +71,19 @@ def test_a_class_counts_from_when_it_is_given(clean: Seen, offset: float, passed
     seen["events"].append(given_a_class("high", trial_id=6, before=claim, offset=offset))
     seen["events"].sort(key=lambda event: event["id"])
     assert bool(list(of_turns.higher_classes_go_first(seen))) is passed
+
+
+@pytest.mark.parametrize(("exact", "age_s", "known"), [(True, 1.0, -1), (False, 1.0, 0),
+                                                       (False, 9.0, -1)])  # fmt: skip
+def test_a_claim_may_not_know_what_had_only_just_changed(
+    clean: Seen, exact: bool, age_s: float, known: int
+) -> None:
+    seen = harmed(clean, lambda _: None)
+    seen.exact_order = exact
+    claim = first(seen["events"], kind="started", trial_id=5)
+    change = given_a_class("low", trial_id=5, before=claim, offset=-0.5)
+    seen["events"].append({**change, "at": claim["at"] - age_s})
+    assert Classes(seen).highest_at(5, claim) == known
 
 
 @pytest.mark.parametrize(("leases", "broken"), [((0,), 0), ((1,), 0), ((0, 1), 1), ((0, 3), 1),

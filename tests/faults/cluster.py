@@ -20,7 +20,7 @@ from deploy.errors import PartFailed
 from deploy.process_table import descendants, kill_if_alive
 from tests.faults.bells import flush, forge
 from tests.faults.crashing_postgres import CrashingPostgres
-from tests.faults.paced_runner import ONCE, fault_file
+from tests.faults.failing_gpus import FOR_GOOD, ONCE, fault_of
 from tests.faults.schedule import Fault
 from tests.support.processes import Api, Processes, answers, wait_until
 
@@ -252,11 +252,11 @@ class Cluster:
         return self._put_on_gpu(fault, ONCE)
 
     def _break_gpu(self, fault: Fault) -> dict[str, Any] | None:
-        return self._put_on_gpu(fault, "until it is repaired")
+        return self._put_on_gpu(fault, FOR_GOOD)
 
     def _put_on_gpu(self, fault: Fault, what: str) -> dict[str, Any] | None:
         gpu = self.gpus[int(fault.pick * len(self.gpus))]
-        file = self.ledgers / fault_file(gpu)
+        file = fault_of(self.ledgers, gpu)
         if file.exists():
             return None
         file.write_text(what, encoding="utf-8")

@@ -6,14 +6,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
 from tests.faults.cluster import Ledger
-from tests.faults.paced_runner import fault_file
+from tests.faults.failing_gpus import fault_of
 from tests.faults.people import UNANSWERED, send, trials_in
 
 LOOK_EVERY_S = 0.3
@@ -58,7 +58,7 @@ class Keeper:
         self._deeds = list(deeds)
         self._folder = ledgers
         self._kept = Ledger(ledgers / "kept.jsonl")
-        self._undrain_at_s: dict[str, float] = {}
+        self._drained: dict[str, tuple[float, Deed]] = {}
         self._seen_broken: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -91,7 +91,12 @@ class Keeper:
                 for deed in [one for one in self._deeds if one.at_s <= passed_s]:
                     if self._do(client, deed) or passed_s > deed.at_s + PATIENCE_S:
                         self._deeds.remove(deed)
+                again = self._put_right(client)
+                self._deeds += [replace(deed, at_s=passed_s) for deed in again]
+            # So that each drain has its end, which is what it is judged by.
+            while self._drained:
                 self._put_right(client)
+                time.sleep(LOOK_EVERY_S)
 
     def _do(self, client: httpx.Client, deed: Deed) -> bool:
         """Whether it was done."""
@@ -116,7 +121,7 @@ class Keeper:
         path = f"/api/v1/pool/workers/{worker}/drain"
         if self._ask(client, "POST", path, {"worker": worker}, "drain") != httpx.codes.OK:
             return False
-        self._undrain_at_s[worker] = time.monotonic() + deed.lasts_s
+        self._drained[worker] = (time.monotonic() + deed.lasts_s, deed)
         return True
 
     def _raise(self, client: httpx.Client, deed: Deed) -> bool:
@@ -127,21 +132,30 @@ class Keeper:
         path, change = f"/api/v1/trials/{trial}", {"priority": "high"}
         return self._ask(client, "PATCH", path, {"trial": trial}, "high", json=change) == 200
 
-    def _put_right(self, client: httpx.Client) -> None:
-        """End the drains that are over, and clear what was seen to be broken a look ago."""
+    def _put_right(self, client: httpx.Client) -> list[Deed]:
+        """End the drains that are over, and clear what was seen to be broken a look ago.
+
+        Returns the drains to do again: their worker was ended or killed before they were over.
+        """
         pool = self._pool(client)
-        for worker in pool.get("workers", []):
-            name = worker["id"]
+        if not pool:
+            return []
+        draining = {one["id"] for one in pool["workers"] if one["alive"] and one["draining"]}
+        for name in sorted(draining):
             # A drain whose answer was lost may show late.
-            if worker["draining"] and self._undrain_at_s.get(name, 0.0) <= time.monotonic():
+            until_s, _ = self._drained.get(name, (0.0, None))
+            if until_s <= time.monotonic() or self._stop.is_set():
                 path = f"/api/v1/pool/workers/{name}/undrain"
-                self._ask(client, "POST", path, {"worker": name}, "undrain")
-        broken = {row["device"] for row in pool.get("quarantines", [])}
+                if self._ask(client, "POST", path, {"worker": name}, "undrain") == httpx.codes.OK:
+                    self._drained.pop(name, None)
+        again = [self._drained.pop(name)[1] for name in self._drained.keys() - draining]
+        broken = {row["device"] for row in pool["quarantines"]}
         for device in broken & self._seen_broken:
-            (self._folder / fault_file(device)).unlink(missing_ok=True)
+            fault_of(self._folder, device).unlink(missing_ok=True)
             path = f"/api/v1/pool/quarantines/{device}/clear"
             self._ask(client, "POST", path, {"device": device}, "clear")
         self._seen_broken = broken
+        return again
 
     def _pool(self, client: httpx.Client) -> dict[str, Any]:
         answer = send(client, "GET", "/api/v1/pool")

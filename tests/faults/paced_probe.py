@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.faults.paced_runner import fault_file
+from tests.faults.failing_gpus import fault_of
 from worker.runner import lifeline
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     lifeline.hold_to(options.parent_pid)
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    if (options.ledger.parent / fault_file(gpu)).exists():
+    if fault_of(options.ledger.parent, gpu).exists():
         sys.exit(f"{gpu} does not answer.")
 
 

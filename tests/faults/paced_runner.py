@@ -19,21 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.faults.failing_gpus import fails_now
 from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import lifeline
 
 LONG_EPOCH_S = 0.1
 SHORT_EPOCH_S = 0.01
-
-
-# What the file of a device says whose next operation fails, and no further one.
-ONCE = "once"
-
-
-def fault_file(gpu: str) -> str:
-    """Beside the ledger, there while something is wrong with the device."""
-    return f"{gpu}.fault"
 
 
 class Ended(Exception):
@@ -108,15 +100,7 @@ class Ledger:
                 self.note("collision", trial)
 
     def gpu_fails(self) -> bool:
-        """Whether a fault was put on the GPU: one that goes at once, or one that stays."""
-        fault = self._folder / fault_file(self.gpu)
-        try:
-            once = fault.read_text(encoding="utf-8") == ONCE
-        except OSError:
-            return False
-        if once:
-            fault.unlink(missing_ok=True)
-        return True
+        return fails_now(self._folder, self.gpu)
 
     def leave_gpu(self) -> None:
         fcntl.flock(self._busy, fcntl.LOCK_UN)

@@ -22,7 +22,7 @@ WEIGHTS = {
     "database": 2,
     # Once, and its probe finds nothing; or for good, until an administrator clears it.
     "disturb_gpu": 2,
-    "break_gpu": 2,
+    "break_gpu": 4,
 }
 # What only shows when there is work for it comes while there is.
 EARLY = frozenset({"disturb_gpu", "break_gpu"})
