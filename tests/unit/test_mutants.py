@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from db import claims, sweeper, transitions
+from tests.faults import mutants as measure
 from tests.faults.mutants import mutants, mutated
 
 
@@ -28,3 +31,12 @@ def test_what_a_guard_joins_and_what_comes_as_an_argument_counts() -> None:
     asked = [mutant.condition for mutant in mutants(claims, "_may_claim")]
     assert "Worker.drain_at.is_(None)" in asked
     assert "Slot.id == slot.slot_id" not in asked
+
+
+def test_histories_that_differ_by_themselves_catch_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def differ(*_: object, **__: object) -> int:
+        raise AssertionError("they differ")
+
+    monkeypatch.setattr(measure, "drive", differ)
+    with pytest.raises(AssertionError, match="they differ"):
+        measure.figures(True)
