@@ -17,6 +17,7 @@ from tests.support.slots import (
 
 def wait_for_checkpoint(database: Database, trial_id: int) -> None:
     """Until one is recorded."""
+
     def there() -> bool:
         with database.snapshot() as session:
             statement = select(Checkpoint.id).where(Checkpoint.trial_id == trial_id)
