@@ -50,6 +50,8 @@ SETTINGS: dict[str, Any] = {
 }
 NAMES = ("ada", "ben", "cleo", "dmitri")
 ADMIN = "grace"
+# What takes long to come back is drawn early with it, so that nobody waits for that at the end.
+QUICK_SEED = 195
 
 UPKEEP = ("caps", "drains", "priorities", "quarantines")
 
@@ -101,7 +103,7 @@ def figures(quick: bool) -> dict[str, int]:
 
 
 def _seed(quick: bool) -> int:
-    return 1 if quick else random.randrange(10**6)
+    return QUICK_SEED if quick else random.randrange(10**6)
 
 
 def run(kind: str, size: Size, seed: int, keep: Path | None = None) -> Outcome:

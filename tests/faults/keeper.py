@@ -38,8 +38,10 @@ def plan_deeds(source: random.Random, count: int, span_s: float) -> list[Deed]:
     for _ in range(count):
         at_s = [source.uniform(0.1, 0.7) * span_s for _ in range(3)]
         deeds += [
-            Deed(at_s[0], "cap", source.random(), value=source.randint(1, 3)),
-            Deed(at_s[1], "drain", source.random(), lasts_s=source.uniform(0.05, 0.2) * span_s),
+            Deed(at_s[0], "cap", source.random(), value=source.randint(1, 2)),
+            Deed(
+                at_s[1], "drain", source.random(), lasts_s=1.3 + source.uniform(0.0, 0.12) * span_s
+            ),
             Deed(at_s[2], "high", source.random()),
         ]
     return sorted(deeds, key=lambda deed: deed.at_s)
