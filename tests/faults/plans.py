@@ -28,7 +28,7 @@ class Size:
 
 
 FULL = Size(paced=1000, real=16, faults=95, asks=300, deeds=8, span_s=240.0, bound_s=600.0)
-QUICK = Size(paced=26, real=0, faults=13, asks=15, deeds=1, span_s=5.5, bound_s=150.0, people=3)
+QUICK = Size(paced=30, real=0, faults=13, asks=15, deeds=1, span_s=5.0, bound_s=150.0, people=3)
 
 
 def submissions(size: Size, source: random.Random, names: list[str]) -> dict[str, list[Submission]]:
