@@ -15,6 +15,8 @@ from pydantic.functional_validators import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+# One place for every labpool of a host: unlike /tmp it is not a service's own.
+GPU_LOCKS = Path("/run/lock/labpool")
 
 # A unix socket's path must fit into 108 bytes on Linux, the terminating zero included.
 LONGEST_SOCKET_PATH = 107
@@ -90,6 +92,10 @@ class Settings(BaseSettings):
         ge=0,
         description="A slot with less free space for scratch files or artifacts claims nothing.",
     )
+    gpu_lock_dir: Path | None = Field(
+        default=None,
+        description=f"The GPUs' locks, one place for all workers of a host; {GPU_LOCKS} if unset.",
+    )
     trials_per_runner: int = Field(
         default=25, ge=1, description="A warm runner is replaced after this many trials."
     )
@@ -121,7 +127,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("data_dir", "store_dir")
+    @field_validator("data_dir", "store_dir", "gpu_lock_dir")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

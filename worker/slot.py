@@ -52,7 +52,7 @@ class Slot:
         self._identity: SlotIdentity | None = None
         self._runner: WatchedRunner | None = None
         self._allocation: Allocation | None = None
-        self._gpu_lock = GpuLock(device.gpu_uuid) if device.gpu_uuid else None
+        self._gpu_lock = self._open_gpu_lock()
         self._fitness = Fitness(host, index, device)
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -133,7 +133,7 @@ class Slot:
             return self._host.settings.poll_s
         self._does = "idle"
         while not self._stopping.is_set():
-            if self._gpu_lock is not None and not self._gpu_lock.acquire():
+            if not self._take_the_gpu():
                 return self._held_up(identity, GPU_HELD)
             try:
                 worked = self._runner is not None and self._runner.was_given_work
@@ -287,10 +287,29 @@ class Slot:
 
     def _leave_the_gpu_to(self, runner: WatchedRunner) -> None:
         """A runner that cannot be ended keeps its GPU: this slot waits for the lock like anyone."""
-        if self._gpu_lock is not None and self.device.gpu_uuid is not None:
+        if self._gpu_lock is not None:
             logger.error("slot %d: runner %d keeps the GPU", self.index, runner.pid)
-            self._gpu_lock.close()
-            self._gpu_lock = GpuLock(self.device.gpu_uuid)
+            lock, self._gpu_lock = self._gpu_lock, self._open_gpu_lock()
+            lock.close()
+
+    def _open_gpu_lock(self) -> GpuLock | None:
+        uuid, folder = self.device.gpu_uuid, self._host.gpu_locks
+        return GpuLock(uuid, folder) if uuid is not None and folder is not None else None
+
+    def _take_the_gpu(self) -> bool:
+        """Take the GPU's lock; False when another labpool's trial has it."""
+        lock = self._gpu_lock
+        if lock is None or lock.acquire():
+            return True
+        if not lock.is_stale:
+            return False
+        logger.warning("slot %d: the lock of its GPU was removed; it is made anew", self.index)
+        # The runner shares the file that is gone.
+        self._retire()
+        self._gpu_lock = self._open_gpu_lock()
+        lock.close()
+        self._warm_up()
+        return self._gpu_lock is None or self._gpu_lock.acquire()
 
     def _must_give_up(self) -> bool:
         return self._give_up_at_s is not None and self._host.clock() >= self._give_up_at_s

@@ -35,14 +35,13 @@ from tests.support.slots import (
     wait_until,
 )
 from worker.devices import Device
-from worker.gpu_lock import GpuLock
+from worker.gpu_lock import GpuLock, lock_folder
 from worker.gpu_use import NvmlMonitor
 from worker.pool import SlotPool
 
 
 @pytest.fixture
 def gpu() -> Device:
-    # Its lock is a file of the whole host: another run of the tests must have another GPU.
     return Device("gpu", "NVIDIA H200", 1, KINDS, f"GPU-{secrets.token_hex(8)}")
 
 
@@ -85,7 +84,7 @@ def test_a_gpu_that_somebody_uses_by_hand_is_left_alone(
 def test_another_labpools_runner_at_rest_keeps_no_slot_waiting(
     database: Database, catalog: Catalog, settings: Settings, gpu: Device
 ) -> None:
-    lock = GpuLock(str(gpu.gpu_uuid))
+    lock = lock_of(settings, gpu)
     shell = "sleep 600 >/dev/null 2>&1 & echo $!"
     another = int(
         subprocess.check_output(
@@ -105,13 +104,35 @@ def test_another_labpools_runner_at_rest_keeps_no_slot_waiting(
         lock.close()
 
 
+def test_a_lock_that_was_cleared_away_is_made_anew(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device
+) -> None:
+    before = lock_of(settings, gpu)
+    [trial_id] = submit(database, catalog, behaving(0))
+    with running_pool(settings, devices=[gpu], gpus=NvmlMonitor(FakeNvml([]))) as pool:
+        wait_for_end(database, trial_id)
+        assert settings.gpu_lock_dir is not None
+        shutil.rmtree(settings.gpu_lock_dir)
+        [trial_id] = submit(database, catalog, behaving(0))
+        pool.ring()
+        [done] = wait_for_end(database, trial_id)
+        runner, after = pool.slots[0]._runner, lock_of(settings, gpu)
+        assert runner is not None
+        # What it runs in holds the new file, and nobody the old one.
+        assert after.is_open_in(runner.pid)
+        assert not before.is_open_in(runner.pid)
+    assert done.state is TrialState.SUCCEEDED
+    before.close()
+    after.close()
+
+
 @pytest.mark.parametrize("waiting", [False, True])
 def test_a_runner_leaves_the_gpu_when_it_is_idle_or_another_labpool_is_at_work(
     database: Database, catalog: Catalog, settings: Settings, gpu: Device,
     monkeypatch: pytest.MonkeyPatch, waiting: bool,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("worker.slot.IDLE_ON_GPU_S", 3600.0 if waiting else 0.0)
-    lock = GpuLock(str(gpu.gpu_uuid))
+    lock = lock_of(settings, gpu)
     [trial_id] = submit(database, catalog, behaving(0))
     with running_pool(settings, devices=[gpu], gpus=NvmlMonitor(FakeNvml([]))) as pool:
         [first] = wait_for_end(database, trial_id)
@@ -124,6 +145,12 @@ def test_a_runner_leaves_the_gpu_when_it_is_idle_or_another_labpool_is_at_work(
     lock.close()
     pids = [result_of(database, done).summary["pid"] for done in (first, second)]
     assert pids[0] != pids[1]
+
+
+def lock_of(settings: Settings, gpu: Device) -> GpuLock:
+    folder, trouble = lock_folder(settings.gpu_lock_dir)
+    assert trouble is None
+    return GpuLock(str(gpu.gpu_uuid), folder)
 
 
 def is_held_up(database: Database) -> bool:
