@@ -79,6 +79,11 @@ def losses_past_the_limit(seen: Seen) -> None:
     seen.max_losses = 1
 
 
+def cancelled_when_given_back_and_charged(seen: Seen) -> None:
+    one = first(seen["attempts"], outcome="cancelled", charged=1)
+    seen.trials[one["trial_id"]]["reason"] = "Cancelled while its slot gave it back: GPU fault."
+
+
 def waste_charged(seen: Seen) -> None:
     first(seen["attempts"], outcome="lost")["charged"] = 1
 
@@ -102,6 +107,7 @@ HARMS: Harms = (
     (loss_forgotten, "I9"),
     (losses_past_the_limit, "I9"),
     (waste_charged, "charge"),
+    (cancelled_when_given_back_and_charged, "charge"),
 )
 
 

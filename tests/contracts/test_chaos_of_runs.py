@@ -57,6 +57,11 @@ def stopped_by_nobody(seen: Seen) -> None:
     seen.asked[:] = [line for line in seen.asked if line["what"] != "stop"]
 
 
+def lost_by_nobody(seen: Seen) -> None:
+    one = first(seen["attempts"], outcome="lost")
+    seen.trials[one["trial_id"]].update(state="lost")
+
+
 HARMS: Harms = (
     (ran_unclaimed, "I2"),
     (handed_out_twice, "I2"),
@@ -69,6 +74,7 @@ HARMS: Harms = (
     (failed_by_itself, "lost"),
     (cancelled_by_nobody, "lost"),
     (stopped_by_nobody, "lost"),
+    (lost_by_nobody, "lost"),
 )
 
 
@@ -84,8 +90,12 @@ def test_losses_that_nobody_provoked_are_counted(clean: Seen) -> None:
     assert outcome.numbers()["unprovoked_losses"] == 1
     killed = {"what": "kill_worker", "pid": pid, "at": lost["started_at"]}
     assert of_runs.unprovoked_losses(Seen(clean.tables, faults=[killed])) == 0
-    outage = {"what": "database", "at": lost["started_at"]}
+    outage = {"what": "database", "at": lost["ended_at"] - 182.0, "lasts_s": 3.0}
     assert of_runs.unprovoked_losses(Seen(clean.tables, faults=[outage])) == 0
+    stopped = {**outage, "what": "stop_worker", "pid": pid}
+    assert of_runs.unprovoked_losses(Seen(clean.tables, faults=[stopped])) == 0
+    for early in ({**outage, "lasts_s": 1.0}, {**stopped, "lasts_s": 1.0}, {**stopped, "pid": 0}):
+        assert of_runs.unprovoked_losses(Seen(clean.tables, faults=[early])) == 1
     [amiss] = frame.out_of_bounds(
         Outcome(unprovoked=5).numbers(), {"unprovoked_losses": BOUNDS["unprovoked_losses"]}
     )

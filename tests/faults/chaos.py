@@ -160,7 +160,7 @@ def _run(
             crashes = [Violation("process", f"nobody ended {crash}") for crash in cluster.crashes]
     outcome.looks = looker.looks
     database.dispose()
-    seen = read(url, ledgers, store, ageing_s=AGEING_S)
+    seen = read(url, ledgers, store, ageing_s=AGEING_S, lease_ttl_s=TTL_S)
     # A Postgres of this run is gone after it.
     (folder / "tables.json").write_text(json.dumps(seen.tables, default=str), encoding="utf-8")
     _sum_up(outcome, seen, [*crashes, *late, *looker.violations, *checker.judge(seen)])

@@ -60,6 +60,7 @@ class Seen:
     store: Path | None = None
     exact_order: bool = True
     max_losses: int = 3
+    lease_ttl_s: float = 90.0
     ageing_turn: int = 4
     ageing_s: float = 24 * 3600.0
 
