@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import clock, findings, retries, transitions
 from db.attempts import seconds_used, share_s
 from db.clock import db_now
+from db.early_ends import ENDED_EARLY, why_early
 from db.models import Attempt, Lease, Result, Slot, Trial
 from db.states import Outcome, TrialState, Wish
 from db.text import storable
@@ -111,9 +112,11 @@ def succeed(
         )
     )
     whole = func.coalesce(Trial.progress_total, Trial.progress_done)
+    why = why_early(session, trial) if ended_early else None
     transitions.end(
         session, trial, TrialState.SUCCEEDED, actor=_actor(attempt), ended_early=ended_early,
         progress_done=Trial.progress_done if ended_early else whole,
+        reason_kind=None if why is None else ENDED_EARLY, reason=why,
     )  # fmt: skip
 
 

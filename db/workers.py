@@ -17,6 +17,8 @@ from db.rows import insert_if_absent
 from db.states import SlotState
 
 _STORE = "artifact_store_id"
+# Fewer letters of an id are more likely a slip than a worker's.
+SHORTEST_ID = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +136,17 @@ def note_slot(session: Session, slot_id: int, reason: str | None) -> None:
 
 
 def find_worker(session: Session, name: str) -> Worker:
-    """The living worker of this id or on this host. Raises NotPossible unless there is just one."""
-    statement = select(Worker).where(or_(Worker.id == name, Worker.host == name), alive())
-    found = session.scalars(statement.order_by(Worker.started_at)).all()
+    """The living worker of this id or on this host; the first letters of an id will do.
+
+    Raises NotPossible unless there is just one.
+    """
+    living = select(Worker).where(alive()).order_by(Worker.started_at)
+    named = or_(Worker.id == name, Worker.host == name)
+    found = session.scalars(living.where(named)).all()
+    if not found and len(name) >= SHORTEST_ID:
+        found = session.scalars(living.where(Worker.id.startswith(name, autoescape=True))).all()
     if not found:
-        raise NotPossible(f"no worker {name!r} is alive")
+        raise NotPossible(f"no worker {name!r} is alive; `labpool pool` lists them")
     if len(found) > 1:
         ids = ", ".join(worker.id for worker in found)
         raise NotPossible(f"{name!r} has {len(found)} workers; name one of {ids}")

@@ -64,7 +64,9 @@ def stop_a_trial(path: TrialPath) -> Response:
     return _of_trial(path.trial_id, commands.stop_trial)
 
 
-@routes.post("/experiments/<row:experiment_id>/pause", responses={200: experiments.Experiment})
+@routes.post(
+    "/experiments/<row:experiment_id>/pause", responses={200: experiments.ChangedExperiment}
+)
 @allow("member")
 def pause_an_experiment(path: ExperimentPath) -> Response:
     """Pause an experiment
@@ -74,7 +76,9 @@ def pause_an_experiment(path: ExperimentPath) -> Response:
     return _of_experiment(path.experiment_id, commands.pause_experiment)
 
 
-@routes.post("/experiments/<row:experiment_id>/resume", responses={200: experiments.Experiment})
+@routes.post(
+    "/experiments/<row:experiment_id>/resume", responses={200: experiments.ChangedExperiment}
+)
 @allow("member")
 def resume_an_experiment(path: ExperimentPath) -> Response:
     """Resume an experiment
@@ -84,7 +88,9 @@ def resume_an_experiment(path: ExperimentPath) -> Response:
     return _of_experiment(path.experiment_id, commands.resume_experiment)
 
 
-@routes.post("/experiments/<row:experiment_id>/stop", responses={200: experiments.Experiment})
+@routes.post(
+    "/experiments/<row:experiment_id>/stop", responses={200: experiments.ChangedExperiment}
+)
 @allow("member")
 def stop_an_experiment(path: ExperimentPath) -> Response:
     """Stop an experiment and keep what there is
@@ -122,12 +128,13 @@ def _of_trial(trial_id: int, command: OfTrial) -> Response:
 def _of_experiment(experiment_id: int, command: OfExperiment) -> Response:
     require_no_body()
 
-    def work(session: Session) -> experiments.Experiment:
+    def work(session: Session) -> experiments.ChangedExperiment:
         row = visible_experiment(session, experiment_id)
         require_change(me(), row.owner_id, "experiment")
-        command(session, session.get_one(Experiment, row.id), session.get_one(User, me().user_id))
+        by = session.get_one(User, me().user_id)
+        changed = command(session, session.get_one(Experiment, row.id), by)
         session.flush()
-        return experiments.detail_of(visible_experiment(session, experiment_id))
+        return experiments.changed_of(visible_experiment(session, experiment_id), changed)
 
     model = services().database.run(work)
     services().bell.ring()

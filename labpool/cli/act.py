@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import click
 
-from labpool.cli.options import connect, json_option, url_option
-from labpool.cli.output import pairs, print_json
+from labpool.cli.exit_codes import ExitCode
+from labpool.cli.options import NUMBER, connect, json_option, url_option
+from labpool.cli.output import print_json, say
 from labpool.client import Client
-from labpool.client.records import Experiment, TrialDetail
+from labpool.client.records import PENDING, Experiment, TrialDetail
+
+ASKED = {
+    "held": "held back",
+    "pausing": PENDING["pause"],
+    "stopping": PENDING["stop"],
+}
+BENCHMARKS = "what runs are benchmarks, which come to their end"
 
 
 def _changing(
@@ -21,7 +30,7 @@ def _changing(
     """A command that asks the same of an experiment or, with `--trial`, of one trial."""
 
     @click.command(name, help=help_text)
-    @click.argument("number", type=int)
+    @click.argument("number", type=NUMBER)
     @click.option(
         "--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's."
     )
@@ -29,7 +38,12 @@ def _changing(
     @json_option
     def command(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
         with connect(url) as client:
-            _print(trial(client, number) if is_trial else experiment(client, number), as_json)
+            changed = trial(client, number) if is_trial else experiment(client, number)
+        _print(changed, as_json)
+        if isinstance(changed, Experiment) and changed.changed == 0:
+            why = "all of its trials have ended" if changed.finished else BENCHMARKS
+            say(f"labpool: experiment {number}: there is nothing to {name}: {why}.")
+            sys.exit(ExitCode.INVALID)
 
     return command
 
@@ -39,7 +53,9 @@ def _print(changed: Experiment | TrialDetail, as_json: bool) -> None:
     if as_json:
         print_json(changed.model_dump(mode="json"))
     elif isinstance(changed, Experiment):
-        print(f"Experiment {changed.id}: {pairs(changed.states)}")
+        shown = changed.shown_states.items()
+        counts = ", ".join(f"{count} {ASKED.get(word, word)}" for word, count in shown)
+        print(f"Experiment {changed.id}: {counts}")
     else:
         remark = changed.pending or ("held back" if changed.held else "")
         print(f"Trial {changed.id}: {changed.state}" + (f", {remark}" if remark else ""))
@@ -85,7 +101,7 @@ stop = _changing(
 
 
 @click.command("retry")
-@click.argument("trial", type=int)
+@click.argument("trial", type=NUMBER)
 @url_option
 @json_option
 def retry(trial: int, url: str | None, as_json: bool) -> None:

@@ -6,18 +6,21 @@ import ast
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 
 from deploy.data_folder import read_json
 from deploy.diagnosis import machine
 from deploy.diagnosis.ports import holder_of_port
+from deploy.diagnosis.settings import check_names
 from labpool.diagnosis import Finding, check_python, print_report
-from labpool.settings import CHECKOUT
+from labpool.settings import CHECKOUT, Settings, setting_problems
 from tests.support.doctor import doctor, states
 from tests.support.processes import free_port
 from tests.support.up import Up, running_up
@@ -204,3 +207,46 @@ def test_people_get_a_table_with_the_remedy_below(capsys: pytest.CaptureFixture[
         "               → rm x",
         "1 problem.",
     ]
+
+
+def test_settings_that_break_the_pool_are_named() -> None:
+    status, found = doctor(LABPOOL_BEAT_S="60", LABPOOL_LEASE_TTL_S="20", LABPOOL_SLOTS="0")
+    assert status == 1
+    (slots,) = found["settings"]
+    assert slots["says"] == "LABPOOL_SLOTS: say a number from 1, or auto."
+    with pytest.raises(ValidationError) as refused:
+        Settings(beat_s=60, lease_ttl_s=20)
+    ((name, says),) = setting_problems(refused.value)
+    assert name == "" and "LABPOOL_LEASE_TTL_S (20) has to be at least 3 times" in says
+
+
+def test_a_misspelt_setting_is_named() -> None:
+    given = ["LABPOOL_AGEING", "LABPOOL_AGEING_S", "LABPOOL_URL", "HOME"]
+    (said,) = check_names(given)
+    assert said.state == "note"
+    assert said.says.startswith("LABPOOL_AGEING is no setting and does nothing. Is LABPOOL_AGEING_")
+
+
+def test_a_reader_that_leaves_early_sees_no_trace() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED_EARLY],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+CLOSED_EARLY = """
+import os, deploy.doctor
+from labpool.diagnosis import ok
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 1)
+deploy.doctor.check_python = lambda: ok("python", "x")
+deploy.doctor.check_environment = lambda: ok("environment", "x")
+deploy.doctor._service_checks = lambda url: [ok("much", "x" * 99_999)]
+raise SystemExit(deploy.doctor.main([]))
+"""

@@ -108,13 +108,13 @@ def test_a_trial_that_waits_for_a_gpu_is_named_once_a_kind(
         (first,) = submitted(session, catalog, ada, {**SPEC, "device": "gpu"})
         submitted(session, catalog, ada, {**SPEC, "device": "gpu", "seed": 1})
         submitted(session, catalog, ada, {**SPEC, "device": "cpu"})
-    (said,) = workers.check_queue(database, Settings())
+    (said,) = workers.check_queue(database)
     assert said.state == "problem"
     assert f"Trial {first} and 1 more wait in vain" in said.says
     assert "needs a GPU slot" in said.says
     with database.transaction() as session:
         slot(session, catalog, device="gpu")
-    assert [finding.state for finding in workers.check_queue(database, Settings())] == ["ok"]
+    assert [finding.state for finding in workers.check_queue(database)] == ["ok"]
 
 
 def test_workers_are_counted_and_missed(database: Database, catalog: Catalog) -> None:
@@ -128,7 +128,7 @@ def test_workers_are_counted_and_missed(database: Database, catalog: Catalog) ->
         slot(session, catalog)
     alive, silent = workers.check_workers(database, is_up=True)
     assert (alive.state, silent.state) == ("ok", "note")
-    assert "process 1, was last heard of 200 s ago" in silent.says
+    assert "process 1, was last heard of 3 min 20 s ago" in silent.says
 
 
 def test_a_quarantined_slot_is_named(database: Database, catalog: Catalog) -> None:
@@ -246,3 +246,40 @@ def test_tensorflow_is_not_loaded_to_be_named() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("tensorflow 2.")
+
+
+def test_the_remedy_fits_what_is_lacking(database: Database, catalog: Catalog) -> None:
+    def mend() -> str:
+        (said,) = workers.check_queue(database)
+        assert (said.name, said.state) == ("queue", "problem")
+        return said.mend
+
+    with database.transaction() as session:
+        submitted(session, catalog, person(session), SPEC)
+    assert mend().startswith("labpool worker "), "no worker"
+    with database.transaction() as session:
+        lone = slot(session, catalog)
+        db_workers.drain_worker(session, lone.worker_id, True)
+    assert mend().startswith("labpool pool drain --undo ")
+    with database.transaction() as session:
+        db_workers.drain_worker(session, lone.worker_id, False)
+        db_workers.note_slot(session, lone.slot_id, "too little disk")
+    assert mend().startswith("labpool pool ") and "cancel" not in mend()
+    with database.transaction() as session:
+        session.get_one(Slot, lone.slot_id).state = SlotState.QUARANTINED
+    assert "labpool pool clear" in mend() and "cancel" not in mend()
+    with database.transaction() as session:
+        old = slot(session, catalog, code_digests=[])
+        assert old.slot_id
+    assert "cancel" in mend()
+
+
+def test_a_pool_whose_workers_all_fell_silent_names_them(
+    database: Database, catalog: Catalog
+) -> None:
+    with database.transaction() as session:
+        slot(session, catalog)
+    step_clock(database, 200)
+    none_alive, silent = workers.check_workers(database, is_up=True)
+    assert none_alive.state == "problem"
+    assert "here, process 1, was last heard of 3 min 20 s ago" in silent.says

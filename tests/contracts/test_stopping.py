@@ -13,7 +13,7 @@ from db.reads.trials import trial_row
 from db.states import TrialState, Wish
 from labpool.catalog import Catalog
 from tests.support.pausing import TTL_S, Pool, released, running
-from tests.support.pool import person, submitted, trial
+from tests.support.pool import person, slot, submitted, trial
 
 
 @pytest.fixture
@@ -122,3 +122,36 @@ def test_what_was_to_be_stopped_is_told_to_its_next_slot(pool: Pool) -> None:
         owner.release(session, work.trial_id, work.fence, "The worker was shut down.")
     assert running(pool).wish is Wish.STOP
     assert pool.agrees()
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_what_was_stopped_says_by_whom(pool: Pool, paused: bool) -> None:
+    work = running(pool)
+    if paused:
+        pool.ask("pause")
+        pool.checkpoint(work)
+        with pool.database.transaction() as session:
+            owner.pause(session, work.trial_id, work.fence, progress=(3.0, 8.0, "epoch"))
+        pool.ask("stop")
+        work = running(pool)
+    else:
+        pool.ask("stop")
+    with pool.database.transaction() as session:
+        owner.succeed(session, work.trial_id, work.fence, {}, {}, ended_early=True)
+    row = pool.now()
+    assert (row.reason_kind, row.reason) == ("ended_early", "Stopped by ada.")
+    assert pool.agrees()
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_what_stopped_by_itself_says_for_how_long_it_got_no_better(
+    database: Database, catalog: Catalog, early: bool
+) -> None:
+    with database.transaction() as session:
+        [trial_id] = submitted(session, catalog, person(session), {"early_stopping_patience": 2})
+        found = claims.claim(session, slot(session, catalog), 90.0)
+        assert found is not None
+        fence = found.trials[0].fence
+        owner.succeed(session, trial_id, fence, {}, {}, ended_early=early)
+    with database.snapshot() as session:
+        assert trial(session, trial_id).reason == ("No better for 2 epochs." if early else None)

@@ -223,3 +223,21 @@ def test_a_button_that_came_too_late_says_so(quick_api: Api, verb: str) -> None:
     answer = browser.send(f"/trials/{trial_id}/{verb}", {"csrf_token": token})
     assert answer.status_code == 409
     assert "already cancelled" in answer.text
+
+
+def test_an_experiments_answer_counts_what_was_asked(api: Api) -> None:
+    experiment, trials = api.submitted(GRID)
+    claimed(api)
+
+    def ask(verb: str) -> dict[str, object]:
+        found = api.owner.post(f"/api/v1/experiments/{experiment}/{verb}").get_json()
+        return {name: found[name] for name in ("asked", "changed")}
+
+    waiting = len(trials) - 1
+    assert ask("pause") == {"asked": {"held": waiting, "pausing": 1}, "changed": len(trials)}
+    listed = api.owner.get("/api/v1/experiments").get_json()["experiments"][0]
+    assert listed["asked"] == {"held": waiting, "pausing": 1}
+    assert ask("resume")["asked"] == {}
+    assert ask("cancel") == {"asked": {"cancelling": 1}, "changed": len(trials)}
+    again = ask("pause")
+    assert again["changed"] == 0, "what is being cancelled is not paused"

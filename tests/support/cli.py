@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from click.testing import CliRunner, Result
@@ -65,9 +65,11 @@ BOARD: dict[str, Any] = {
 POOL: dict[str, Any] = {
     "workers": [
         {
+            "id": "92d6bde7f0a1",
             "host": "gpu1",
             "alive": True,
             "draining": True,
+            "seen_at": "2026-11-23T12:00:00Z",
             "slots": [
                 {
                     "id": 3,
@@ -197,7 +199,12 @@ class FakeClient(Client):
         curves.add({**answer, "curves": {"val_loss": val_loss}})
         return curves
 
-    def log_parts(self, trial_id: int, follow: bool = False) -> Iterator[str]:
+    def log_parts(
+        self,
+        trial_id: int,
+        follow: bool = False,
+        on_away: Callable[[], None] | None = None,
+    ) -> Iterator[str]:
         yield from ("epoch 1\n", "epoch 2\n")
 
     def retry(self, trial_id: int) -> int:

@@ -13,7 +13,8 @@ import pytest
 from labpool.cli import main, options, server
 from labpool.cli.exit_codes import MEANINGS, ExitCode
 from labpool.client import ApiError, NoService, Unreachable
-from tests.support.cli import FakeClient, run
+from labpool.client.records import Experiment
+from tests.support.cli import EXPERIMENT, FakeClient, run
 from tests.support.processes import free_port
 
 
@@ -165,7 +166,35 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_asked_of_a_trial_is_told(service: type[FakeClient], verb: str, says: str) -> None:
     assert run(verb, "11", "--trial").stdout == f"Trial 11: {says}\n"
     assert json.loads(run(verb, "11", "--trial", "--json").stdout)["id"] == 11
-    assert run(verb, "7").stdout == "Experiment 7: succeeded=1\n"
+    assert run(verb, "7").stdout == "Experiment 7: 1 succeeded\n"
+
+
+def experiment(**changes: Any) -> Experiment:
+    return Experiment.model_validate({**EXPERIMENT, "finished": False, **changes})
+
+
+def test_what_became_of_an_experiments_trials_is_told(service: type[FakeClient]) -> None:
+    asked = {"held": 5, "pausing": 1}
+    changed = experiment(states={"queued": 6, "running": 2}, asked=asked, changed=6)
+    service.pause = lambda *_: changed  # type: ignore[method-assign]
+    says = "Experiment 7: 5 held back, 1 pausing after this epoch, 1 queued, 1 running\n"
+    assert run("pause", "7").stdout == says
+    service.experiments = lambda *_, **__: [changed]  # type: ignore[method-assign]
+    assert "held=5, pausing=1, queued=1, running=1" in run("ls").stdout
+
+
+@pytest.mark.parametrize(
+    ("finished", "why"), [(True, "all of its trials have ended"), (False, "benchmarks")]
+)
+def test_nothing_to_change_is_said(service: type[FakeClient], finished: bool, why: str) -> None:
+    service.stop = lambda *_: experiment(finished=finished, changed=0)  # type: ignore[method-assign]
+    result = run("stop", "7")
+    assert result.exit_code == ExitCode.INVALID
+    assert f"there is nothing to stop: {why}" in result.stderr if finished else why in result.stderr
+
+
+def test_a_number_that_no_trial_can_have_is_refused(service: type[FakeClient]) -> None:
+    assert run("why", "9" * 23).exit_code == ExitCode.USAGE
 
 
 def test_commands_are_documented_once() -> None:

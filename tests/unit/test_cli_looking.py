@@ -9,8 +9,9 @@ import pytest
 
 from labpool.cli import options
 from labpool.cli.exit_codes import ExitCode
+from labpool.cli.log_text import without_modules
 from labpool.client.records import TrialDetail, TrialList
-from tests.support.cli import QUEUE, TRIAL, FakeClient, run
+from tests.support.cli import POOL, QUEUE, TRIAL, FakeClient, run
 
 
 @pytest.fixture
@@ -62,12 +63,12 @@ def test_the_board_is_a_table(service: type[FakeClient]) -> None:
 def test_the_pool_hides_what_is_hidden(service: type[FakeClient]) -> None:
     result = run("pool")
     assert "another user's trial" in result.stdout
-    assert "1 of 1 slots busy, 4 trials waiting" in result.stdout
+    assert "1 of 1 slot busy, 4 trials waiting" in result.stdout
 
 
 def test_the_pool_names_what_takes_nothing(service: type[FakeClient]) -> None:
     shown = run("pool").stdout
-    assert re.search(r"gpu1\s+3\s+cpu 0\s+cpu\s+draining", shown)
+    assert re.search(r"gpu1\s+92d6bde7\s+3\s+cpu 0\s+cpu\s+draining", shown)
     assert "Out of service: H200 of gpu2: It " in shown
     assert "labpool pool clear GPU-7" in shown
     assert "\x1b" not in shown
@@ -159,6 +160,27 @@ def test_what_ended_early_is_shown_so(service: type[FakeClient]) -> None:
     assert "succeeded, ended early after 124 of 20,000 epochs; http" in text
     table = run("show", "7").stdout
     assert "1 %, ended early" in table and "100 %" not in table
+    early["reason"] = "Stopped by ada."
+    text = run("show", "11", "--trial").stdout
+    assert "ended early: stopped by ada, after 124 of 20,000 epochs; http" in text
+    assert "reason:" not in text, "once is enough"
+    assert "1 %, ended early: stopped by ada" in run("show", "7").stdout
+
+
+def test_silent_workers_are_shown_with_what_they_hold(service: type[FakeClient]) -> None:
+    (worker,) = POOL["workers"]
+    content = {**POOL, "workers": [{**worker, "alive": False}], "slot_count": 0, "busy_count": 0}
+    service.pool = lambda self: {**content, "queued_count": 1}  # type: ignore[method-assign]
+    text = run("pool").stdout
+    assert re.search(r"cpu\s+silent\s+another user's trial; last seen \d+ h", text)
+    assert "No worker is alive" in text
+    assert "0 of 0 slots busy, 1 trial waiting" in text
+
+
+def test_a_crashs_modules_do_not_hide_its_stack() -> None:
+    parts = ["Fatal Python error\n  File 1\n\nExt", "ension modules: numpy, ", "scipy\nlast", "\nE"]
+    assert "".join(without_modules(parts)) == "Fatal Python error\n  File 1\n\nlast\nE"
+    assert list(without_modules(["epoch 1", "\n"])) == ["epoch 1", "\n"], "nothing is kept waiting"
 
 
 def test_what_ended_well_is_done_with_all_of_it(service: type[FakeClient]) -> None:

@@ -6,9 +6,11 @@ import io
 
 import pytest
 
+from labpool.cli import progress
 from labpool.cli.output import duration, print_table, printable
 from labpool.cli.progress import PlainView
-from tests.support.cli import line
+from labpool.client import Snapshot, Unreachable
+from tests.support.cli import FakeClient, line
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,43 @@ def test_plain_progress_tells_of_a_pause_once() -> None:
             view.show([line(state="running", wish=wish)], "")
     lines = stream.getvalue().splitlines()
     assert ["pausing after this epoch" in text for text in lines] == [False, True, False]
+
+
+def test_an_estimate_that_changes_is_no_news() -> None:
+    stream = io.StringIO()
+    view = PlainView(stream)
+    for left in ("40 s", "38 s", "1 min 2 s"):
+        view.show([], f"Trial 4 waits: 2 are ahead of it; it starts in about {left}.")
+    view.show([], "Trial 4 waits: It waits 50 s before the next try: it crashed.")
+    view.show([], "Trial 4 waits: It waits 40 s before the next try: it crashed.")
+    assert len(stream.getvalue().splitlines()) == 2
+
+
+class _Restarting(FakeClient):
+    """A service that goes away after the first look, and comes back."""
+
+    looks = 0
+
+    def snapshot(self, experiment_id: int) -> Snapshot:
+        self.looks += 1
+        if self.looks in (2, 3):
+            raise Unreachable("http://lab.example", "refused")
+        done = self.looks > 3
+        found = super().snapshot(experiment_id)
+        experiment = found.experiment.model_copy(update={"finished": done})
+        return found.model_copy(update={"experiment": experiment})
+
+
+def test_watching_outlives_a_restart_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LOOK_S", 0.0)
+    stream = io.StringIO()
+    (last,) = progress.follow(_Restarting(), [7], view=PlainView(stream))
+    assert last.experiment.finished
+    assert stream.getvalue().count("The service is away; still trying.") == 1
+
+
+def test_watching_what_never_answers_ends() -> None:
+    client = _Restarting()
+    client.looks = 1
+    with pytest.raises(Unreachable):
+        progress.follow(client, [7], view=PlainView(io.StringIO()))
