@@ -16,6 +16,7 @@ from db.fairness import Rules
 from db.models import Attempt, Lease, Quarantine, Slot, Trial, Worker
 from db.states import Outcome, SlotState, TrialState, Wish
 from db.turns import SlotIdentity
+from db.workers import taken_over_by
 
 __all__ = ["Claim", "ClaimedTrial", "SlotIdentity", "claim", "give_back", "has_work"]
 
@@ -59,10 +60,13 @@ class Claim:
     trials: tuple[ClaimedTrial, ...]
 
 
-def has_work(session: Session) -> bool:
-    """Whether anything waits at all: cheap enough to ask at every ring."""
-    statement = select(Trial.id).where(Trial.state == TrialState.QUEUED, *turns.due()).limit(1)
-    return session.scalar(statement) is not None
+def has_work(session: Session, slot: SlotIdentity, rules: Rules = _RULES) -> bool:
+    """Whether a claim would find something for ``slot``.
+
+    To be asked before a claim, and in a snapshot: what waits for others must not have every idle
+    slot take the lock of all claims at every ring.
+    """
+    return turns.has_turn(session, slot, rules, clock.now(session))
 
 
 def claim(
@@ -78,7 +82,7 @@ def claim(
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))
-    if not _may_claim(session, slot):
+    if taken_over_by(session, slot.worker_id) is not None or not _may_claim(session, slot):
         return None
     for _ in range(_TRIES):
         next_id, by_age = turns.next_trial(session, slot, rules, clock.now(session))

@@ -38,6 +38,13 @@ def heartbeat(
 
     ``fences`` are the trials believed to be owned; ``progress`` is (done, total, unit) of some.
     """
+    # Trials before their lease, as everybody locks them.
+    rows = session.execute(
+        select(Trial.id, Trial.fence, Trial.cancel_requested, Trial.wish)
+        .where(Trial.lease_id == lease_id, Trial.state == TrialState.RUNNING)
+        .order_by(Trial.id)
+        .with_for_update()
+    ).all()
     moved = session.execute(
         update(Lease)
         .where(Lease.id == lease_id, Lease.ended_at.is_(None))
@@ -47,11 +54,6 @@ def heartbeat(
     assert isinstance(moved, CursorResult)
     if moved.rowcount != 1:
         return Beat(frozenset(), frozenset(), {})
-    rows = session.execute(
-        select(Trial.id, Trial.fence, Trial.cancel_requested, Trial.wish).where(
-            Trial.lease_id == lease_id, Trial.state == TrialState.RUNNING
-        )
-    ).all()
     mine = [row for row in rows if fences.get(row.id) == row.fence]
     alive = frozenset(row.id for row in mine)
     for trial_id, (done, total, unit) in (progress or {}).items():
@@ -237,6 +239,7 @@ def _conclude(
         transitions.end(
             session, trial, TrialState.CANCELLED, actor=actor, reason_kind="cancelled",
             reason=f"Cancelled while its slot gave it back: {verdict.reason}", log_tail=log_tail,
+            charged=verdict.charged,
         )  # fmt: skip
     else:
         transitions.requeue(

@@ -5,7 +5,7 @@ Nothing is written here. `db.fairness` has the arithmetic; these are the looks i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, func, or_, select, text
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db import fairness
 from db.clock import db_now
-from db.fairness import Rules
+from db.fairness import Rules, Standing
 from db.models import Lease, Trial, User
 from db.standings import standings
 from db.states import TrialState
@@ -42,11 +42,16 @@ def due() -> tuple[ColumnElement[bool], ...]:
 def servable(slot: SlotIdentity) -> tuple[ColumnElement[bool], ...]:
     """What a trial must be for ``slot`` to run it."""
     return (
-        Trial.device.in_(("any", slot.device)),
+        Trial.device.in_(_devices(slot)),
         Trial.kind.in_(slot.kinds),
         Trial.code_digest.in_(slot.code_digests),
         or_(Trial.data_digest.is_(None), Trial.data_digest.in_(slot.data_digests)),
     )
+
+
+def _devices(slot: SlotIdentity) -> tuple[str, str]:
+    """What a trial may ask for to run on ``slot``."""
+    return ("any", slot.device)
 
 
 def next_trial(
@@ -54,16 +59,17 @@ def next_trial(
 ) -> tuple[int | None, bool]:
     """The trial whose turn it is, and whether it is its turn by age alone."""
     known = standings(session, rules, now)
-    fair = None
-    for priority in fairness.CLASSES:
-        fair = fairness.first(_heads(session, slot, priority), known)
-        if fair is not None:
-            break
+    fair = _fair(session, slot, known)
     if fair is None or not fairness.may_take_by_age(_recent(session, slot, rules), rules):
         return fair, False
     full = [user_id for user_id, standing in known.items() if standing.is_full()]
     oldest = _oldest(session, slot, now - rules.ageing_s, full)
     return (fair, False) if oldest is None else (oldest, oldest != fair)
+
+
+def has_turn(session: Session, slot: SlotIdentity, rules: Rules, now: float) -> bool:
+    """Whether it is anybody's turn at ``slot``."""
+    return _fair(session, slot, standings(session, rules, now)) is not None
 
 
 def siblings(session: Session, slot: SlotIdentity, head: Trial, most: int) -> Sequence[Trial]:
@@ -86,15 +92,25 @@ def siblings(session: Session, slot: SlotIdentity, head: Trial, most: int) -> Se
     ).all()
 
 
+def _fair(session: Session, slot: SlotIdentity, known: Mapping[int, Standing]) -> int | None:
+    """The trial whose turn it is by class and use."""
+    for priority in fairness.CLASSES:
+        found = fairness.first(_heads(session, slot, priority), known)
+        if found is not None:
+            return found
+    return None
+
+
 def _heads(session: Session, slot: SlotIdentity, priority: int) -> dict[int, int]:
     """Each user's oldest trial of this class that ``slot`` can run, by the user's id."""
-    # One look into an index a user, however many of their trials wait.
-    head = (
+    # Two looks into an index a user, however many of their trials wait, and for which device.
+    looks = [
         select(Trial.id)
         .where(
             _QUEUED,
             Trial.owner_id == User.id,
             Trial.priority == priority,
+            Trial.device == device,
             *due(),
             *servable(slot),
         )
@@ -102,9 +118,14 @@ def _heads(session: Session, slot: SlotIdentity, priority: int) -> dict[int, int
         .limit(1)
         .correlate(User)
         .scalar_subquery()
-    )
-    rows = session.execute(select(User.id, head))
-    return {user_id: trial_id for user_id, trial_id in rows if trial_id is not None}
+        for device in _devices(slot)
+    ]
+    heads = {}
+    for user_id, *found in session.execute(select(User.id, *looks)):
+        trial_ids = [trial_id for trial_id in found if trial_id is not None]
+        if trial_ids:
+            heads[user_id] = min(trial_ids)
+    return heads
 
 
 def _recent(session: Session, slot: SlotIdentity, rules: Rules) -> Sequence[bool]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from db import clock
 from db.clock import db_now
@@ -108,10 +108,27 @@ def bound_store(session: Session) -> str | None:
 
 
 def beat_worker(session: Session, worker_id: str) -> float:
-    """Say that the worker lives; for how many seconds it had not said so."""
+    """Say that the worker lives; for how many seconds it had not said so.
+
+    Raises SecondHost when another host took over meanwhile.
+    """
+    other = taken_over_by(session, worker_id)
+    if other is not None:
+        raise SecondHost(f"a worker of {other} is alive, and this one was silent for too long")
     silent_s = session.scalar(select(db_now() - Worker.seen_at).where(Worker.id == worker_id))
     session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=db_now()))
     return silent_s or 0.0
+
+
+def taken_over_by(session: Session, worker_id: str) -> str | None:
+    """On SQLite, the host of a living worker, where this one of another host is silent."""
+    if session.get_bind().dialect.name != "sqlite":
+        return None
+    mine = aliased(Worker)
+    found = select(Worker.host).where(
+        mine.id == worker_id, ~alive(mine), Worker.host != mine.host, alive()
+    )
+    return session.scalar(found.limit(1))
 
 
 def stop_worker(session: Session, worker_id: str) -> None:
@@ -164,6 +181,6 @@ def drain_worker(session: Session, name: str, drain: bool) -> Worker:
     return worker
 
 
-def alive() -> ColumnElement[bool]:
+def alive(worker: type[Worker] = Worker) -> ColumnElement[bool]:
     """Whether a worker counts as alive."""
-    return Worker.stopped_at.is_(None) & (Worker.seen_at > db_now() - Worker.silence_limit_s)
+    return worker.stopped_at.is_(None) & (worker.seen_at > db_now() - worker.silence_limit_s)

@@ -115,6 +115,8 @@ class Registrar:
             self._sweep_if_due()
         except DatabaseAway:
             pass
+        except SecondHost:
+            raise
         except Exception:
             logger.exception("a heartbeat of this worker failed")
 

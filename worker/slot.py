@@ -201,10 +201,9 @@ class Slot:
             # It may have been committed: then the slot holds a trial that it does not know of.
             self._host.database.write(lambda session: claims.give_back(session, identity))
             self._claim_unanswered = False
-        if not self._host.database.read(claims.has_work):
+        ttl_s, rules = self._host.settings.lease_ttl_s, Rules.of(self._host.settings)
+        if not self._host.database.read(lambda read: claims.has_work(read, identity, rules)):
             return None
-        ttl_s = self._host.settings.lease_ttl_s
-        rules = Rules.of(self._host.settings)
         try:
             return self._host.database.write(
                 lambda session: claims.claim(session, identity, ttl_s, rules=rules)

@@ -154,6 +154,23 @@ def test_a_cancelled_one_does_not_come_back(
     assert fail(database, work, kind).state is TrialState.CANCELLED
 
 
+@pytest.mark.parametrize("how", ["gpu_fault", "no_runner", None])
+def test_the_pools_waste_is_free_for_a_cancelled_one_too(
+    database: Database, catalog: Catalog, trial_id: int, how: str | None
+) -> None:
+    work = took(database, catalog)
+    with database.transaction() as session:
+        commands.cancel_trial(session, session.get_one(Trial, trial_id), person(session))
+    step_clock(database, 3600.0)
+    with database.transaction() as session:
+        if how == "gpu_fault":
+            owner.fail(session, trial_id, work.fence, how, "It fell off the bus.")
+        else:
+            owner.release(session, trial_id, work.fence, "Its worker ended.", reason_kind=how)
+    assert row(database, trial_id).state is TrialState.CANCELLED
+    assert use_s(database) == 0.0
+
+
 def test_a_retry_needs_the_fence(database: Database, catalog: Catalog, trial_id: int) -> None:
     work = took(database, catalog)
     step_clock(database, TTL_S + 1)

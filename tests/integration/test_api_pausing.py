@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
+from api.routes import trials as trials_routes
 from db import findings, owner
 from db.claims import ClaimedTrial
 from db.engine import Database
@@ -241,3 +245,32 @@ def test_an_experiments_answer_counts_what_was_asked(api: Api) -> None:
     assert ask("cancel") == {"asked": {"cancelling": 1}, "changed": len(trials)}
     again = ask("pause")
     assert again["changed"] == 0, "what is being cancelled is not paused"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "priority"])
+def test_an_answer_is_read_after_the_commit(
+    api: Api, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why a trial waits is a look at the whole queue, which must keep nobody from writing."""
+    _, [trial_id] = api.submitted()
+    if verb == "resume":
+        asked(api, trial_id, "pause")
+    seen: list[bool] = []
+
+    def look(real: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(session: Session, *rest: Any) -> Any:
+            seen.append(session.connection().get_execution_options().get("write", False))
+            return real(session, *rest)
+
+        return looked
+
+    monkeypatch.setattr(trials_routes, "why_waiting", look(trials_routes.why_waiting))
+    monkeypatch.setattr(trials_routes, "why", look(trials_routes.why))
+    if verb == "priority":
+        answer = api.owner.send(
+            "PATCH", f"/api/v1/trials/{trial_id}", '{"priority": "low"}', "application/json"
+        )
+        assert answer.status_code == 200, answer.text
+    else:
+        asked(api, trial_id, verb)
+    assert seen == [False]

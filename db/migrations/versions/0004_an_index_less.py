@@ -1,4 +1,4 @@
-"""Without the queue's first index: the claims and lists have had others since."""
+"""Without the queue's first index, which nothing uses; what waits is found by its device too."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ depends_on = None
 
 def upgrade() -> None:
     op.drop_index("ix_trials_queue", "trials")
+    op.drop_index("ix_trials_waiting", "trials")
+    _of_what_waits("ix_trials_waiting", ["owner_id", "priority", "device", "id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_trials_waiting", "trials")
+    _of_what_waits("ix_trials_waiting", ["owner_id", "priority", "id"])
+    _of_what_waits("ix_trials_queue", ["priority", "id"])
+
+
+def _of_what_waits(name: str, columns: list[str]) -> None:
     op.create_index(
-        "ix_trials_queue",
+        name,
         "trials",
-        ["priority", "id"],
+        columns,
         sqlite_where=sa.text("state = 'queued'"),
         postgresql_where=sa.text("state = 'queued'"),
     )
