@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db import clock
@@ -150,6 +150,17 @@ def note_slot(session: Session, slot_id: int, reason: str | None) -> None:
     session.execute(
         update(Slot).where(Slot.id == slot_id, Slot.state == SlotState.READY).values(reason=reason)
     )
+
+
+def neighbours_on_cpu(session: Session, info: WorkerInfo) -> list[tuple[str, int, int]]:
+    """(id, process, processor slots) of the other living workers on a worker's host."""
+    statement = (
+        select(Worker.id, Worker.pid, func.count())
+        .join(Slot, Slot.worker_id == Worker.id)
+        .where(Worker.host == info.host, Worker.id != info.worker_id, Slot.device == "cpu", alive())
+        .group_by(Worker.id, Worker.pid)
+    )
+    return [(worker_id, pid, count) for worker_id, pid, count in session.execute(statement)]
 
 
 def find_worker(session: Session, name: str) -> Worker:

@@ -11,6 +11,7 @@ from typing import Any
 from db.artifacts import ArtifactStore
 from labpool.catalog import Catalog
 from labpool.settings import Settings
+from worker.clocks import since_boot_s
 from worker.database_access import DatabaseAccess
 from worker.gpu_use import GpuMonitor, NvmlMonitor
 from worker.probe import COMMAND as PROBE
@@ -36,3 +37,4 @@ class Host:
     gpu_locks: Path | None = None
     probe_command: Sequence[str] = PROBE
     clock: Callable[[], float] = time.monotonic
+    lease_clock: Callable[[], float] = since_boot_s

@@ -20,6 +20,7 @@ from labpool.catalog import Catalog
 from labpool.settings import Settings
 from labpool.version import git_revision, version
 from worker import bell as bells
+from worker.clocks import since_boot_s
 from worker.database_access import DatabaseAccess
 from worker.devices import Device, host_devices
 from worker.gpu_lock import lock_folder
@@ -82,6 +83,7 @@ class SlotPool:
             gpu_locks=_gpu_locks(settings, devices),
             probe_command=probe_command,
             clock=clock,
+            lease_clock=since_boot_s if clock is time.monotonic else clock,
         )
         self.slots = [Slot(host, index, device, command) for index, device in enumerate(devices)]
         self._registrar = Registrar(

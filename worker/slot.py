@@ -141,7 +141,7 @@ class Slot:
                 if hindrance is not None:
                     return self._held_up(identity, hindrance)
                 self._fitness.tell(identity.slot_id, None)
-                claimed_at_s = self._host.clock()
+                claimed_at_s = self._host.lease_clock()
                 claim = self._claim(identity)
                 if claim is None:
                     break
@@ -263,6 +263,7 @@ class Slot:
                 self._wake.set,
                 self._command,
                 (self._gpu_lock.descriptor,) if self._gpu_lock is not None else (),
+                self._host.lease_clock,
             )
         return self._runner
 
