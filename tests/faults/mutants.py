@@ -27,7 +27,7 @@ BOUNDS = {"conditions": "> 0", "conditions_caught": "== conditions"}
 
 _WALKED: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (transitions, ("start", "own", "cancel_waiting", "request_cancel", "resume", "hold", "wish")),
-    (sweeper, ("_still", "_held")),
+    (sweeper, ("_still",)),
     (owner, ("heartbeat", "end_lease")),
     (claims, ("_may_claim",)),
     (turns, ("due", "siblings")),
@@ -42,6 +42,7 @@ NOT_WALKED = {
     "turns._oldest": "tests/contracts/test_ageing.py",
     "turns._recent": "tests/contracts/test_ageing.py",
     "sweeper._expired": "tests/contracts/test_sweepers_grace.py",
+    "sweeper._held": "`_still`, which asks again under a lock",
     "sweeper._was_together": "which rows, not whether",
     "owner._attempt": "which row, not whether",
 }
@@ -64,9 +65,11 @@ _LEFT_OUT = {
         "Lease.ended_at.is_(None)", "Trial.fence == seen.fence",
         "Trial.lease_id == seen.lease_id", "Trial.state == TrialState.RUNNING",
     },
-    "_held": {"Lease.ended_at.is_(None)", "Trial.state == TrialState.RUNNING"},
-    # All slots of the histories are alike.
-    "siblings": {"*servable(slot)"},
+    # All slots of the histories are alike, and so are all trials of an experiment; `start` asks
+    # again whether one is due; one that is to be alone seldom waits with others.
+    "siblings": {
+        "*servable(slot)", "Trial.fuse_key == head.fuse_key", "*due()", "Trial.alone.is_(False)",
+    },
     "heartbeat": {"Trial.state == TrialState.RUNNING"},
     # It takes a trial that is paused twice, and is too rare; the model's search catches it.
     "resume": {"Trial.fence == trial.fence"},
