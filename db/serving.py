@@ -49,6 +49,7 @@ class Serving:
         self._all: list[_Pair] = [(slot, worker) for slot, worker in rows]
         self._ready = [pair for pair in self._all if pair[0].state is SlotState.READY]
         self._able: dict[Needs, tuple[Slot, ...]] = {}
+        self._closed = [pair for pair in self._all if pair[0].state is SlotState.QUARANTINED]
 
     def able(self, needs: Needs) -> tuple[Slot, ...]:
         """The slots that may run it, sooner or later."""
@@ -66,6 +67,9 @@ class Serving:
         """The same with its kind, for whoever is to mend it."""
         if not self._all:
             return Lack("worker", "No worker is connected; start one with `labpool worker`.")
+        fitting = _of_kind(self._closed, needs)
+        if fitting and not _of_kind(self._ready, needs):
+            return Lack("service", _out_of_service(fitting))
         if not self._ready:
             says = "Every slot is out of service; an admin clears one by `labpool pool clear`."
             return Lack("service", says)
@@ -119,8 +123,29 @@ def _set_aside(pairs: list[_Pair]) -> Lack | None:
     undrained = [slot for slot, worker in pairs if worker.drain_at is None]
     if not undrained:
         return Lack("drained", "Every worker that could run it is being drained.")
-    reasons = "; ".join(f"{slot.name}: {slot.reason}" for slot in undrained)
+    # Slots of one host mostly give one reason; each is said once.
+    told = {
+        (worker.host, slot.name if slot.device == "gpu" else "", slot.reason): None
+        for slot, worker in pairs
+        if worker.drain_at is None
+    }
+    reasons = "; ".join(
+        f"{host}{', ' if name else ''}{name}: {reason}" for host, name, reason in told
+    )
     return Lack("aside", f"Every slot that could run it is set aside. {reasons}")
+
+
+def _out_of_service(pairs: list[_Pair]) -> str:
+    """Which devices could run it, why they are out of service, and what brings them back."""
+    slots = {slot.gpu_uuid or str(slot.id): (slot, worker) for slot, worker in pairs}
+    reasons = "; ".join(
+        f"{worker.host}, {slot.name}: {slot.reason or 'no reason given'}".rstrip(".")
+        for slot, worker in slots.values()
+    )
+    return (
+        f"Every slot that could run it is out of service. {reasons}. "
+        f"An admin brings it back by `labpool pool clear {next(iter(slots))}`."
+    )
 
 
 def _wants(name: str, digest: str) -> str:
