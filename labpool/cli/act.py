@@ -18,7 +18,7 @@ ASKED = {
     "pausing": PENDING["pause"],
     "stopping": PENDING["stop"],
 }
-BENCHMARKS = "what runs are benchmarks, which come to their end"
+NOTHING_FITS = "what runs is a benchmark, or is being cancelled"
 
 
 def _changing(
@@ -41,7 +41,7 @@ def _changing(
             changed = trial(client, number) if is_trial else experiment(client, number)
         _print(changed, as_json)
         if isinstance(changed, Experiment) and changed.changed == 0:
-            why = "all of its trials have ended" if changed.finished else BENCHMARKS
+            why = "all of its trials have ended" if changed.finished else NOTHING_FITS
             say(f"labpool: experiment {number}: there is nothing to {name}: {why}.")
             sys.exit(ExitCode.INVALID)
 
