@@ -125,7 +125,7 @@ class Pool:
     def release(self, trial: Trial, delay_s: float = 0.0, alone: bool = False) -> None:
         """Back into the queue, uncharged; what is to be cancelled is."""
         if trial.cancel:
-            self.leave(trial, "cancelled")
+            self.leave(trial, "cancelled", charged=False)
         else:
             self.requeue(trial, "released", delay_s, alone)
 
