@@ -25,7 +25,7 @@ _SOME_RUN_S = 60.0
 @dataclass(frozen=True, slots=True)
 class Line:
     """Every waiting trial in its turn, what each needs, since when it waits (its age counts from
-    then), how its owner stands, and which slots are taken."""
+    then), how its owner stands, which slots are taken, and what trials took lately."""
 
     now: float
     places: Sequence[Place]
@@ -33,6 +33,7 @@ class Line:
     standings: Mapping[int, Standing]
     since: Mapping[int, float]
     taken: Sequence[AtWork]
+    history: History
 
 
 def read_line(session: Session, rules: Rules, serving: Serving | None = None) -> Line:
@@ -63,21 +64,20 @@ def read_line(session: Session, rules: Rules, serving: Serving | None = None) ->
     history = History(session)
     taken = at_work(session, history, now)
     able = {slot.id for asked in met for slot in serving.able(asked)}
-    line = Line(now, (), needs, known, ages, taken)
-    return replace(line, places=told(line, waiters, able, history))
+    line = Line(now, (), needs, known, ages, taken, history)
+    return replace(line, places=told(line, waiters, able))
 
 
 def told(
     line: Line,
     waiters: Sequence[Waiter],
     able: Collection[int],
-    history: History,
     capped: bool = True,
 ) -> list[Place]:
     """The order in which these slots take these waiters; with no caps if not `capped`."""
 
     def run_s(waiter: Waiter) -> float:
-        typical = history.of(line.needs[waiter.trial_id].code_name)
+        typical = line.history.of(line.needs[waiter.trial_id].code_name)
         return _SOME_RUN_S if typical is None else typical.median_s
 
     known = line.standings

@@ -81,7 +81,6 @@ class Waiting:
         self._known = line
         self._now = clock.now(session) if line is None else line.now
         self._serving = Serving(session)
-        self._history = History(session)
         self._places: dict[int, int] | None = None
         self._rivals: dict[frozenset[int], _Rivals] = {}
 
@@ -245,6 +244,10 @@ class Waiting:
             self._known = read_line(self._session, self._rules, self._serving)
         return self._known
 
+    @property
+    def _history(self) -> History:
+        return self._line().history
+
     def _standing(self, user_id: int) -> Standing:
         return self._line().standings.get(user_id, NOBODY)
 
@@ -273,7 +276,7 @@ class Waiting:
         ahead: Counter[tuple[str, int]] = Counter()
         of_each: dict[int, Mapping[tuple[str, int], int]] = {}
         # A cap delays its owner's trials; that does not bring them after everybody else's.
-        for row in told(line, rivals, able, self._history, capped=False):
+        for row in told(line, rivals, able, capped=False):
             trial_id, owner_id = row.waiter.trial_id, row.waiter.owner_id
             if self._only is None or trial_id in self._only:
                 of_each[trial_id] = dict(ahead)
