@@ -221,18 +221,27 @@ class Nvml:
         return SimpleNamespace(total=24 * 2**30)
 
 
-def test_gpus_are_named_or_their_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_named_or_their_absence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     none, pycuda = devices.check_gpus(Nvml(NVMLError_LibraryNotFound("no")))
     assert (none.state, none.says.split(".")[0]) == ("note", "none: no NVIDIA driver")
     assert pycuda.state == "note"
 
     monkeypatch.setattr(devices, "find_spec", lambda name: None)
     monkeypatch.setattr(devices, "_version", lambda name, installed: None)
-    cards, tensorflow, pycuda = devices.check_gpus(Nvml())
+    monkeypatch.setattr(devices, "unshared", lambda folder: None)
+    cards, tensorflow, pycuda = devices.check_gpus(Nvml(), tmp_path)
     assert cards == Finding("gpu", "ok", "Card 0 (24576 MiB), Card 1 (24576 MiB); driver 570.1")
     assert (tensorflow.name, tensorflow.state) == ("tensorflow", "problem")
     assert (pycuda.name, pycuda.state) == ("pycuda", "problem")
     assert "gpu.lock" in pycuda.mend
+
+    monkeypatch.setattr(devices, "unshared", lambda folder: f"{folder} is this container's own")
+    *_, alone = devices.check_gpus(Nvml(), tmp_path)
+    assert alone.state == "problem" and "container's own" in alone.says
+    # As to anybody but root, who may write everywhere.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    *_, nowhere = devices.check_gpus(Nvml(), tmp_path)
+    assert nowhere.state == "problem" and nowhere.mend.endswith(str(tmp_path))
 
 
 def test_tensorflow_is_not_loaded_to_be_named() -> None:
