@@ -61,7 +61,7 @@ def test_a_failed_gpu_is_tried_elsewhere_with_growing_delays(
     for retry, delay_s in enumerate((30, 60, 120), start=1):
         found = fail(database, took(database, catalog), "gpu_fault")
         assert (found.state, found.reason_kind) == (TrialState.QUEUED, "gpu_fault")
-        assert f"Retry {retry} of 3, {delay_s} s after it." in (found.reason or "")
+        assert f"It broke. Next try ({retry} of 3) {delay_s} s later." in (found.reason or "")
         with database.snapshot() as session:
             assert "before the next try: It broke." in (
                 waiting.why_waiting(session, trial(session, trial_id)) or ""
@@ -189,10 +189,16 @@ def test_a_runner_killed_from_outside_is_tried_again_as_long_as_it_gets_on(
             record = findings.CheckpointRecord(epoch, f"{epoch}.npz", "0" * 64, 1, 0.5, True)
             findings.record_checkpoint(session, work.trial_id, work.fence, record)
         found = fail(database, work, "killed")
-        assert (found.state, found.reason) == (TrialState.QUEUED, "It broke. Retry 1 of 2.")
+        assert (found.state, found.reason) == (
+            TrialState.QUEUED,
+            "It broke. Next try (1 of 2) at once.",
+        )
     for retry in (1, 2):
         found = fail(database, took(database, catalog), "killed")
-        assert (found.state, found.reason) == (TrialState.QUEUED, f"It broke. Retry {retry} of 2.")
+        assert (found.state, found.reason) == (
+            TrialState.QUEUED,
+            f"It broke. Next try ({retry} of 2) at once.",
+        )
     found = fail(database, took(database, catalog), "killed")
     assert (found.state, found.reason_kind) == (TrialState.FAILED, "killed")
     assert use_s(database) == 0.0
@@ -227,7 +233,7 @@ def test_what_is_lost_again_and_again_waits_longer_each_time(
         # The first time it goes on at once, each later time after twice as long.
         found = lose(database, took(database, catalog), 5)
         assert (found.state, found.losses) == (TrialState.QUEUED, loss)
-        assert f"Retry {loss} of 4, {delay_s} s after it." in (found.reason or "")
+        assert f"Next try ({loss} of 4) {delay_s} s later." in (found.reason or "")
         step_clock(database, delay_s - 15)
         assert take(database, catalog) is None
         step_clock(database, 16)

@@ -211,7 +211,8 @@ def test_a_paused_trial_can_be_resumed_from_its_page(quick_api: Api) -> None:
     assert buttons(api, f"/experiments/{number}") == ["resume", "stop", "cancel"]
     browser = api.browser()
     page = browser.get(path).text
-    assert "It is paused; its checkpoint is kept." in page
+    assert "<strong>Paused.</strong> Its state is saved" in page
+    assert "Waiting." not in page
     assert 'id="reason"' not in page, "said once"
     answer = browser.send(f"/experiments/{number}/resume", {"csrf_token": browser.form_token(path)})
     assert answer.headers["Location"] == f"/experiments/{number}"
