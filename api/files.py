@@ -11,8 +11,14 @@ from werkzeug.http import is_resource_modified
 
 from api.context import services
 from api.problems import ApiProblem
+from db.artifacts import StoreAway
 
 _BLOCK_BYTES = 256 * 1024
+_RETRY_AFTER_S = 5
+_STORE_AWAY = (
+    "The artifact store is away: it is not found where it was. Nothing in it is known to be lost; "
+    "try again soon, or ask an administrator whether its share is mounted."
+)
 # What a browser may be told; everything else is sent as plain bytes. Never HTML, SVG or script.
 _SAFE_MEDIA_TYPES = frozenset(
     {
@@ -39,14 +45,14 @@ def safe_media_type(media_type: str) -> str:
 def attachment(key: str, *, name: str, media_type: str, sha256: str, size_bytes: int) -> Response:
     """Stream a stored file as a download; its sha256 is a strong entity tag.
 
-    Raises ApiProblem 410 when the row is there but the file has left the store.
+    Raises ApiProblem as `open_stored` does.
     """
     etag = f'"{sha256}"'
     if not is_resource_modified(request.environ, etag=etag):
         response = Response(status=304)
     else:
         response = Response(
-            _blocks(_open(key)), mimetype=None, content_type=safe_media_type(media_type)
+            _blocks(open_stored(key)), mimetype=None, content_type=safe_media_type(media_type)
         )
         response.content_length = size_bytes
     response.headers["ETag"] = etag
@@ -56,10 +62,23 @@ def attachment(key: str, *, name: str, media_type: str, sha256: str, size_bytes:
     return response
 
 
-def _open(key: str) -> BinaryIO:
+def open_stored(key: str) -> BinaryIO:
+    """A file of the store, open for reading.
+
+    Raises ApiProblem 410 when it has left the store, 503 while the store itself is away.
+    """
+    store = services().store
     try:
-        return services().store.get(key)
-    except (FileNotFoundError, KeyError) as error:
+        return store.get(key)
+    except OSError as error:
+        try:
+            # Where the store itself is away, what is missing is not gone for good.
+            store.check()
+        except StoreAway as away:
+            again = {"Retry-After": str(_RETRY_AFTER_S)}
+            raise ApiProblem(503, "store-away", _STORE_AWAY, headers=again) from away
+        if not isinstance(error, FileNotFoundError):
+            raise
         raise ApiProblem(410, "file-gone", "This file is no longer in the store.") from error
 
 

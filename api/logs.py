@@ -71,7 +71,8 @@ def _stored(attempt: AttemptRow, offset: int, most_bytes: int) -> tuple[bytes, i
         return None
     try:
         file = services().store.get(attempt.log_key)
-    except (FileNotFoundError, KeyError):
+    except OSError:
+        # Gone, or away with the store: the row's tail is there in any case.
         return None
     with file:
         total = file.seek(0, os.SEEK_END)

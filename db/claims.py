@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from db import clock, fairness, transitions
+from db import clock, transitions, turns
 from db.attempts import seconds_used
 from db.checkpoints import ResumePoint, resume_points
-from db.clock import db_now
 from db.fairness import Rules
-from db.models import Attempt, Lease, Quarantine, Slot, Trial, User, Worker
-from db.standings import standings
+from db.models import Attempt, Lease, Quarantine, Slot, Trial, Worker
 from db.states import Outcome, SlotState, TrialState, Wish
+from db.turns import SlotIdentity
+from db.workers import taken_over_by
+
+__all__ = ["Claim", "ClaimedTrial", "SlotIdentity", "claim", "give_back", "has_work"]
 
 # All claims of a pool take turns: skipping locked rows instead lets simultaneous claims pick
 # several trials of one user while others wait.
@@ -24,22 +26,6 @@ _CLAIM_LOCK = 0x1AB9002
 _RULES = Rules()
 # What was chosen may be cancelled or held before it is taken; then others are next.
 _TRIES = 3
-
-
-# Spelled out: only then do the databases see that the indexes of what waits will do.
-_QUEUED = text("trials.state = 'queued'")
-
-
-@dataclass(frozen=True, slots=True)
-class SlotIdentity:
-    """A slot, and what it can serve: kinds of trial and digests of catalog entries."""
-
-    slot_id: int
-    worker_id: str
-    device: str
-    kinds: Sequence[str]
-    code_digests: Sequence[str]
-    data_digests: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +60,13 @@ class Claim:
     trials: tuple[ClaimedTrial, ...]
 
 
-def has_work(session: Session) -> bool:
-    """Whether anything waits at all: cheap enough to ask at every ring."""
-    statement = select(Trial.id).where(Trial.state == TrialState.QUEUED, *due()).limit(1)
-    return session.scalar(statement) is not None
+def has_work(session: Session, slot: SlotIdentity, rules: Rules = _RULES) -> bool:
+    """Whether a claim would find something for ``slot``.
+
+    To be asked before a claim, and in a snapshot: what waits for others must not have every idle
+    slot take the lock of all claims at every ring.
+    """
+    return turns.has_turn(session, slot, rules, clock.now(session))
 
 
 def claim(
@@ -93,10 +82,10 @@ def claim(
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))
-    if not _may_claim(session, slot):
+    if taken_over_by(session, slot.worker_id) is not None or not _may_claim(session, slot):
         return None
     for _ in range(_TRIES):
-        next_id, by_age = _next(session, slot, rules, clock.now(session))
+        next_id, by_age = turns.next_trial(session, slot, rules, clock.now(session))
         if next_id is None:
             return None
         found = _lease(session, slot, next_id, by_age, lease_ttl_s, most)
@@ -123,7 +112,7 @@ def _lease(
     )
     session.add(lease)
     session.flush()
-    members = [trial, *_siblings(session, slot, trial, most - 1)]
+    members = [trial, *turns.siblings(session, slot, trial, most - 1)]
     taken = [
         _take(session, member, attempt)
         for member in members
@@ -182,107 +171,6 @@ def _may_claim(session: Session, slot: SlotIdentity) -> bool:
         Worker.drain_at.is_(None),
     )
     return session.scalar(healthy) is not None
-
-
-def due() -> tuple[ColumnElement[bool], ...]:
-    """What a waiting trial must be to run at once: let go, and past its pause between tries."""
-    return (Trial.held.is_(False), func.coalesce(Trial.not_before, 0.0) <= db_now())
-
-
-def _next(
-    session: Session, slot: SlotIdentity, rules: Rules, now: float
-) -> tuple[int | None, bool]:
-    """The trial whose turn it is, and whether it is its turn by age alone."""
-    known = standings(session, rules, now)
-    fair = None
-    for priority in fairness.CLASSES:
-        fair = fairness.first(_heads(session, slot, priority), known)
-        if fair is not None:
-            break
-    if fair is None or not fairness.may_take_by_age(_recent(session, slot, rules), rules):
-        return fair, False
-    full = [user_id for user_id, standing in known.items() if standing.is_full()]
-    oldest = _oldest(session, slot, now - rules.ageing_s, full)
-    return (fair, False) if oldest is None else (oldest, oldest != fair)
-
-
-def _heads(session: Session, slot: SlotIdentity, priority: int) -> dict[int, int]:
-    """Each user's oldest trial of this class that ``slot`` can run, by the user's id."""
-    # One look into an index a user, however many of their trials wait.
-    head = (
-        select(Trial.id)
-        .where(
-            _QUEUED,
-            Trial.owner_id == User.id,
-            Trial.priority == priority,
-            *due(),
-            *servable(slot),
-        )
-        .order_by(Trial.id)
-        .limit(1)
-        .correlate(User)
-        .scalar_subquery()
-    )
-    rows = session.execute(select(User.id, head))
-    return {user_id: trial_id for user_id, trial_id in rows if trial_id is not None}
-
-
-def _recent(session: Session, slot: SlotIdentity, rules: Rules) -> Sequence[bool]:
-    """Whether each of the slot's last leases was given by age, newest first."""
-    return session.scalars(
-        select(Lease.by_age)
-        .where(Lease.slot_id == slot.slot_id)
-        .order_by(Lease.id.desc())
-        .limit(rules.ageing_turn - 1)
-    ).all()
-
-
-def _oldest(session: Session, slot: SlotIdentity, before: float, full: list[int]) -> int | None:
-    """What waits for longest of what waits since ``before`` and ``slot`` can run."""
-    since = func.coalesce(Trial.let_go_at, Trial.queued_at)
-    return session.scalar(
-        select(Trial.id)
-        .where(
-            _QUEUED,
-            Trial.queued_at <= before,
-            since <= before,
-            Trial.owner_id.not_in(full),
-            *due(),
-            *servable(slot),
-        )
-        .order_by(since, Trial.id)
-        .limit(1)
-    )
-
-
-def servable(slot: SlotIdentity) -> tuple[ColumnElement[bool], ...]:
-    """What a trial must be for ``slot`` to run it."""
-    return (
-        Trial.device.in_(("any", slot.device)),
-        Trial.kind.in_(slot.kinds),
-        Trial.code_digest.in_(slot.code_digests),
-        or_(Trial.data_digest.is_(None), Trial.data_digest.in_(slot.data_digests)),
-    )
-
-
-def _siblings(session: Session, slot: SlotIdentity, head: Trial, most: int) -> Sequence[Trial]:
-    """Waiting trials of the same experiment that can be trained together with ``head``."""
-    if most <= 0 or head.fuse_key is None or head.alone:
-        return ()
-    return session.scalars(
-        select(Trial)
-        .where(
-            Trial.state == TrialState.QUEUED,
-            Trial.experiment_id == head.experiment_id,
-            Trial.fuse_key == head.fuse_key,
-            Trial.alone.is_(False),
-            Trial.id != head.id,
-            *due(),
-            *servable(slot),
-        )
-        .order_by(Trial.priority.desc(), Trial.id)
-        .limit(most)
-    ).all()
 
 
 def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:

@@ -23,6 +23,12 @@ T = TypeVar("T")
 # How long a write waits for the one before it, within this process and on the file.
 _BUSY_S = 30.0
 
+# A peer that vanished without a word is noticed within half a minute, not after the kernel's hours.
+_KEEPALIVES_IDLE_S = 10
+_KEEPALIVES_INTERVAL_S = 5
+_KEEPALIVES_COUNT = 3
+_UNACKNOWLEDGED_MS = 30_000
+
 # Serialisation failure, deadlock, lock not available: the same transaction may pass next time.
 _POSTGRES_TRANSIENT = {"40001", "40P01", "55P03"}
 
@@ -46,7 +52,7 @@ class Database:
         timeout_s = 30
         arguments: dict[str, Any] = {}
         if self.dialect == "postgresql":
-            arguments["connect_args"] = {"connect_timeout": 5, "options": "-c timezone=UTC"}
+            arguments["connect_args"] = _postgres_arguments()
         self.engine = create_engine(
             parsed, pool_size=pool_size, max_overflow=16, pool_timeout=timeout_s,
             pool_pre_ping=self.dialect != "sqlite", **arguments,
@@ -126,6 +132,30 @@ class Database:
             # A deferred transaction that reads and then writes fails at once if another wrote.
             write = connection.get_execution_options().get("write", False)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _postgres_arguments() -> dict[str, Any]:
+    """What a connection is made with. On a Unix socket, which has no such silence, all is ignored.
+
+    The server is asked for the same: until it knows that a host is gone, it keeps that host's
+    locks, and one of a claim under way keeps every other slot waiting.
+    """
+    of_server = {
+        "timezone": "UTC",
+        "tcp_keepalives_idle": _KEEPALIVES_IDLE_S,
+        "tcp_keepalives_interval": _KEEPALIVES_INTERVAL_S,
+        "tcp_keepalives_count": _KEEPALIVES_COUNT,
+        "tcp_user_timeout": _UNACKNOWLEDGED_MS,
+    }
+    return {
+        "connect_timeout": 5,
+        "keepalives": 1,
+        "keepalives_idle": _KEEPALIVES_IDLE_S,
+        "keepalives_interval": _KEEPALIVES_INTERVAL_S,
+        "keepalives_count": _KEEPALIVES_COUNT,
+        "tcp_user_timeout": _UNACKNOWLEDGED_MS,
+        "options": " ".join(f"-c {name}={value}" for name, value in of_server.items()),
+    }
 
 
 def is_outage(error: BaseException) -> bool:

@@ -20,7 +20,14 @@ class QueueFull(LabpoolError):
 
 
 class NotPossible(LabpoolError):
-    """That cannot be done in this state."""
+    """That cannot be done now."""
+
+    def __str__(self) -> str:
+        """The detail is the whole sentence, where there is one."""
+        if not self.detail:
+            return super().__str__()
+        stop = "" if self.detail.endswith((".", "!", "?")) else "."
+        return self.detail[0].upper() + self.detail[1:] + stop
 
 
 class NothingToKeep(NotPossible):

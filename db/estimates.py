@@ -77,6 +77,7 @@ def at_work(session: Session, history: History, now: float) -> list[AtWork]:
         .join(Trial, Trial.lease_id == Lease.id)
         .join(Attempt, (Attempt.trial_id == Trial.id) & (Attempt.fence == Trial.fence))
         .where(Trial.state == TrialState.RUNNING)
+        .order_by(Lease.created_at, Lease.id)
     )
     found: dict[int, AtWork] = {}
     for lease, trial, resumed in rows:
@@ -91,7 +92,9 @@ def at_work(session: Session, history: History, now: float) -> list[AtWork]:
 
 def _left_s(trial: Trial, elapsed_s: float, begun_at: float, history: History) -> float | None:
     done = trial.progress_done - begun_at
-    if trial.progress_total and done > 0:
+    # Earlier the time is that of loading, not of the work.
+    least = 1.0 if trial.progress_unit == "epoch" else 0.02 * (trial.progress_total or 0.0)
+    if trial.progress_total and done >= max(least, 1e-9):
         return max(0.0, trial.progress_total - trial.progress_done) * elapsed_s / done
     typical = history.of(trial.code_name)
     return None if typical is None else max(0.0, typical.median_s - elapsed_s)
@@ -137,6 +140,11 @@ def shown_s(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 100 else duration(seconds)
+
+
+def soon(seconds: float) -> str:
+    """A guess as sentences tell it."""
+    return "any moment" if seconds < 5 else f"in about {duration(seconds)}"
 
 
 def _source(name: str, count: int) -> str:

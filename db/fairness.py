@@ -116,10 +116,15 @@ def may_take_by_age(recent: Sequence[bool], rules: Rules) -> bool:
 def longest_wait_s(rules: Rules, longest_run_s: float, older: int, slots: int) -> float:
     """No due trial whose owner is below their cap waits longer than this.
 
-    With `slots` that can serve it, `older` trials that wait for longer than it when its age reaches
-    `ageing_s`, and no trial that keeps a slot longer than `longest_run_s`. In `ageing_turn` runs
-    each of the slots takes once what is oldest of what it can serve, and a younger trial is never
-    that, so `older + 1` such turns are enough: A + k * L * ceil((older + 1) / slots).
+    With `slots` that can serve it, and no trial that keeps a slot longer than `longest_run_s`.
+    `older` are the trials of these slots that were submitted before it and have not ended when its
+    age reaches `ageing_s`. One at work counts: it keeps its age when it is given back. Each time
+    that one is given back after that counts once more.
+
+    In `ageing_turn` runs each of the slots takes once what is oldest of what it can serve, and a
+    younger trial is never that, so `older + 1` such turns are enough:
+    A + k * L * ceil((older + 1) / slots). What is given back itself, older than A, waits at most
+    as long beyond A, counted from then on.
     """
     rounds = math.ceil((older + 1) / slots)
     return rules.ageing_s + rules.ageing_turn * longest_run_s * rounds

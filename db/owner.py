@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import clock, findings, retries, transitions
 from db.attempts import seconds_used, share_s
 from db.clock import db_now
+from db.early_ends import ENDED_EARLY, why_early
 from db.models import Attempt, Lease, Result, Slot, Trial
 from db.states import Outcome, TrialState, Wish
 from db.text import storable
@@ -37,6 +38,13 @@ def heartbeat(
 
     ``fences`` are the trials believed to be owned; ``progress`` is (done, total, unit) of some.
     """
+    # Trials before their lease, as everybody locks them.
+    rows = session.execute(
+        select(Trial.id, Trial.fence, Trial.cancel_requested, Trial.wish)
+        .where(Trial.lease_id == lease_id, Trial.state == TrialState.RUNNING)
+        .order_by(Trial.id)
+        .with_for_update()
+    ).all()
     moved = session.execute(
         update(Lease)
         .where(Lease.id == lease_id, Lease.ended_at.is_(None))
@@ -46,11 +54,6 @@ def heartbeat(
     assert isinstance(moved, CursorResult)
     if moved.rowcount != 1:
         return Beat(frozenset(), frozenset(), {})
-    rows = session.execute(
-        select(Trial.id, Trial.fence, Trial.cancel_requested, Trial.wish).where(
-            Trial.lease_id == lease_id, Trial.state == TrialState.RUNNING
-        )
-    ).all()
     mine = [row for row in rows if fences.get(row.id) == row.fence]
     alive = frozenset(row.id for row in mine)
     for trial_id, (done, total, unit) in (progress or {}).items():
@@ -111,9 +114,11 @@ def succeed(
         )
     )
     whole = func.coalesce(Trial.progress_total, Trial.progress_done)
+    why = why_early(session, trial) if ended_early else None
     transitions.end(
         session, trial, TrialState.SUCCEEDED, actor=_actor(attempt), ended_early=ended_early,
         progress_done=Trial.progress_done if ended_early else whole,
+        reason_kind=None if why is None else ENDED_EARLY, reason=why,
     )  # fmt: skip
 
 
@@ -234,6 +239,7 @@ def _conclude(
         transitions.end(
             session, trial, TrialState.CANCELLED, actor=actor, reason_kind="cancelled",
             reason=f"Cancelled while its slot gave it back: {verdict.reason}", log_tail=log_tail,
+            charged=verdict.charged,
         )  # fmt: skip
     else:
         transitions.requeue(

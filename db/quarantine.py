@@ -38,7 +38,9 @@ def clear(session: Session, device: str, by: User) -> Quarantine:
     """
     if device.isdecimal() and len(device) < 19:
         slot = session.get(Slot, int(device))
-        device = device if slot is None else device_of(slot)
+        if slot is None:
+            raise NotPossible(f"there is no slot {device}; `labpool pool` lists them")
+        device = device_of(slot)
     row = session.scalars(
         select(Quarantine)
         .where(Quarantine.device == device, Quarantine.cleared_at.is_(None))

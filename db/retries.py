@@ -81,10 +81,10 @@ def after_failure(session: Session, trial: Trial, kind: str, reason: str) -> Ver
         return Verdict(reason)
     retry = _count(session, trial, Outcome.RELEASED, {kind}, in_a_row=rule.in_a_row) + 1
     if retry > rule.most:
-        return Verdict(f"{reason} Tried {retry} times; given up.", charged=rule.charged)
+        told = f"{_sentence(reason)} Tried {retry} times; given up."
+        return Verdict(told, charged=rule.charged)
     delay_s = rule.delay_before_s(retry)
-    soon = f", {delay_s:g} s after it" if delay_s else ""
-    told = f"{reason} Retry {retry} of {rule.most}{soon}."
+    told = f"{_sentence(reason)} {_next_try(retry, rule.most, delay_s)}"
     return Verdict(told, delay_s, rule.alone, charged=False)
 
 
@@ -92,10 +92,11 @@ def when_unable(session: Session, trial: Trial, reason: str) -> Verdict:
     """What becomes of a trial that a slot took and could not run, for no fault of the trial's."""
     retry = _count(session, trial, Outcome.RELEASED, UNABLE, in_a_row=True) + 1
     if retry > WHEN_UNABLE.most:
-        told = f"{reason} That was the {retry}th time in a row without a new checkpoint; given up."
+        count = f"That was the {retry}th time in a row without a new checkpoint"
+        told = f"{_sentence(reason)} {count}; given up."
         return Verdict(told, charged=False)
     delay_s = WHEN_UNABLE.delay_before_s(retry)
-    told = f"{reason} Retry {retry} of {WHEN_UNABLE.most}, {delay_s:g} s after it."
+    told = f"{_sentence(reason)} {_next_try(retry, WHEN_UNABLE.most, delay_s)}"
     return Verdict(told, delay_s, charged=False)
 
 
@@ -103,11 +104,22 @@ def after_loss(session: Session, trial: Trial, max_losses: int, reason: str) -> 
     """What becomes of a running trial that is lost with its worker."""
     loss = trial.losses + 1
     if loss >= max_losses:
-        return Verdict(f"{reason} That was loss {loss} of {max_losses}; given up.", charged=False)
+        told = f"{_sentence(reason)} That was loss {loss} of {max_losses}; given up."
+        return Verdict(told, charged=False)
     before = _count(session, trial, Outcome.LOST, {"lost"}, in_a_row=True)
     delay_s = _doubled_s(FIRST_DELAY_AFTER_LOSS_S, before) if before else 0.0
-    soon = f" Retry {loss} of {max_losses - 1}, {delay_s:g} s after it." if delay_s else ""
-    return Verdict(reason + soon, delay_s, charged=False)
+    soon = f" {_next_try(loss, max_losses - 1, delay_s)}" if delay_s else ""
+    return Verdict(_sentence(reason) + soon, delay_s, charged=False)
+
+
+def _sentence(reason: str) -> str:
+    """What a program said seldom ends with a full stop, and more is said after it."""
+    reason = reason.rstrip()
+    return reason if reason.endswith((".", "!", "?")) else f"{reason}."
+
+
+def _next_try(retry: int, most: int, delay_s: float) -> str:
+    return f"Next try ({retry} of {most}) {f'{delay_s:g} s later' if delay_s else 'at once'}."
 
 
 def _doubled_s(first_s: float, retry: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -32,6 +32,13 @@ class Needs(NamedTuple):
         )  # fmt: skip
 
 
+class Lack(NamedTuple):
+    """What the pool does not have for a trial, by its kind and in a sentence."""
+
+    kind: Literal["worker", "service", "device", "package", "code", "data", "drained", "aside"]
+    sentence: str
+
+
 class Serving:
     """The living slots as they are now, asked about one trial after another."""
 
@@ -42,6 +49,7 @@ class Serving:
         self._all: list[_Pair] = [(slot, worker) for slot, worker in rows]
         self._ready = [pair for pair in self._all if pair[0].state is SlotState.READY]
         self._able: dict[Needs, tuple[Slot, ...]] = {}
+        self._closed = [pair for pair in self._all if pair[0].state is SlotState.QUARANTINED]
 
     def able(self, needs: Needs) -> tuple[Slot, ...]:
         """The slots that may run it, sooner or later."""
@@ -52,26 +60,36 @@ class Serving:
 
     def lacking(self, needs: Needs) -> str | None:
         """What it needs and the pool does not have; None when it only waits its turn."""
+        lack = self.lack(needs)
+        return None if lack is None else lack.sentence
+
+    def lack(self, needs: Needs) -> Lack | None:
+        """The same with its kind, for whoever is to mend it."""
         if not self._all:
-            return "No worker is connected; start one with `labpool worker`."
+            return Lack("worker", "No worker is connected; start one with `labpool worker`.")
+        fitting = _of_kind(self._closed, needs)
+        if fitting and not _of_kind(self._ready, needs):
+            return Lack("service", _out_of_service(fitting))
         if not self._ready:
-            return "Every slot is out of service; an admin clears one by `labpool pool clear`."
+            says = "Every slot is out of service; an admin clears one by `labpool pool clear`."
+            return Lack("service", says)
         device = needs.device.upper()
         if not any(needs.device in ("any", slot.device) for slot, _ in self._ready):
-            return f"It needs a {device} slot; the pool has none at present."
+            return Lack("device", f"It needs a {device} slot; the pool has none at present.")
         fitting = _of_kind(self._ready, needs)
         if not fitting:
             lacks = "pycuda" if needs.kind == "benchmark" else "TensorFlow"
-            return (
+            return Lack(
+                "package",
                 f"It needs a {device} slot for {needs.kind} trials; "
-                f"the workers of the pool have no {lacks}."
+                f"the workers of the pool have no {lacks}.",
             )
         fitting = _with_code(fitting, needs)
         if not fitting:
-            return _wants(needs.code_name, needs.code_digest)
+            return Lack("code", _wants(needs.code_name, needs.code_digest))
         fitting = _with_data(fitting, needs)
         if not fitting:
-            return _wants(needs.data_name or "", needs.data_digest or "")
+            return Lack("data", _wants(needs.data_name or "", needs.data_digest or ""))
         return _set_aside(fitting)
 
 
@@ -98,15 +116,36 @@ def _working(pairs: list[_Pair]) -> list[_Pair]:
     return [pair for pair in pairs if pair[1].drain_at is None and pair[0].reason is None]
 
 
-def _set_aside(pairs: list[_Pair]) -> str | None:
+def _set_aside(pairs: list[_Pair]) -> Lack | None:
     """Why none of the slots that fit claims anything at present; None when one does."""
     if _working(pairs):
         return None
     undrained = [slot for slot, worker in pairs if worker.drain_at is None]
     if not undrained:
-        return "Every worker that could run it is being drained."
-    reasons = "; ".join(f"{slot.name}: {slot.reason}" for slot in undrained)
-    return f"Every slot that could run it is set aside. {reasons}"
+        return Lack("drained", "Every worker that could run it is being drained.")
+    # Slots of one host mostly give one reason; each is said once.
+    told = {
+        (worker.host, slot.name if slot.device == "gpu" else "", slot.reason): None
+        for slot, worker in pairs
+        if worker.drain_at is None
+    }
+    reasons = "; ".join(
+        f"{host}{', ' if name else ''}{name}: {reason}" for host, name, reason in told
+    )
+    return Lack("aside", f"Every slot that could run it is set aside. {reasons}")
+
+
+def _out_of_service(pairs: list[_Pair]) -> str:
+    """Which devices could run it, why they are out of service, and what brings them back."""
+    slots = {slot.gpu_uuid or str(slot.id): (slot, worker) for slot, worker in pairs}
+    reasons = "; ".join(
+        f"{worker.host}, {slot.name}: {slot.reason or 'no reason given'}".rstrip(".")
+        for slot, worker in slots.values()
+    )
+    return (
+        f"Every slot that could run it is out of service. {reasons}. "
+        f"An admin brings it back by `labpool pool clear {next(iter(slots))}`."
+    )
 
 
 def _wants(name: str, digest: str) -> str:

@@ -143,4 +143,8 @@ def refuse_when_full(session: Session, owner_id: int, more: int, limit: int) -> 
         .where(Trial.owner_id == owner_id, Trial.state == TrialState.QUEUED)
     )
     if (waiting or 0) + more > limit:
-        raise QueueFull(f"{waiting} wait and {more} more would pass the limit of {limit}")
+        raise QueueFull(
+            f"{waiting} wait and {more} more would pass the limit of {limit}. Wait until some have "
+            "run, or end some with `labpool cancel`; an admin sets the limit with "
+            "LABPOOL_MAX_QUEUED_PER_USER."
+        )

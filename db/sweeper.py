@@ -108,21 +108,16 @@ def _held(condition: ColumnElement[bool]) -> Select[int, int, int]:
         select(Trial.id, Trial.fence, Lease.id)
         .join(Lease, Lease.id == Trial.lease_id)
         .where(Trial.state == TrialState.RUNNING, Lease.ended_at.is_(None), condition)
-        .order_by(Lease.expires_at)
+        .order_by(Lease.expires_at, Trial.id)
     )
 
 
 def _still(session: Session, seen: _Seen, still: ColumnElement[bool]) -> Trial | None:
-    """The trial, locked with its lease, if nothing has changed since it was seen."""
-    lease = session.scalars(
-        select(Lease)
-        .where(Lease.id == seen.lease_id, Lease.ended_at.is_(None), still)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if lease is None:
-        return None
-    return session.scalars(
+    """The trial, locked with its lease, if nothing has changed since it was seen.
+
+    The trial first, as its owner does at its end: in two orders they would wait for each other.
+    """
+    trial = session.scalars(
         select(Trial)
         .where(
             Trial.id == seen.trial_id,
@@ -133,6 +128,15 @@ def _still(session: Session, seen: _Seen, still: ColumnElement[bool]) -> Trial |
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one_or_none()
+    if trial is None:
+        return None
+    lease = session.scalars(
+        select(Lease)
+        .where(Lease.id == seen.lease_id, Lease.ended_at.is_(None), still)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    return None if lease is None else trial
 
 
 def _take_back(session: Session, trial: Trial, reason: str, max_losses: int) -> None:

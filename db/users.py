@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from db import clock
 from db.clock import db_now
 from db.errors import NameTaken, NotPossible
-from db.models import Token, User
-from db.states import Purpose, Role
+from db.models import Token, Trial, User
+from db.states import TERMINAL, Purpose, Role, TrialState
 
 USER_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 Refusal = Literal["wrong", "used", "revoked", "expired", "disabled"]
@@ -105,9 +105,21 @@ def set_user_limits(
         user.max_running = None
     elif max_running is not None:
         if not 1 <= max_running <= MOST_RUNNING:
-            raise NotPossible("the most slots at once is a whole number from 1")
+            raise NotPossible(f"the most slots at once is a whole number from 1 to {MOST_RUNNING}")
         user.max_running = max_running
     return user
+
+
+def open_trials(session: Session, user: User) -> tuple[int, int, list[int]]:
+    """How many of a user's trials wait (paused ones too), how many run, in which experiments."""
+    rows = session.execute(
+        select(Trial.experiment_id, Trial.state, func.count())
+        .where(Trial.owner_id == user.id, Trial.state.not_in(list(TERMINAL)))
+        .group_by(Trial.experiment_id, Trial.state)
+    ).all()
+    running = sum(count for _, state, count in rows if state is TrialState.RUNNING)
+    total = sum(count for _, _, count in rows)
+    return total - running, running, sorted({experiment for experiment, _, _ in rows})
 
 
 def names_of(session: Session, user_ids: Collection[int]) -> dict[int, str]:

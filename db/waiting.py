@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,12 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import clock
-from db.estimates import AtWork, Estimate, History, at_work, estimate, shown_s, taken_of
-from db.fairness import NOBODY, Rules, Standing, order
+from db.estimates import AtWork, Estimate, History, estimate, soon, taken_of
+from db.fairness import NOBODY, Rules, Standing, Waiter
 from db.models import Trial
-from db.queue_order import Line, read_line
+from db.queue_order import Line, next_owner, read_line, told
 from db.serving import Needs, Serving
 from db.states import TERMINAL, TrialState
+from labpool.durations import duration
 
 Reason = Literal["held", "paused", "backoff", "lacking", "capped", "turn", "running", "ended"]
 _RULES = Rules()
@@ -58,6 +60,7 @@ class _Rivals:
 
     next_owner_id: int | None
     ahead: Mapping[int, Mapping[tuple[str, int], int]]
+    due: Sequence[Waiter]
 
 
 class Waiting:
@@ -78,10 +81,8 @@ class Waiting:
         self._known = line
         self._now = clock.now(session) if line is None else line.now
         self._serving = Serving(session)
-        self._history = History(session)
         self._places: dict[int, int] | None = None
         self._rivals: dict[frozenset[int], _Rivals] = {}
-        self._at_work: list[AtWork] | None = None
 
     def why(self, trial: Trial) -> str | None:
         """One sentence, or None when the trial is not waiting."""
@@ -98,11 +99,10 @@ class Waiting:
         if trial.state is not TrialState.QUEUED:
             return _not_waiting(trial)
         if trial.held:
-            return self._plain(trial, "held", "It is held back until somebody lets it go.")
+            says = f"It is held back until `labpool resume {trial.id} --trial`."
+            return self._plain(trial, "held", says)
         if trial.not_before is not None and trial.not_before > self._now:
-            wait_s = trial.not_before - self._now
-            says = f"It waits {wait_s:.0f} s before the next try: {trial.reason}"
-            return self._plain(trial, "backoff", says)
+            return self._backing_off(trial, trial.not_before - self._now)
         lacks = self.lacking(trial)
         if lacks is not None:
             return self._plain(trial, "lacking", lacks)
@@ -114,21 +114,41 @@ class Waiting:
             self._standing(trial.owner_id), waited_s=self._waited_s(trial),
         )  # fmt: skip
 
+    def _backing_off(self, trial: Trial, wait_s: float) -> Why:
+        """It starts no sooner; whoever waits then is ahead of it, and that nobody knows yet."""
+        says = f"It waits {duration(wait_s)} before the next try: {trial.reason}"
+        able = self._able(Needs.of(trial))
+        found = self._plain(trial, "backoff", says)
+        if not able:
+            return found
+        arithmetic = f"Its next try is in {duration(wait_s)} at the earliest."
+        ahead = len(self._competing(able).due)
+        if ahead:
+            arithmetic += f" {ahead} that could take its slots wait now."
+        return replace(
+            found, place=self._place(trial.id), able_slots=len(able),
+            free_slots=len(able) - len(taken_of(self._line().taken, able)),
+            estimate=Estimate(wait_s, arithmetic),
+        )  # fmt: skip
+
     def _in_line(self, trial: Trial) -> Why:
         able = self._able(Needs.of(trial))
         rivals = self._competing(able)
         if trial.id not in rivals.ahead:  # it was taken or came in between two looks
             return self._plain(trial, "turn", "It starts when a slot is free.")
+        waited_s = self._waited_s(trial)
+        by_age_s = max(0.0, self._rules.ageing_s - waited_s)
         standing = self._standing(trial.owner_id)
         ahead = rivals.ahead[trial.id]
         own = {key: count for key, count in ahead.items() if key[1] == trial.owner_id}
         guess = self._estimate(trial.owner_id, ahead, own, able)
+        if not standing.is_full():
+            guess = self._or_by_age(trial, guess, by_age_s, able)
         shown = own if standing.is_full() else ahead
         by_owner: Counter[int] = Counter()
         for (_, owner_id), count in shown.items():
             by_owner[owner_id] += count
         free = len(able) - len(taken_of(self._taken(), able))
-        waited_s = self._waited_s(trial)
         following = rivals.next_owner_id
         return Why(
             trial_id=trial.id,
@@ -146,7 +166,7 @@ class Waiting:
             able_slots=len(able),
             free_slots=free,
             waited_s=waited_s,
-            by_age_s=max(0.0, self._rules.ageing_s - waited_s),
+            by_age_s=by_age_s,
             estimate=guess,
         )
 
@@ -170,13 +190,44 @@ class Waiting:
             return by_turn if by_turn.seconds is None else by_cap
         return by_cap if by_cap.seconds > by_turn.seconds else by_turn
 
+    def _or_by_age(
+        self, trial: Trial, guess: Estimate, by_age_s: float, able: frozenset[int]
+    ) -> Estimate:
+        """The turn by age, where that comes sooner: once in so many runs of each slot."""
+        line = self._line()
+        rivals = self._competing(able).due
+        names = {line.needs[one.trial_id].code_name for one in rivals}
+        typical = [found.median_s for name in names if (found := self._history.of(name))]
+        taken = taken_of(line.taken, able)
+        if guess.seconds is None or len(typical) < len(names) or guess.seconds <= by_age_s:
+            return guess
+        # What runs keeps its age when it is given back; that is rare, and this is a guess.
+        mine = (line.since[trial.id], trial.id)
+        older = sum((line.since[one.trial_id], one.trial_id) < mine for one in rivals)
+        rounds = math.ceil((older + 1) / len(able))
+        run_s = max([*typical, *(one.left_s for one in taken if one.left_s is not None)])
+        seconds = by_age_s + self._rules.ageing_turn * run_s * rounds
+        if seconds >= guess.seconds:
+            return guess
+        runs = self._rules.ageing_turn * rounds
+        return Estimate(
+            seconds,
+            f"By age at the latest: {duration(by_age_s)} until then + {runs} runs of a slot × "
+            f"{duration(run_s)} (one claim in {self._rules.ageing_turn} goes to what is oldest; "
+            f"{older} older) ≈ {duration(seconds)}.",
+        )
+
     def _sentence(self, ahead: int, free: int, standing: Standing, guess: Estimate) -> str:
-        when = "when a slot is free"
-        if guess.seconds is not None and (ahead or not free):
-            when = f"in about {shown_s(guess.seconds)}"
-        if standing.is_full():
+        full = standing.is_full()
+        when = "when their running trial ends" if full else "when a slot is free"
+        if full and standing.running > 1:
+            when = "when one of their running trials ends"
+        if guess.seconds is not None and (ahead or full or not free):
+            when = soon(guess.seconds)
+        if full:
             holds = f"{standing.running} slot{'s' if standing.running != 1 else ''}"
-            more = f"{ahead} more of theirs come first; " if ahead else ""
+            comes = "come" if ahead > 1 else "comes"
+            more = f"{ahead} more of theirs {comes} first; " if ahead else ""
             return (
                 f"Its owner holds {holds} and may hold {standing.limit} at once; "
                 f"{more}it starts {when}."
@@ -193,13 +244,15 @@ class Waiting:
             self._known = read_line(self._session, self._rules, self._serving)
         return self._known
 
+    @property
+    def _history(self) -> History:
+        return self._line().history
+
     def _standing(self, user_id: int) -> Standing:
         return self._line().standings.get(user_id, NOBODY)
 
-    def _taken(self) -> list[AtWork]:
-        if self._at_work is None:
-            self._at_work = at_work(self._session, self._history, self._now)
-        return self._at_work
+    def _taken(self) -> Sequence[AtWork]:
+        return self._line().taken
 
     def _able(self, needs: Needs) -> frozenset[int]:
         return frozenset(slot.id for slot in self._serving.able(needs))
@@ -220,26 +273,23 @@ class Waiting:
         sharing = {needs for needs in set(line.needs.values()) if able & self._able(needs)}
         waiters = [row.waiter for row in line.places if row.waiter.due]
         rivals = [waiter for waiter in waiters if line.needs[waiter.trial_id] in sharing]
-        # A cap delays its owner's trials; that does not bring them after everybody else's.
-        uncapped = {user: replace(held, limit=None) for user, held in line.standings.items()}
-        following: int | None = None
         ahead: Counter[tuple[str, int]] = Counter()
         of_each: dict[int, Mapping[tuple[str, int], int]] = {}
-        for row in order(rivals, uncapped):
+        # A cap delays its owner's trials; that does not bring them after everybody else's.
+        for row in told(line, rivals, able, capped=False):
             trial_id, owner_id = row.waiter.trial_id, row.waiter.owner_id
-            if following is None and not self._standing(owner_id).is_full():
-                following = owner_id
             if self._only is None or trial_id in self._only:
                 of_each[trial_id] = dict(ahead)
             ahead[line.needs[trial_id].code_name, owner_id] += 1
-        return _Rivals(following, of_each)
+        return _Rivals(next_owner(line, rivals, able), of_each, rivals)
 
 
 def _not_waiting(trial: Trial) -> Why:
     if trial.state is TrialState.PAUSED:
         says: tuple[Reason, str] = ("paused", "It is paused; its checkpoint is kept.")
     elif trial.state in TERMINAL:
-        says = ("ended", f"It has ended: {trial.state}.")
+        because = f" {trial.reason}" if trial.reason else ""
+        says = ("ended", f"It has ended: {trial.state}.{because}")
     else:
         says = ("running", "It runs.")
     return Why(trial.id, trial.state, *says, trial.owner_id, trial.priority)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from db import clock
 from db.clock import db_now
@@ -17,6 +17,8 @@ from db.rows import insert_if_absent
 from db.states import SlotState
 
 _STORE = "artifact_store_id"
+# Fewer letters of an id are more likely a slip than a worker's.
+SHORTEST_ID = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,27 @@ def bound_store(session: Session) -> str | None:
 
 
 def beat_worker(session: Session, worker_id: str) -> float:
-    """Say that the worker lives; for how many seconds it had not said so."""
+    """Say that the worker lives; for how many seconds it had not said so.
+
+    Raises SecondHost when another host took over meanwhile.
+    """
+    other = taken_over_by(session, worker_id)
+    if other is not None:
+        raise SecondHost(f"a worker of {other} is alive, and this one was silent for too long")
     silent_s = session.scalar(select(db_now() - Worker.seen_at).where(Worker.id == worker_id))
     session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=db_now()))
     return silent_s or 0.0
+
+
+def taken_over_by(session: Session, worker_id: str) -> str | None:
+    """On SQLite, the host of a living worker, where this one of another host is silent."""
+    if session.get_bind().dialect.name != "sqlite":
+        return None
+    mine = aliased(Worker)
+    found = select(Worker.host).where(
+        mine.id == worker_id, ~alive(mine), Worker.host != mine.host, alive()
+    )
+    return session.scalar(found.limit(1))
 
 
 def stop_worker(session: Session, worker_id: str) -> None:
@@ -133,12 +152,29 @@ def note_slot(session: Session, slot_id: int, reason: str | None) -> None:
     )
 
 
+def neighbours_on_cpu(session: Session, info: WorkerInfo) -> list[tuple[str, int, int]]:
+    """(id, process, processor slots) of the other living workers on a worker's host."""
+    statement = (
+        select(Worker.id, Worker.pid, func.count())
+        .join(Slot, Slot.worker_id == Worker.id)
+        .where(Worker.host == info.host, Worker.id != info.worker_id, Slot.device == "cpu", alive())
+        .group_by(Worker.id, Worker.pid)
+    )
+    return [(worker_id, pid, count) for worker_id, pid, count in session.execute(statement)]
+
+
 def find_worker(session: Session, name: str) -> Worker:
-    """The living worker of this id or on this host. Raises NotPossible unless there is just one."""
-    statement = select(Worker).where(or_(Worker.id == name, Worker.host == name), alive())
-    found = session.scalars(statement.order_by(Worker.started_at)).all()
+    """The living worker of this id or on this host; the first letters of an id will do.
+
+    Raises NotPossible unless there is just one.
+    """
+    living = select(Worker).where(alive()).order_by(Worker.started_at)
+    named = or_(Worker.id == name, Worker.host == name)
+    found = session.scalars(living.where(named)).all()
+    if not found and len(name) >= SHORTEST_ID:
+        found = session.scalars(living.where(Worker.id.startswith(name, autoescape=True))).all()
     if not found:
-        raise NotPossible(f"no worker {name!r} is alive")
+        raise NotPossible(f"no worker {name!r} is alive; `labpool pool` lists them")
     if len(found) > 1:
         ids = ", ".join(worker.id for worker in found)
         raise NotPossible(f"{name!r} has {len(found)} workers; name one of {ids}")
@@ -156,6 +192,6 @@ def drain_worker(session: Session, name: str, drain: bool) -> Worker:
     return worker
 
 
-def alive() -> ColumnElement[bool]:
+def alive(worker: type[Worker] = Worker) -> ColumnElement[bool]:
     """Whether a worker counts as alive."""
-    return Worker.stopped_at.is_(None) & (Worker.seen_at > db_now() - Worker.silence_limit_s)
+    return worker.stopped_at.is_(None) & (worker.seen_at > db_now() - worker.silence_limit_s)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import click
 from sqlalchemy.orm import Session
@@ -33,8 +33,9 @@ from db.users import (
 from deploy.command_line import run, settings_with
 from deploy.data_folder import prepare_folder, read_json
 from deploy.errors import DeployError
+from deploy.limits import limit_of, most_slots, print_open
 from deploy.prepare import LOCAL_USER, open_database, sign_in_link
-from labpool.settings import Settings
+from labpool.settings import Settings, load_settings
 
 DAY_S = 86_400.0
 _SHARE_HELP = "2 gets twice as much of the pool as 1."
@@ -107,6 +108,9 @@ def user_ls(as_json: bool) -> None:
             }
             for found in list_users(session)
         ]
+        if not as_json and (most := load_settings().max_running_per_user) is not None:
+            for row in users:
+                row["max_running"] = row["max_running"] or f"{most} (the pool's)"
         _print_rows(users, as_json)
 
     _with_database("labpool user ls", work)
@@ -116,15 +120,21 @@ def user_ls(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--share", type=click.FloatRange(LEAST_SHARE, LARGEST_SHARE), help=_SHARE_HELP)
 @click.option("--max-running", help="Most slots at once: a number, or default for the pool's own.")
-def user_set(name: str, share: float | None, max_running: str | None) -> None:
+@json_option
+def user_set(name: str, share: float | None, max_running: str | None, as_json: bool) -> None:
     """Change a user's share of the pool, or the most slots they may hold."""
-    limit = _limit(max_running)
+    if share is None and max_running is None:
+        raise click.UsageError("say --share or --max-running; `labpool user ls` shows what is set")
+    limit = limit_of(max_running)
 
     def work(session: Session) -> None:
         _user(session, name)
         changed = set_user_limits(session, name, share=share, max_running=limit)
-        most = changed.max_running or "as many slots as the pool allows"
-        print(f"{name}: share {changed.share:g}, at most {most} at once.")
+        if as_json:
+            limits = {"share": changed.share, "max_running": changed.max_running}
+            _print_json({"name": name, **limits})
+            return
+        print(f"{name}: share {changed.share:g}, {most_slots(changed.max_running)} at once.")
 
     _with_database("labpool user set", work)
 
@@ -132,7 +142,7 @@ def user_set(name: str, share: float | None, max_running: str | None) -> None:
 @user.command("disable")
 @click.argument("name")
 def user_disable(name: str) -> None:
-    """Refuse a user from now on; what they made stays."""
+    """Refuse a user from now on; what they made stays, and what they have in the queue runs."""
     _set_disabled("labpool user disable", name, disabled=True)
 
 
@@ -216,23 +226,13 @@ def token_revoke(token_id: int) -> None:
     _with_database("labpool token revoke", work)
 
 
-def _limit(text: str | None) -> int | Literal["default"] | None:
-    if text is None:
-        return None
-    if text == "default":
-        return "default"
-    if not text.isdecimal() or int(text) < 1:
-        raise click.BadParameter(
-            "say a whole number from 1, or default", param_hint="--max-running"
-        )
-    return int(text)
-
-
 def _set_disabled(command: str, name: str, *, disabled: bool) -> None:
     def work(session: Session) -> None:
         _user(session, name)
-        set_user_disabled(session, name, disabled)
+        changed = set_user_disabled(session, name, disabled)
         print(f"{name} is {'disabled' if disabled else 'enabled'}.")
+        if disabled:
+            print_open(session, changed)
 
     _with_database(command, work)
 

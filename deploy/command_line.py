@@ -12,9 +12,11 @@ import click
 from pydantic import ValidationError
 
 from labpool.errors import LabpoolError
-from labpool.settings import Settings, load_settings
+from labpool.settings import Settings, load_settings, setting_problems
 
 FAILED_STATUS = 1
+# Which settings came as options, so that complaints name what the person wrote.
+_OPTIONS_GIVEN: dict[str, str] = {}
 
 
 def say(text: str) -> None:
@@ -35,7 +37,9 @@ def settings_with(**given: object) -> Settings:
     """The environment's settings, overruled by the options that were given."""
     for name, value in given.items():
         if value is not None:
-            os.environ[f"LABPOOL_{name.upper()}"] = str(value)
+            variable = f"LABPOOL_{name.upper()}"
+            os.environ[variable] = str(value)
+            _OPTIONS_GIVEN[variable] = f"--{name.replace('_', '-')}"
     return load_settings()
 
 
@@ -44,8 +48,9 @@ def run(name: str, work: Callable[[], None]) -> None:
     try:
         work()
     except ValidationError as error:
-        for problem in error.errors():
-            say(f"{name}: LABPOOL_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}")
+        for variable, says in setting_problems(error):
+            shown = _OPTIONS_GIVEN.get(variable, variable)
+            say(f"{name}: {shown}: {says}" if shown else f"{name}: {says}")
         sys.exit(FAILED_STATUS)
     except LabpoolError as error:
         say(f"{name}: {error}")

@@ -40,7 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
         )
     else:
         findings += _service_checks(given.url)
-    print_report(findings, given.json)
+    try:
+        print_report(findings, given.json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has seen enough; nothing more is written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if problems(findings) else 0
 
 

@@ -7,7 +7,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from labpool.errors import Problem, pointer
+from labpool.spec import BenchmarkSpec, SweepSpec, TrainSpec
 from labpool.suggest import closest
+
+# What a sweep says of its runs stands in its base.
+_OF_ONE_RUN = frozenset({*TrainSpec.model_fields, *BenchmarkSpec.model_fields})
 
 
 def form_problems(form: type[BaseModel], raw: dict[str, Any], *where: str | int) -> list[Problem]:
@@ -26,6 +30,8 @@ def _problem(
 ) -> Problem:
     path = _path_in(raw, details["loc"], details["type"])
     if details["type"] == "extra_forbidden":
+        if form is SweepSpec and len(path) == 1 and path[0] in _OF_ONE_RUN:
+            return Problem(pointer(*where, *path), "is not known here.", "Put it under 'base'.")
         known = _fields_at(form, raw, path[:-1])
         offer = closest(str(path[-1]), known) or f"Known here: {', '.join(sorted(known))}."
         return Problem(pointer(*where, *path), "is not known here.", offer)

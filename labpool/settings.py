@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
-from pydantic import Field
-from pydantic.functional_validators import field_validator
+from pydantic import Field, ValidationError
+from pydantic.functional_validators import field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+# One place for every labpool of a host: unlike /tmp it is not a service's own.
+GPU_LOCKS = Path("/run/lock/labpool")
 
 # A unix socket's path must fit into 108 bytes on Linux, the terminating zero included.
 LONGEST_SOCKET_PATH = 107
+# One beat may be lost and the next one late.
+LEAST_BEATS = 3
+# Read by the command line and by runners, not by the service.
+OTHER_VARIABLES = frozenset({"LABPOOL_URL", "LABPOOL_TOKEN", "LABPOOL_RUNNER_LAZY"})
+_SAYS = {"slots": "say a number from 1, or auto"}
 
 
 class Settings(BaseSettings):
@@ -74,7 +82,7 @@ class Settings(BaseSettings):
         default=4, ge=1, description="At most one in so many claims of a slot goes by age."
     )
 
-    slots: int | Literal["auto"] = Field(
+    slots: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description="Slots of this host: one a GPU, else up to two on the CPU."
     )
     threads_per_slot: int | None = Field(
@@ -89,6 +97,10 @@ class Settings(BaseSettings):
         default=1024,
         ge=0,
         description="A slot with less free space for scratch files or artifacts claims nothing.",
+    )
+    gpu_lock_dir: Path | None = Field(
+        default=None,
+        description=f"The GPUs' locks, one place for all workers of a host; {GPU_LOCKS} if unset.",
     )
     trials_per_runner: int = Field(
         default=25, ge=1, description="A warm runner is replaced after this many trials."
@@ -121,7 +133,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("data_dir", "store_dir")
+    @field_validator("data_dir", "store_dir", "gpu_lock_dir")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -130,6 +142,15 @@ class Settings(BaseSettings):
     @classmethod
     def _number_of_slots(cls, value: object) -> object:
         return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @model_validator(mode="after")
+    def _beats_keep_leases(self) -> Self:
+        if self.lease_ttl_s < LEAST_BEATS * self.beat_s:
+            raise ValueError(
+                f"LABPOOL_LEASE_TTL_S ({self.lease_ttl_s:g}) has to be at least {LEAST_BEATS} "
+                f"times LABPOOL_BEAT_S ({self.beat_s:g}), or slots lose their trials between beats"
+            )
+        return self
 
     @property
     def database(self) -> str:
@@ -178,3 +199,19 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """The settings of this process's environment."""
     return Settings()
+
+
+def setting_problems(error: ValidationError) -> list[tuple[str, str]]:
+    """(variable, what is wrong with it), each once; no variable where it is about several."""
+    found = {}
+    for wrong in error.errors():
+        field = str(wrong["loc"][0]) if wrong["loc"] else ""
+        says = _SAYS.get(field) or wrong["msg"].removeprefix("Value error, ")
+        found[f"LABPOOL_{field.upper()}" if field else ""] = says
+    return list(found.items())
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """LABPOOL_… variables that mean nothing: misspelt, or of another version."""
+    known = {f"LABPOOL_{field.upper()}" for field in Settings.model_fields} | OTHER_VARIABLES
+    return sorted(name for name in names if name.startswith("LABPOOL_") and name not in known)

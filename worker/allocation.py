@@ -100,7 +100,8 @@ class Allocation:
                 if holding.open:
                     holding.refuse("The runner ended its run without an answer.")
             case Breach(act="suspend"):
-                logger.warning("slot %d: %s Its runner is held still.", holding.slot, item.reason)
+                why = f"{item.reason} {self._why_late()}"
+                logger.warning("slot %d: %s Its runner is held still.", holding.slot, why)
             case Breach():
                 holding.note_breach(item)
             case Ended():
@@ -183,9 +184,11 @@ class Allocation:
         }
 
     def _heed_refusals(self, attempt: Attempt) -> None:
-        if attempt.recorder.refusals >= MOST_REFUSALS:
+        silent = self._holding.store.is_silent
+        if silent or attempt.recorder.refusals >= MOST_REFUSALS:
             self._holding.spoil("its files cannot be stored")
-            reason = f"Its files could not be stored from {self._holding.host.name}."
+            why = ": the artifact store does not answer" if silent else ""
+            reason = f"Its files could not be stored from {self._holding.host.name}{why}."
             self._holding.release(attempt, reason, "disk_full")
 
     def _give_back(self) -> None:
@@ -250,15 +253,26 @@ class Allocation:
             self._go_on()
         for attempt in holding.open:
             holding.guarding(attempt, attempt.recorder.publish_growing_log)
+            if holding.store.is_silent and not attempt.settled:
+                self._heed_refusals(attempt)
 
     def _go_on(self) -> None:
         """The lease is ours again after the runner was held still for want of a heartbeat."""
         holding = self._holding
         for attempt in holding.open:
-            attempt.log.note("held still while the database was away")
+            attempt.log.note(f"held still for a while. {self._why_late()}")
             if attempt.claimed.kind == "benchmark":
                 # A timing that was interrupted is no timing.
                 holding.spoil("its timing was interrupted")
-                holding.release(attempt, "Its timing was interrupted: the database was away.")
+                reason = f"Its timing was interrupted. {self._why_late()}"
+                holding.release(attempt, reason)
         if holding.open:
             self._runner.resume()
+
+    def _why_late(self) -> str:
+        """Why no heartbeat came in time."""
+        host = self._holding.host
+        # A beat that fails comes before the lease's end, and is tried again every second.
+        if host.database.failed_within(host.settings.lease_ttl_s):
+            return "The database was away."
+        return "This worker, or its machine, had stood still."

@@ -49,6 +49,7 @@ class DatabaseAccess:
         # What was before its time a process cannot know: it may have begun just after an outage.
         self._last_outage_s = clock()
         self._is_away = False
+        self._failed_at_s: float | None = None
 
     def attempt(self, work: Callable[[], T]) -> T:
         """Something with connections of its own. Raises DatabaseAway."""
@@ -93,6 +94,11 @@ class DatabaseAccess:
         with self._lock:
             return self._clock() - self._last_outage_s >= seconds
 
+    def failed_within(self, seconds: float) -> bool:
+        """Whether the database was seen to be away so lately."""
+        with self._lock:
+            return self._failed_at_s is not None and self._clock() - self._failed_at_s < seconds
+
     def note_absence(self) -> None:
         """This process itself was held still for long; what happened meanwhile it cannot know."""
         with self._lock:
@@ -114,6 +120,7 @@ class DatabaseAccess:
             if not self._is_away or now - self._last_outage_s > LONGEST_DELAY_S:
                 logger.warning("the database is away: %s", _first_line(error))
             self._last_outage_s, self._is_away = now, True
+            self._failed_at_s = now
 
 
 def _first_line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ def ending_of(status: int, before: KillCounters, after: KillCounters) -> Ending:
     """The end of a runner that nobody of labpool asked to end.
 
     ``status`` is as subprocess gives it: negative for a signal. The counters were read when the
-    runner started and after it ended.
+    runner started, or was given its last trials, and after it ended.
     """
     if status != -signal.SIGKILL:
         return Ending("crashed", f"The runner {describe_status(status)}.")

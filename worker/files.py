@@ -24,6 +24,10 @@ class StoreRefused(LabpoolError):
     permanent = False
 
 
+class StoreSilent(StoreRefused):
+    """The artifact store does not answer at all."""
+
+
 def check(folder: Path, file: str, size_bytes: int, digest: str) -> Path:
     """The path of ``file`` once it is what was announced. Raises NotAsAnnounced.
 

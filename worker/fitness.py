@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 from db.quarantine import quarantine, reason_for_slot
 from db.workers import note_slot
+from worker.aside import Aside
 from worker.devices import Device
 from worker.free_space import lack_of_space
 from worker.gpu_lock import GpuLock
@@ -15,6 +17,10 @@ from worker.host import Host
 from worker.probe import trouble_with
 
 logger = logging.getLogger(__name__)
+
+# Less than a stopping worker waits.
+LOOK_LIMIT_S = 5.0
+TELL_AGAIN_S = 60.0
 
 
 class Fitness:
@@ -25,16 +31,12 @@ class Fitness:
         self._index = index
         self._device = device
         self._told: str | None = None
+        self._told_at_s = host.clock()
+        self._look: Aside[str | None] | None = None
 
     def hindrance(self, runner_has_worked: bool, gpu_lock: GpuLock | None) -> str | None:
         """Why the slot should claim nothing just now, in words."""
-        try:
-            self._host.store.check()
-        except OSError as error:
-            return str(error)
-        settings = self._host.settings
-        folders = {"scratch": settings.scratch_dir, "the artifact store": settings.artifacts_dir}
-        lack = lack_of_space(folders, settings.min_free_mb)
+        lack = self._what_the_folders_lack()
         if lack is not None or self._device.gpu_uuid is None or gpu_lock is None:
             return lack
         use = self._host.gpus.look(self._device.gpu_uuid)
@@ -42,20 +44,46 @@ class Fitness:
             return None
         return used_by_others(use, runner_has_worked, gpu_lock.is_open_in)
 
+    def _what_the_folders_lack(self) -> str | None:
+        # In a thread of its own: a file server that hangs must not keep the slot from saying so.
+        # One that hung is waited for again, and no second one is sent after it.
+        look = self._look = self._look or Aside(self._look_at_folders)
+        if not look.wait(LOOK_LIMIT_S):
+            return f"the artifact store ({self._host.settings.artifacts_dir}) does not answer"
+        self._look = None
+        return look.result()
+
+    def _look_at_folders(self) -> str | None:
+        try:
+            self._host.store.check()
+        except OSError as error:
+            return str(error)
+        settings = self._host.settings
+        folders = {"scratch": settings.scratch_dir, "the artifact store": settings.artifacts_dir}
+        return lack_of_space(folders, settings.min_free_mb)
+
     def tell(self, slot_id: int, hindrance: str | None) -> None:
-        """Let people know why the slot claims nothing, once it changed. Raises DatabaseAway."""
-        if hindrance == self._told:
+        """Let people know why the slot claims nothing, once that changed. Raises DatabaseAway.
+
+        Another amount is no change; it is written down again now and then.
+        """
+        now, is_news = self._host.clock(), _kind_of(hindrance) != _kind_of(self._told)
+        if not is_news and (hindrance is None or now - self._told_at_s < TELL_AGAIN_S):
             return
         self._host.database.write(lambda session: note_slot(session, slot_id, hindrance))
-        self._told = hindrance
-        if hindrance is not None:
+        self._told, self._told_at_s = hindrance, now
+        if is_news and hindrance is not None:
             logger.warning("slot %d claims nothing: %s", self._index, hindrance)
 
     def out_of_service(self, slot_id: int) -> str | None:
         """Why the slot's GPU is in quarantine; None when it is not. Raises DatabaseAway."""
         if self._device.gpu_uuid is None:
             return None
-        return self._host.database.read(lambda session: reason_for_slot(session, slot_id))
+        reason = self._host.database.read(lambda session: reason_for_slot(session, slot_id))
+        if reason is not None:
+            # The slot's row has another reason now, and none once it is cleared.
+            self._told = None
+        return reason
 
     def trouble(self, stopping: Callable[[], bool]) -> str | None:
         """What is wrong with the GPU, tried with no runner on it. Raises OSError."""
@@ -76,3 +104,7 @@ class Fitness:
         self._host.database.insist(
             lambda session: quarantine(session, slot_id, self._host.name, reason), give_up
         )
+
+
+def _kind_of(hindrance: str | None) -> str | None:
+    return None if hindrance is None else re.sub(r"[\d.,]+ (?=[MG]iB)", "", hindrance)

@@ -3,6 +3,8 @@
 A lease in the database keeps two slots of one pool apart. It cannot keep apart two pools on one
 host, nor a new worker and the runner of a dead one that hangs in the driver. A file lock can: it
 belongs to the open file, which the slot shares with its runner, and lasts until both have let go.
+That needs a folder that all of them see: a service may have a temporary folder of its own, and so
+may each user.
 """
 
 from __future__ import annotations
@@ -11,35 +13,78 @@ import fcntl
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from labpool.settings import GPU_LOCKS
 from worker.process_group import PROC
+
+
+def lock_folder(wanted: Path | None) -> tuple[Path, str | None]:
+    """Where the locks lie, and why others of this host may not see them there, if so.
+
+    ``wanted`` must be of use when it is given; the host's usual place need not be.
+    Raises OSError.
+    """
+    if wanted is not None:
+        _make(wanted)
+        return wanted, None
+    try:
+        _make(GPU_LOCKS)
+    except OSError as error:
+        folder = Path(tempfile.gettempdir()) / "labpool-gpu-locks"
+        _make(folder)
+        return folder, f"{GPU_LOCKS} cannot be used ({error.strerror})"
+    return GPU_LOCKS, unshared(GPU_LOCKS)
+
+
+def unshared(
+    folder: Path, marks: Sequence[Path] = (Path("/.dockerenv"), Path("/run/.containerenv"))
+) -> str | None:
+    """Why nobody outside this container sees the folder; None when they may."""
+    if any(mark.exists() for mark in marks) and folder.stat().st_dev == Path("/").stat().st_dev:
+        return f"{folder} is this container's own"
+    return None
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        # Any user's worker may come to this host.
+        folder.chmod(0o1777)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(13, "no file can be made there", str(folder))
 
 
 class GpuLock:
     """The lock of one GPU of this host."""
 
-    def __init__(self, gpu_uuid: str, folder: Path | None = None) -> None:
+    def __init__(self, gpu_uuid: str, folder: Path) -> None:
         """Opens the lock file, without locking it. Raises OSError."""
-        folder = folder or Path(tempfile.gettempdir()) / "labpool-gpu-locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with suppress(PermissionError):
-            # Any user's worker may come to this host.
-            folder.chmod(0o1777)
+        _make(folder)
         name = re.sub(r"[^A-Za-z0-9-]", "_", gpu_uuid)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._path = folder / f"{name}.lock"
-        self.descriptor = os.open(self._path, flags, 0o666)
-        with suppress(PermissionError):
-            os.fchmod(self.descriptor, 0o666)
+        self.descriptor = _open(self._path)
+        self.is_stale = False
+        """Whether the file is not there any more: others would lock another. Open it anew."""
 
     def acquire(self) -> bool:
-        """Take the lock if it is free; False when another trial holds it."""
+        """Take the lock if it is free; False when another trial holds it, or it went stale."""
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        try:
+            self.is_stale = not os.path.samestat(self._path.stat(), os.fstat(self.descriptor))
+        except FileNotFoundError:
+            self.is_stale = True
+        if self.is_stale:
+            self.release()
+            return False
+        with suppress(OSError):
+            # Whoever clears away old files goes by that.
+            os.utime(self.descriptor)
         return True
 
     def release(self) -> None:
@@ -65,3 +110,16 @@ class GpuLock:
     def close(self) -> None:
         """Close the file. A runner that still lives keeps the lock."""
         os.close(self.descriptor)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        # In a folder that is everybody's, O_CREAT alone is refused for another user's file.
+        with suppress(FileNotFoundError):
+            return os.open(path, flags)
+        with suppress(FileExistsError):
+            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+            with suppress(PermissionError):
+                os.fchmod(descriptor, 0o666)
+            return descriptor

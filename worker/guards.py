@@ -48,11 +48,16 @@ class _TrialLimits:
 
 @dataclass(slots=True)
 class Guards:
-    """The limits of one runner. Every method may be called from any thread."""
+    """The limits of one runner. Every method may be called from any thread.
+
+    The lease is held by ``lease_clock`` when it is given: one that goes on while the machine
+    sleeps, which no trial's own time does.
+    """
 
     clock: Callable[[], float]
     memory_limit_mb: int | None = None
     ready_limit_s: float = READY_LIMIT_S
+    lease_clock: Callable[[], float] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _trials: dict[int, _TrialLimits] = field(default_factory=dict)
     _spawned_s: float = 0.0
@@ -125,7 +130,7 @@ class Guards:
             self._trials.pop(trial, None)
 
     def renew_lease(self, deadline_s: float) -> bool:
-        """Work is covered by a lease until ``deadline_s``. True when it had to be suspended."""
+        """A lease covers work until ``deadline_s`` of its clock. True when work was suspended."""
         with self._lock:
             now = self.clock()
             self._lease_deadline_s = deadline_s
@@ -161,7 +166,7 @@ class Guards:
             now = self.clock()
             breach = self._memory(resident_bytes)
             if breach is None and self._suspended_s is None:
-                breach = self._startup(now) or self._lease(now) or self._each_trial(now)
+                breach = self._startup(now) or self._lease() or self._each_trial(now)
             if breach is not None and breach.act == "suspend":
                 self._suspended_s = now
             return breach
@@ -183,12 +188,11 @@ class Guards:
             "kill", "not_ready", f"The runner was not ready within {self.ready_limit_s:g} s."
         )
 
-    def _lease(self, now: float) -> Breach | None:
+    def _lease(self) -> Breach | None:
+        now = (self.lease_clock or self.clock)()
         if self._lease_deadline_s is None or now < self._lease_deadline_s:
             return None
-        return Breach(
-            "suspend", "lease", "The lease could not be renewed in time; the database is away."
-        )
+        return Breach("suspend", "lease", "The lease was not renewed in time.")
 
     def _each_trial(self, now: float) -> Breach | None:
         for trial, limits in self._trials.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from db.claims import Claim, ClaimedTrial
 from db.errors import FencedOff
@@ -13,20 +12,19 @@ from db.states import Wish
 from worker.aside import aside
 from worker.attempt import Attempt, OtherCatalog, fetch_resume, files_of, message_of
 from worker.exits import Ending
-from worker.files import NotAsAnnounced
+from worker.files import NotAsAnnounced, StoreSilent
 from worker.guards import Breach
 from worker.host import Host
 from worker.keeping import LOG_FILE, Misbehaved
 from worker.lease import LeaseKeeper
 from worker.logs import TrialLog
+from worker.patience import PatientStore
 from worker.process import RunnerGone
 from worker.protocol import Cancel, FromSlot, GoOn, Pause, Run, Stop
 from worker.recording import Recorder
 from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 CANCELLED = "Cancelled while it ran."
 # SIGKILL takes milliseconds, with many gigabytes to give back seconds.
@@ -77,8 +75,9 @@ class Holding:
             claimed_at_s,
             host.settings.lease_ttl_s,
             host.settings.beat_s,
-            host.clock,
+            host.lease_clock,
         )
+        self.store = PatientStore(self.beat, self._is_in_a_hurry, give_up, host.clock)
         self.attempts = [self._attempt(claimed) for claimed in claim.trials]
 
     @property
@@ -108,7 +107,7 @@ class Holding:
                 claimed.trial_id, claimed.time_limit_s, claimed.stall_limit_s, claimed.seconds_used
             )
         self.runner.guards.begin(messages[0].trial)
-        self.runner.was_given_work = True
+        self.runner.note_given()
         self.send(Run(trials=tuple(messages)))
         for attempt in self.open:
             self.tell_wish(attempt, attempt.claimed.wish)
@@ -234,7 +233,7 @@ class Holding:
         if not perhaps and not runner.is_stuck:
             return None
         try:
-            return self._beside(self._examine)
+            return aside(self._examine, self.beat)
         except OSError as error:
             logger.warning("slot %d: its GPU could not be tried: %s", self.slot, error)
             return None
@@ -274,7 +273,7 @@ class Holding:
             files_of(folder),
             log,
             self._give_up,
-            self._beside,
+            self.store.do,
             self.host.clock,
         )
         return Attempt(claimed, folder, log, recorder)
@@ -284,11 +283,13 @@ class Holding:
         host = self.host
         fetch = partial(fetch_resume, attempt, host.database, host.store, self._give_up)
         try:
-            attempt.resume = self._beside(fetch)
+            attempt.resume = self.store.do(fetch)
             attempt.message = message_of(attempt, host.catalog)
-        except (OSError, OtherCatalog) as error:
+        except (OSError, OtherCatalog, StoreSilent) as error:
             reason = f"It could not be prepared on {host.name}: {error}"
             self.release(attempt, reason, "not_prepared")
 
-    def _beside(self, work: Callable[[], T]) -> T:
-        return aside(work, self.beat)
+    def _is_in_a_hurry(self) -> bool:
+        """Whether nobody needs what is stored: the runner ended, or its trials are to."""
+        going_on = self.lease.alive - self.lease.to_cancel
+        return not self.runner.is_alive or not any(one.trial in going_on for one in self.open)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from db.artifacts import ArtifactStore
 from labpool.catalog import Catalog
 from labpool.settings import Settings
+from worker.clocks import since_boot_s
 from worker.database_access import DatabaseAccess
 from worker.gpu_use import GpuMonitor, NvmlMonitor
 from worker.probe import COMMAND as PROBE
@@ -18,7 +20,10 @@ from worker.scratch import Scratch
 
 @dataclass(frozen=True)
 class Host:
-    """Services and facts of one worker process. ``versions`` goes into each attempt's record."""
+    """Services and facts of one worker process. ``versions`` goes into each attempt's record.
+
+    ``gpu_locks`` is the folder of the GPUs' locks, None on a host without GPUs.
+    """
 
     settings: Settings
     database: DatabaseAccess
@@ -29,5 +34,7 @@ class Host:
     name: str
     versions: dict[str, Any] = field(default_factory=dict)
     gpus: GpuMonitor = field(default_factory=NvmlMonitor)
+    gpu_locks: Path | None = None
     probe_command: Sequence[str] = PROBE
     clock: Callable[[], float] = time.monotonic
+    lease_clock: Callable[[], float] = since_boot_s

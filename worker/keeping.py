@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,15 +63,19 @@ class AttemptFiles:
         if file in self._taken or len(self._taken) >= MOST_FILES:
             raise Misbehaved(f"File {file} was announced before, or is one too many.")
         self._taken.add(file)
-        key = self._key(file)
+        key, abandoned = self._key(file), threading.Event()
 
         def work() -> None:
             publish(self._store, key, check(self._files, file, size_bytes, digest))
+            if abandoned.is_set():
+                # No row will ever name it.
+                self._store.delete(key)
 
         try:
             self._beside(work)
         except StoreRefused as error:
             # What was there before stays; the run goes on without this file.
+            abandoned.set()
             self.refusals += 1
             self._taken.discard(file)
             self._log.note(f"{file} could not be stored: {error}")
@@ -111,7 +116,7 @@ class AttemptFiles:
     def delete(self, key: str) -> None:
         """Take a file out of the store, as well as can be."""
         try:
-            self._store.delete(key)
+            self._beside(lambda: self._store.delete(key))
         except (OSError, LabpoolError) as error:
             logger.warning("%s could not be removed from the store: %s", key, error)
 

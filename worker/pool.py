@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from db.artifacts import FolderStore
@@ -19,8 +20,10 @@ from labpool.catalog import Catalog
 from labpool.settings import Settings
 from labpool.version import git_revision, version
 from worker import bell as bells
+from worker.clocks import since_boot_s
 from worker.database_access import DatabaseAccess
 from worker.devices import Device, host_devices
+from worker.gpu_lock import lock_folder
 from worker.gpu_use import GpuMonitor, NvmlMonitor
 from worker.host import Host
 from worker.probe import COMMAND as PROBE
@@ -77,8 +80,10 @@ class SlotPool:
             name=name,
             versions={"labpool": version(), "git_revision": git_revision()},
             gpus=gpus or NvmlMonitor(),
+            gpu_locks=_gpu_locks(settings, devices),
             probe_command=probe_command,
             clock=clock,
+            lease_clock=since_boot_s if clock is time.monotonic else clock,
         )
         self.slots = [Slot(host, index, device, command) for index, device in enumerate(devices)]
         self._registrar = Registrar(
@@ -146,3 +151,17 @@ class SlotPool:
         logger.critical("this worker cannot work here: %s", reason)
         self.exit_status = EX_CONFIG
         self.on_refusal()
+
+
+def _gpu_locks(settings: Settings, devices: Sequence[Device]) -> Path | None:
+    if all(device.gpu_uuid is None for device in devices):
+        return None
+    folder, trouble = lock_folder(settings.gpu_lock_dir)
+    if trouble is not None:
+        logger.warning(
+            "Another labpool on this host may use the same GPU at the same time: the GPUs' locks "
+            "are in %s: %s. `labpool doctor` tells what to do.",
+            folder,
+            trouble,
+        )
+    return folder

@@ -65,7 +65,8 @@ class Recorder:
 
     def started(self, environment: dict[str, Any], total: float, unit: str) -> None:
         """The trial's code runs; ``environment`` is what it runs in."""
-        progress = self.progress = (0.0, total, unit)
+        done = float(environment.get("resumed_epoch") or 0) if unit == "epoch" else 0.0
+        progress = self.progress = (done, total, unit)
         self._insist(
             lambda session: owner.note_started(
                 session, self.trial, self.fence, environment, progress

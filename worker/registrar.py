@@ -7,6 +7,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,14 @@ from db.claims import SlotIdentity
 from db.engine import Database
 from db.errors import DatabaseNewer, DatabaseOlder, ForeignStore, SecondHost
 from db.sweeper import Sweeper, sweep_expired, take_back_from_dead
-from db.workers import SlotInfo, WorkerInfo, beat_worker, register_worker, stop_worker
+from db.workers import (
+    SlotInfo,
+    WorkerInfo,
+    beat_worker,
+    neighbours_on_cpu,
+    register_worker,
+    stop_worker,
+)
 from labpool.version import version
 from worker.database_access import DatabaseAway
 from worker.devices import Device
@@ -100,8 +108,25 @@ class Registrar:
                     ]
                 )
                 self._beat()
+                self._warn_of_neighbours(info)
                 return
             self._stopping.wait(RETRY_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    def _warn_of_neighbours(self, info: WorkerInfo) -> None:
+        """Tell that this host's processor is offered twice."""
+        if all(device.kind != "cpu" for device in self._devices):
+            return
+        with suppress(DatabaseAway):
+            there = self._host.database.read(lambda session: neighbours_on_cpu(session, info))
+            for worker_id, pid, count in there:
+                logger.warning(
+                    "another worker of this host (%s, process %d) offers its processor too (slots: "
+                    "%d): trials of both share the same cores; stop one of them, or set "
+                    "LABPOOL_SLOTS and LABPOOL_THREADS_PER_SLOT for each",
+                    worker_id,
+                    pid,
+                    count,
+                )
 
     def _beat(self) -> None:
         try:
@@ -115,6 +140,8 @@ class Registrar:
             self._sweep_if_due()
         except DatabaseAway:
             pass
+        except SecondHost:
+            raise
         except Exception:
             logger.exception("a heartbeat of this worker failed")
 

@@ -52,7 +52,7 @@ class Slot:
         self._identity: SlotIdentity | None = None
         self._runner: WatchedRunner | None = None
         self._allocation: Allocation | None = None
-        self._gpu_lock = GpuLock(device.gpu_uuid) if device.gpu_uuid else None
+        self._gpu_lock = self._open_gpu_lock()
         self._fitness = Fitness(host, index, device)
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -133,7 +133,7 @@ class Slot:
             return self._host.settings.poll_s
         self._does = "idle"
         while not self._stopping.is_set():
-            if self._gpu_lock is not None and not self._gpu_lock.acquire():
+            if not self._take_the_gpu():
                 return self._held_up(identity, GPU_HELD)
             try:
                 worked = self._runner is not None and self._runner.was_given_work
@@ -141,7 +141,7 @@ class Slot:
                 if hindrance is not None:
                     return self._held_up(identity, hindrance)
                 self._fitness.tell(identity.slot_id, None)
-                claimed_at_s = self._host.clock()
+                claimed_at_s = self._host.lease_clock()
                 claim = self._claim(identity)
                 if claim is None:
                     break
@@ -201,10 +201,9 @@ class Slot:
             # It may have been committed: then the slot holds a trial that it does not know of.
             self._host.database.write(lambda session: claims.give_back(session, identity))
             self._claim_unanswered = False
-        if not self._host.database.read(claims.has_work):
+        ttl_s, rules = self._host.settings.lease_ttl_s, Rules.of(self._host.settings)
+        if not self._host.database.read(lambda read: claims.has_work(read, identity, rules)):
             return None
-        ttl_s = self._host.settings.lease_ttl_s
-        rules = Rules.of(self._host.settings)
         try:
             return self._host.database.write(
                 lambda session: claims.claim(session, identity, ttl_s, rules=rules)
@@ -264,6 +263,7 @@ class Slot:
                 self._wake.set,
                 self._command,
                 (self._gpu_lock.descriptor,) if self._gpu_lock is not None else (),
+                self._host.lease_clock,
             )
         return self._runner
 
@@ -287,10 +287,29 @@ class Slot:
 
     def _leave_the_gpu_to(self, runner: WatchedRunner) -> None:
         """A runner that cannot be ended keeps its GPU: this slot waits for the lock like anyone."""
-        if self._gpu_lock is not None and self.device.gpu_uuid is not None:
+        if self._gpu_lock is not None:
             logger.error("slot %d: runner %d keeps the GPU", self.index, runner.pid)
-            self._gpu_lock.close()
-            self._gpu_lock = GpuLock(self.device.gpu_uuid)
+            lock, self._gpu_lock = self._gpu_lock, self._open_gpu_lock()
+            lock.close()
+
+    def _open_gpu_lock(self) -> GpuLock | None:
+        uuid, folder = self.device.gpu_uuid, self._host.gpu_locks
+        return GpuLock(uuid, folder) if uuid is not None and folder is not None else None
+
+    def _take_the_gpu(self) -> bool:
+        """Take the GPU's lock; False when another labpool's trial has it."""
+        lock = self._gpu_lock
+        if lock is None or lock.acquire():
+            return True
+        if not lock.is_stale:
+            return False
+        logger.warning("slot %d: the lock of its GPU was removed; it is made anew", self.index)
+        # The runner shares the file that is gone.
+        self._retire()
+        self._gpu_lock = self._open_gpu_lock()
+        lock.close()
+        self._warm_up()
+        return self._gpu_lock is None or self._gpu_lock.acquire()
 
     def _must_give_up(self) -> bool:
         return self._give_up_at_s is not None and self._host.clock() >= self._give_up_at_s

@@ -40,12 +40,13 @@ class WatchedRunner:
         on_end: Callable[[], None] = lambda: None,
         command: Sequence[str] = COMMAND,
         pass_fds: Sequence[int] = (),
+        lease_clock: Callable[[], float] | None = None,
     ) -> None:
         """Start a runner. Raises OSError."""
         self.log = home.with_name(home.name + ".log")
         self.log.unlink(missing_ok=True)
         self._process = RunnerProcess(device, home, self.log, command, pass_fds)
-        self.guards = Guards(clock, memory_limit_mb)
+        self.guards = Guards(clock, memory_limit_mb, lease_clock=lease_clock)
         self.trials_served = 0
         self.was_given_work = False
         self.is_ready = False
@@ -94,6 +95,11 @@ class WatchedRunner:
     def log_tail(self) -> str:
         """The end of what the runner printed outside of any trial."""
         return tail_of(self.log)
+
+    def note_given(self) -> None:
+        """It gets trials: what was killed for want of memory before is none of them."""
+        self.was_given_work = True
+        self._process.counters = read_counters()
 
     def note_served(self) -> None:
         """A trial was answered; decides whether the runner is fit for another."""

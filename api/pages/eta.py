@@ -19,8 +19,13 @@ def share_done(trial: TrialRow) -> float:
 
 
 def remaining_s(trial: TrialRow) -> float | None:
-    """Seconds that a running trial still takes if it goes on as it went so far."""
+    """Seconds that a running trial still takes if it goes on as it went so far.
+
+    None of one that was asked to end or pause with its epoch: it does not go on so.
+    """
     done = share_done(trial)
+    if trial.pending:
+        return None
     if trial.state != TrialState.RUNNING or not done or not trial.seconds:
         return None
     return trial.seconds * (1 - done) / done

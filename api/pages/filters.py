@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from flask import Flask
 
+from db.reads.files import AttemptRow
+from db.states import Outcome
 from labpool.durations import duration
 
 STATE_ORDER = (
@@ -65,6 +67,34 @@ def metric_value(value: object) -> str:
 
 def plain_number(value: float | None) -> str:
     return _DASH if value is None else f"{value:,.4g}" if value % 1 else f"{value:,.0f}"
+
+
+def tenths(value: float) -> str:
+    """'11.1': rounded down, so that only what is done reads as done."""
+    rounded = math.floor(value * 10) / 10
+    return f"{rounded:,.1f}" if rounded % 1 else f"{rounded:,.0f}"
+
+
+def progress_text(done: float, total: float, unit: str | None) -> str:
+    """'11.1 of 60 epochs'."""
+    plural = "" if total == 1 else "s"
+    return f"{tenths(done)} of {plain_number(total)} {unit or 'step'}{plural}"
+
+
+def early_text(reason: str | None) -> str:
+    """'ended early: no better for 2 epochs', from the reason that a trial which did keeps."""
+    if not reason:
+        return "ended early"
+    return f"ended early: {reason[0].lower()}{reason[1:].rstrip('.')}"
+
+
+def outcome_text(attempt: AttemptRow) -> str:
+    """How an attempt ended; one that gave the trial back is called by what made it do so."""
+    if attempt.outcome is None:
+        return "running"
+    if attempt.outcome == Outcome.RELEASED:
+        return words(attempt.reason_kind) if attempt.reason_kind else "given back"
+    return attempt.outcome
 
 
 def bytes_value(value: int) -> str:
@@ -135,6 +165,10 @@ def install(app: Flask) -> None:
         seconds_value,
         metric_value,
         plain_number,
+        tenths,
+        progress_text,
+        early_text,
+        outcome_text,
         bytes_value,
         spec_value,
         short_value,

@@ -36,9 +36,9 @@ class Button:
 
 
 _PAUSE = Button("pause", "Pause", "Saves at the end of the epoch and gives the slot back.")
-_HOLD = Button("pause", "Hold back", "Does not run before it is resumed.")
+_HOLD = Button("pause", "Pause", "It is held back until it is resumed.")
 _RESUME = Button("resume", "Resume", "Goes on from its newest checkpoint.")
-_LET_GO = Button("resume", "Let it go", "Runs when its turn comes.")
+_LET_GO = Button("resume", "Resume", "It runs when its turn comes.")
 _GO_ON = Button("resume", "Do not pause", "Goes on as if nothing had been asked.")
 _TRAIN_ON = Button("resume", "Do not stop", "Goes on as if nothing had been asked.")
 _STOP = Button("stop", "Stop and keep", "Ends with this epoch; what there is becomes its result.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from api.context import services
-from api.files import attachment
+from api.files import attachment, open_stored
 from api.problems import ApiProblem, not_found
 from api.security.roles import allow
 from api.visibility import visible_trial
@@ -58,8 +58,5 @@ def show_picture(trial_id: int, artifact_id: int) -> Response:
 
 
 def _head(row: ArtifactRow) -> bytes:
-    try:
-        with services().store.get(row.key) as file:
-            return file.read(16)
-    except (FileNotFoundError, KeyError) as error:
-        raise ApiProblem(410, "file-gone", "This file is no longer in the store.") from error
+    with open_stored(row.key) as file:
+        return file.read(16)

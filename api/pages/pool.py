@@ -21,7 +21,7 @@ from db import clock
 from db.fairness import Rules
 from db.quarantine import in_force
 from db.queue_order import Line, read_line
-from db.reads.pool import WorkerRow, queue_length, queue_page, workers
+from db.reads.pool import HeldTrial, WorkerRow, queue_length, queue_page, workers
 from db.reads.trials import TrialRow, rows_by_id
 from db.reads.usage import UsageRow, usage_by_user
 from db.waiting import reasons
@@ -128,14 +128,20 @@ def _usage(rows: Sequence[UsageRow], owner_id: int | None) -> list[UsageRow]:
 
 def _card(row: WorkerRow, worker: Worker, now: float) -> WorkerCard:
     state = "alive" if row.alive else "stopped" if row.stopped_at else "silent"
-    slots = [SlotCard(slot, [_line(held, now) for held in slot.trials]) for slot in worker.slots]
+    slots = [
+        SlotCard(
+            slot, [_line(held, of, now) for held, of in zip(slot.trials, own.held, strict=True)]
+        )
+        for slot, own in zip(worker.slots, row.slots, strict=True)
+    ]
     return WorkerCard(worker, state, row.stopped_at, slots)
 
 
-def _line(held: Held, now: float) -> HeldLine:
-    started_at = held.started_at.timestamp() if held.started_at else None
+def _line(held: Held, row: HeldTrial, now: float) -> HeldLine:
+    """The pace is that of this attempt alone: what it resumed from it did not do again."""
     remaining_s = None
-    if started_at is not None and held.progress_total and held.progress_done:
-        left = max(0.0, held.progress_total - held.progress_done)
-        remaining_s = max(0.0, now - started_at) / held.progress_done * left
-    return HeldLine(held, started_at, remaining_s)
+    done = row.progress_done - row.resumed_at
+    if row.started_at is not None and row.progress_total and done > 0 and not row.pending:
+        left = max(0.0, row.progress_total - row.progress_done)
+        remaining_s = max(0.0, now - row.started_at) / done * left
+    return HeldLine(held, row.started_at, remaining_s)

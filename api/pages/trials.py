@@ -51,7 +51,9 @@ _EVENT_TEXTS = {
     "lost": "Lost for good",
     "paused": "Paused",
     "held": "Held back",
-    "let_go": "Let go",
+    "let_go": "Resumed",
+    "resumed": "Resumed",
+    "requeued": "Given back to the queue",
     "prioritised": "Priority changed",
     "pruned": "Pruned",
 }
@@ -201,9 +203,12 @@ def _event_line(event: EventRow) -> EventLine:
     text = _EVENT_TEXTS.get(event.kind, event.kind.replace("_", " ").capitalize())
     if event.kind == "wished":
         text = _WISH_TEXTS[event.data.get("wish")]
+    elif event.kind == "prioritised":
+        text = f"Priority changed to {event.data.get('priority')}"
     kind, _, who = event.actor.partition(" ")
     # A worker's id is random and long; its start is enough to tell two apart.
     actor = "" if kind == "pool" else f"by {who}" if kind == "user" else f"by {kind} {who[:8]}"
-    reason = str(event.data.get("reason") or "")
-    detail = ", ".join(part for part in (actor, reason) if part)
+    # That it is paused is what the event's own word says.
+    reason = "" if event.kind == "paused" else str(event.data.get("reason") or "")
+    detail = ": ".join(part for part in (actor, reason) if part)
     return EventLine(event.at, text, detail)

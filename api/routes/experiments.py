@@ -141,7 +141,7 @@ def show_experiment(path: ExperimentPath) -> Response:
     return answer(schemas.detail_of(row))
 
 
-@routes.post("/experiments/<row:experiment_id>/cancel", responses={200: schemas.Experiment})
+@routes.post("/experiments/<row:experiment_id>/cancel", responses={200: schemas.ChangedExperiment})
 @allow("member")
 def cancel_an_experiment(path: ExperimentPath) -> Response:
     """Cancel an experiment
@@ -150,15 +150,15 @@ def cancel_an_experiment(path: ExperimentPath) -> Response:
     """
     require_no_body()
 
-    def work(session: Session) -> schemas.Experiment:
+    def work(session: Session) -> schemas.ChangedExperiment:
         row = visible_experiment(session, path.experiment_id)
         require_change(me(), row.owner_id, "experiment")
         experiment = session.get_one(ExperimentModel, row.id)
-        cancel_experiment(session, experiment, session.get_one(User, me().user_id))
+        changed = cancel_experiment(session, experiment, session.get_one(User, me().user_id))
         session.flush()
         after = experiment_row(session, row.id)
         assert after is not None, "experiments are never deleted"
-        return schemas.detail_of(after)
+        return schemas.changed_of(after, changed)
 
     model = services().database.run(work)
     services().bell.ring()

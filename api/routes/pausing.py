@@ -12,6 +12,7 @@ from api.context import services
 from api.openapi import ApiBlueprint
 from api.problems import ApiProblem
 from api.responses import answer
+from api.routes.trials import shown
 from api.schemas import experiments, trials
 from api.schemas.base import ExperimentPath, TrialPath
 from api.security.identity import me
@@ -19,11 +20,7 @@ from api.security.roles import allow
 from api.visibility import require_change, visible_experiment, visible_trial
 from db import commands
 from db.errors import NotPossible
-from db.fairness import Rules
 from db.models import Experiment, Trial, User
-from db.reads.files import attempts_of
-from db.states import TrialState
-from db.waiting import why_waiting
 
 routes = ApiBlueprint("pausing", __name__, "Pause, resume, and stop with what there is")
 
@@ -64,7 +61,9 @@ def stop_a_trial(path: TrialPath) -> Response:
     return _of_trial(path.trial_id, commands.stop_trial)
 
 
-@routes.post("/experiments/<row:experiment_id>/pause", responses={200: experiments.Experiment})
+@routes.post(
+    "/experiments/<row:experiment_id>/pause", responses={200: experiments.ChangedExperiment}
+)
 @allow("member")
 def pause_an_experiment(path: ExperimentPath) -> Response:
     """Pause an experiment
@@ -74,7 +73,9 @@ def pause_an_experiment(path: ExperimentPath) -> Response:
     return _of_experiment(path.experiment_id, commands.pause_experiment)
 
 
-@routes.post("/experiments/<row:experiment_id>/resume", responses={200: experiments.Experiment})
+@routes.post(
+    "/experiments/<row:experiment_id>/resume", responses={200: experiments.ChangedExperiment}
+)
 @allow("member")
 def resume_an_experiment(path: ExperimentPath) -> Response:
     """Resume an experiment
@@ -84,7 +85,9 @@ def resume_an_experiment(path: ExperimentPath) -> Response:
     return _of_experiment(path.experiment_id, commands.resume_experiment)
 
 
-@routes.post("/experiments/<row:experiment_id>/stop", responses={200: experiments.Experiment})
+@routes.post(
+    "/experiments/<row:experiment_id>/stop", responses={200: experiments.ChangedExperiment}
+)
 @allow("member")
 def stop_an_experiment(path: ExperimentPath) -> Response:
     """Stop an experiment and keep what there is
@@ -98,36 +101,29 @@ def stop_an_experiment(path: ExperimentPath) -> Response:
 def _of_trial(trial_id: int, command: OfTrial) -> Response:
     require_no_body()
 
-    def work(session: Session) -> trials.Trial:
+    def work(session: Session) -> None:
         row = visible_trial(session, trial_id)
         require_change(me(), row.owner_id, "trial")
-        trial = session.get_one(Trial, row.id)
-        command(session, trial, session.get_one(User, me().user_id))
-        session.flush()
-        waiting = None
-        if trial.state is TrialState.QUEUED:
-            waiting = why_waiting(session, trial, Rules.of(services().settings))
-        return trials.detail_of(
-            visible_trial(session, trial_id), attempts_of(session, trial_id), waiting
-        )
+        command(session, session.get_one(Trial, row.id), session.get_one(User, me().user_id))
 
     try:
-        model = services().database.run(work)
+        services().database.run(work)
     except NotPossible as error:
         raise ApiProblem(409, "not-possible", str(error)) from error
     services().bell.ring()
-    return answer(model)
+    return shown(trial_id)
 
 
 def _of_experiment(experiment_id: int, command: OfExperiment) -> Response:
     require_no_body()
 
-    def work(session: Session) -> experiments.Experiment:
+    def work(session: Session) -> experiments.ChangedExperiment:
         row = visible_experiment(session, experiment_id)
         require_change(me(), row.owner_id, "experiment")
-        command(session, session.get_one(Experiment, row.id), session.get_one(User, me().user_id))
+        by = session.get_one(User, me().user_id)
+        changed = command(session, session.get_one(Experiment, row.id), by)
         session.flush()
-        return experiments.detail_of(visible_experiment(session, experiment_id))
+        return experiments.changed_of(visible_experiment(session, experiment_id), changed)
 
     model = services().database.run(work)
     services().bell.ring()

@@ -83,8 +83,13 @@ def show_trial(path: TrialPath) -> Response:
 
     With its attempts, and why it waits while it does.
     """
+    return shown(path.trial_id)
+
+
+def shown(trial_id: int) -> Response:
+    """The trial as it is. After a commit: why one waits is too long a look for a transaction."""
     with services().database.snapshot() as session:
-        return answer(_detail(session, visible_trial(session, path.trial_id)))
+        return answer(_detail(session, visible_trial(session, trial_id)))
 
 
 def _detail(session: Session, row: TrialRow) -> schemas.Trial:
@@ -108,22 +113,21 @@ def change_trial(path: TrialPath) -> Response:
     """
     body = small_body(turns.TrialChangeBody)
 
-    def work(session: Session) -> turns.WhyWaiting:
+    def work(session: Session) -> None:
         row = visible_trial(session, path.trial_id)
         require_change(me(), row.owner_id, "trial")
         by = session.get_one(User, me().user_id)
         set_priority(session, session.get_one(TrialModel, row.id), body.priority, by)
-        session.flush()
-        return why(session, row.id)
 
     try:
-        model = services().database.run(work)
+        services().database.run(work)
     except NotAllowed as error:
         raise forbidden("A high priority is for administrators to give.") from error
     except NotPossible as error:
         raise ApiProblem(409, "not-possible", str(error)) from error
     services().bell.ring()
-    return answer(model)
+    with services().database.snapshot() as session:
+        return answer(why(session, path.trial_id))
 
 
 @routes.get("/trials/<row:trial_id>/events", responses={200: schemas.EventPage})
@@ -150,20 +154,18 @@ def cancel_a_trial(path: TrialPath) -> Response:
     """
     require_no_body()
 
-    def work(session: Session) -> schemas.Trial:
+    def work(session: Session) -> None:
         row = visible_trial(session, path.trial_id)
         require_change(me(), row.owner_id, "trial")
         trial = session.get_one(TrialModel, row.id)
         cancel_trial(session, trial, session.get_one(User, me().user_id))
-        session.flush()
-        return _detail(session, visible_trial(session, path.trial_id))
 
     try:
-        model = services().database.run(work)
+        services().database.run(work)
     except NotPossible as error:
         raise ApiProblem(409, "not-possible", str(error)) from error
     services().bell.ring()
-    return answer(model)
+    return shown(path.trial_id)
 
 
 @routes.post("/trials/<row:trial_id>/retry", responses={201: schemas.Retried})

@@ -26,6 +26,9 @@ class ExperimentSummary(Model):
     finished_count: int
     finished: bool = Field(description="Every trial is in a final state.")
     states: dict[TrialState, int] = Field(description="Trials by state; absent means none.")
+    asked: dict[Literal["held", "pausing", "stopping", "cancelling"], int] = Field(
+        description="Of those that wait or run, what was asked of them; absent means none."
+    )
     url: str = Field(description="This experiment in the API.")
     page_url: str = Field(description="This experiment's page.")
 
@@ -36,6 +39,12 @@ class Experiment(ExperimentSummary):
     notes: str
     spec: JsonObject = Field(description="The spec as it was understood.")
     trials_url: str
+
+
+class ChangedExperiment(Experiment):
+    """An experiment after something was asked of all its trials."""
+
+    changed: int = Field(description="Trials that it applied to; none of those that have ended.")
 
 
 class ExperimentPage(Model):
@@ -78,14 +87,20 @@ def summary_of(row: ExperimentRow) -> ExperimentSummary:
 
 
 def detail_of(row: ExperimentRow) -> Experiment:
-    return Experiment.model_validate(
-        {
-            **_summary_fields(row),
-            "notes": row.notes,
-            "spec": dict(row.spec),
-            "trials_url": f"/api/v1/trials?experiment={row.id}",
-        }
-    )
+    return Experiment.model_validate(_detail_fields(row))
+
+
+def changed_of(row: ExperimentRow, changed: int) -> ChangedExperiment:
+    return ChangedExperiment.model_validate({**_detail_fields(row), "changed": changed})
+
+
+def _detail_fields(row: ExperimentRow) -> JsonObject:
+    return {
+        **_summary_fields(row),
+        "notes": row.notes,
+        "spec": dict(row.spec),
+        "trials_url": f"/api/v1/trials?experiment={row.id}",
+    }
 
 
 def _summary_fields(row: ExperimentRow) -> JsonObject:
@@ -100,6 +115,7 @@ def _summary_fields(row: ExperimentRow) -> JsonObject:
         "finished_count": row.finished_count,
         "finished": row.finished,
         "states": dict(row.counts),
+        "asked": dict(row.asked),
         "url": f"/api/v1/experiments/{row.id}",
         "page_url": f"/experiments/{row.id}",
     }

@@ -45,7 +45,7 @@ class WhyWaiting(Model):
     ahead_of: list[Ahead] = Field(description="Whose they are.")
     able_slots: int = Field(description="Slots that could run it.")
     free_slots: int
-    owner: Held
+    owner: Held | None = Field(description="Whose it is; null when it does not wait.")
     next: Held | None = Field(description="Who gets the next slot.")
     waited_s: float | None
     by_age_s: float | None = Field(description="Seconds until it may be taken out of turn.")
@@ -74,6 +74,7 @@ def why_of(
     for user_id, count in found.by_owner:
         counts[name(user_id)] = counts.get(name(user_id), 0) + count
     following = None
+    waits = found.reason not in ("running", "ended", "paused")
     if found.next_owner_id is not None and found.next_standing is not None:
         following = _held(name(found.next_owner_id), found.next_standing)
     fields: JsonObject = {
@@ -88,7 +89,7 @@ def why_of(
         "ahead_of": [{"owner": owner, "count": count} for owner, count in counts.items()],
         "able_slots": found.able_slots,
         "free_slots": found.free_slots,
-        "owner": _held(name(found.owner_id), found.standing),
+        "owner": _held(name(found.owner_id), found.standing) if waits else None,
         "next": following,
         "waited_s": found.waited_s,
         "by_age_s": found.by_age_s,

@@ -90,7 +90,8 @@ def _check_page(access: Access) -> BaseResponse | None:
 
 def _require(access: Access, who: identity.Identity) -> None:
     if not access.allows(who.role):
-        raise forbidden(f"This needs the role {access.role}; you are {who.role}.")
+        article = "an" if who.role == "admin" else "a"
+        raise forbidden(f"This needs the role {access.role}; you are {article} {who.role}.")
 
 
 def _to_sign_in() -> BaseResponse:

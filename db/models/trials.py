@@ -17,11 +17,7 @@ class Trial(Base):
     __table_args__ = (
         UniqueConstraint("experiment_id", "number"),
         Index(
-            "ix_trials_queue", "priority", "id",
-            sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
-        ),
-        Index(
-            "ix_trials_waiting", "owner_id", "priority", "id",
+            "ix_trials_waiting", "owner_id", "priority", "device", "id",
             sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
         ),
         Index(

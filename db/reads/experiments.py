@@ -11,12 +11,15 @@ from sqlalchemy.orm import Session
 
 from db.models import Experiment, Trial, User
 from db.reads.listing import Wanted, narrow_experiments
-from db.states import TERMINAL
+from db.states import TERMINAL, TrialState, Wish
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentRow:
-    """One submission. `counts` maps a trial state to how many of its trials are in it."""
+    """One submission. `counts` maps a trial state to how many of its trials are in it.
+
+    `asked` counts what people asked of those: held, pausing, stopping, cancelling.
+    """
 
     id: int
     name: str | None
@@ -28,6 +31,7 @@ class ExperimentRow:
     spec: Mapping[str, Any]
     created_at: float
     counts: Mapping[str, int] = field(default_factory=dict)
+    asked: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def trial_count(self) -> int:
@@ -70,7 +74,8 @@ def _experiments() -> Select[Experiment, str]:
 
 def _rows(session: Session, query: Select[Experiment, str]) -> list[ExperimentRow]:
     found = session.execute(query).all()
-    counts = _counts(session, [experiment.id for experiment, _ in found])
+    ids = [experiment.id for experiment, _ in found]
+    counts, asked = _counts(session, ids), _asked(session, ids)
     return [
         ExperimentRow(
             id=experiment.id,
@@ -83,6 +88,7 @@ def _rows(session: Session, query: Select[Experiment, str]) -> list[ExperimentRo
             spec=experiment.spec,
             created_at=experiment.created_at,
             counts=counts.get(experiment.id, {}),
+            asked=asked.get(experiment.id, {}),
         )
         for experiment, owner in found
     ]
@@ -100,3 +106,31 @@ def _counts(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
     for experiment_id, state, count in session.execute(query):
         counts.setdefault(experiment_id, {})[state.value] = count
     return counts
+
+
+def _asked(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    if not ids:
+        return {}
+    query = (
+        select(Trial.experiment_id, Trial.held, Trial.wish, Trial.cancel_requested, func.count())
+        .where(
+            Trial.experiment_id.in_(ids),
+            Trial.state.in_([TrialState.QUEUED, TrialState.RUNNING]),
+            Trial.held | Trial.wish.is_not(None) | Trial.cancel_requested,
+        )
+        .group_by(Trial.experiment_id, Trial.held, Trial.wish, Trial.cancel_requested)
+    )
+    asked: dict[int, dict[str, int]] = {}
+    for experiment_id, held, wish, cancelled, count in session.execute(query):
+        word = _asked_word(held, wish, cancelled)
+        of_one = asked.setdefault(experiment_id, {})
+        of_one[word] = of_one.get(word, 0) + count
+    return asked
+
+
+def _asked_word(held: bool, wish: Wish | None, cancelled: bool) -> str:
+    if held:
+        return "held"
+    if cancelled:
+        return "cancelling"
+    return "pausing" if wish is Wish.PAUSE else "stopping"

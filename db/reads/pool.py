@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from db import clock
-from db.models import Lease, Slot, Trial, User, Worker
+from db.models import Attempt, Lease, Slot, Trial, User, Worker
 from db.queue_order import Line
 from db.states import TrialState
 
@@ -18,7 +18,8 @@ _SHOWN_AFTER_SILENCE_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class HeldTrial:
-    """A trial that a slot runs now."""
+    """A trial that a slot runs now. `started_at` is when this attempt began, after `resumed_at`
+    units of its progress; `pending` one was asked to end or pause."""
 
     trial_id: int
     experiment_id: int
@@ -29,6 +30,8 @@ class HeldTrial:
     progress_done: float
     progress_total: float | None
     progress_unit: str | None
+    resumed_at: float
+    pending: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,23 @@ class WorkerRow:
 
 
 def workers(session: Session, with_stopped: bool = False) -> list[WorkerRow]:
-    """Workers by host, with slots and what these run; with those that stopped a while ago."""
+    """Workers by host, with slots and what these run; with those that stopped a while ago.
+
+    Those that are alive come first.
+    """
     now = clock.now(session)
     query = select(Worker).where(Worker.seen_at > now - _SHOWN_AFTER_SILENCE_S)
     if not with_stopped:
         query = query.where(Worker.stopped_at.is_(None))
-    found = session.scalars(query.order_by(Worker.host, Worker.started_at)).all()
+    # Those that live first, then the silent, then those that stopped.
+    rank = case(
+        (Worker.stopped_at.is_not(None), 2),
+        (now - Worker.seen_at > Worker.silence_limit_s, 1),
+        else_=0,
+    )
+    found = session.scalars(query.order_by(rank, Worker.host, Worker.started_at)).all()
     slots = _slots(session, [worker.id for worker in found])
-    return [
+    rows = [
         WorkerRow(
             id=worker.id,
             host=worker.host,
@@ -87,6 +99,7 @@ def workers(session: Session, with_stopped: bool = False) -> list[WorkerRow]:
         )
         for worker in found
     ]
+    return sorted(rows, key=lambda row: (not row.alive, row.stopped_at is not None))
 
 
 def queue_length(session: Session, owner_id: int | None = None) -> int:
@@ -132,13 +145,14 @@ def _held(session: Session, lease_ids: list[int]) -> dict[int, list[HeldTrial]]:
     if not lease_ids:
         return {}
     query = (
-        select(Trial, User.name)
+        select(Trial, User.name, Attempt.started_at, Attempt.resumed_epoch)
         .join(User, User.id == Trial.owner_id)
+        .join(Attempt, (Attempt.trial_id == Trial.id) & (Attempt.fence == Trial.fence))
         .where(Trial.lease_id.in_(lease_ids))
         .order_by(Trial.id)
     )
     held: dict[int, list[HeldTrial]] = {}
-    for trial, owner in session.execute(query):
+    for trial, owner, started_at, resumed in session.execute(query):
         assert trial.lease_id is not None
         held.setdefault(trial.lease_id, []).append(
             HeldTrial(
@@ -147,10 +161,12 @@ def _held(session: Session, lease_ids: list[int]) -> dict[int, list[HeldTrial]]:
                 owner_id=trial.owner_id,
                 owner=owner,
                 code_name=trial.code_name,
-                started_at=trial.started_at,
+                started_at=started_at,
                 progress_done=trial.progress_done,
                 progress_total=trial.progress_total,
                 progress_unit=trial.progress_unit,
+                resumed_at=float(resumed or 0),
+                pending=trial.cancel_requested or trial.wish is not None,
             )
         )
     return held

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from db.clock import db_now
-from db.models import Experiment, Result, Trial, User
+from db.models import Attempt, Experiment, Result, Trial, User
 from db.reads.listing import Wanted, narrow_trials
 from db.states import TERMINAL, TrialState
 
@@ -19,9 +19,9 @@ from db.states import TERMINAL, TrialState
 class TrialRow:
     """One run of one configuration. Times are epoch seconds of the database's clock.
 
-    `seconds` is the time it ran (in a group its share of that), or has run so far; `metrics` and
-    `summary` are the result's, empty before there is one; `ran_on` is cpu or gpu where the spec may
-    have said any.
+    `seconds` is the time it ran (in a group its share of that), or has run so far, without what it
+    waited between its attempts; `metrics` and `summary` are the result's, empty before there is
+    one; `ran_on` is cpu or gpu where the spec may have said any.
     """
 
     id: int
@@ -78,7 +78,7 @@ class TrialRow:
         )
 
 
-_Found = Select[Trial, str, str | None, Result, float]
+_Found = Select[Trial, str, str | None, Result, float | None]
 
 
 def trials_page(
@@ -119,8 +119,10 @@ def trial_ids(session: Session, experiment_id: int) -> list[int]:
 
 
 def _trials() -> _Found:
+    so_far = func.coalesce(Attempt.slot_seconds, db_now() - Attempt.started_at)
+    ran = select(func.sum(so_far)).where(Attempt.trial_id == Trial.id).scalar_subquery()
     return (
-        select(Trial, User.name, Experiment.name, Result, db_now())
+        select(Trial, User.name, Experiment.name, Result, ran)
         .join(User, User.id == Trial.owner_id)
         .join(Experiment, Experiment.id == Trial.experiment_id)
         .outerjoin(Result, Result.trial_id == Trial.id)
@@ -128,7 +130,9 @@ def _trials() -> _Found:
 
 
 def _row(found: Any) -> TrialRow:
-    trial, owner, experiment_name, result, now = found
+    trial, owner, experiment_name, result, ran_s = found
+    if result is not None:
+        ran_s = result.seconds
     return TrialRow(
         id=trial.id,
         number=trial.number,
@@ -161,18 +165,8 @@ def _row(found: Any) -> TrialRow:
         created_at=trial.queued_at,
         started_at=trial.started_at,
         finished_at=trial.finished_at,
-        seconds=_seconds(trial, result, now),
+        seconds=None if ran_s is None else max(0.0, ran_s),
         ran_on=result.device if result else None,
         metrics=result.metrics if result else {},
         summary=result.summary if result else {},
     )
-
-
-def _seconds(trial: Trial, result: Result | None, now: float) -> float | None:
-    if result is not None:
-        return result.seconds
-    if trial.started_at is None:
-        return None
-    if trial.finished_at is not None:
-        return max(0.0, trial.finished_at - trial.started_at)
-    return max(0.0, now - trial.started_at) if trial.state is TrialState.RUNNING else None

@@ -13,6 +13,7 @@ def service_checks(url: str | None = None) -> list[Finding]:
     loaded, findings = settings.check_settings()
     if loaded is None:
         return findings
+    findings += settings.check_names()
     findings.append(machine.check_data_folder(loaded.data_dir))
     findings.append(catalogs.check_catalog(loaded))
     database, found = databases.check_database(loaded)
@@ -25,12 +26,12 @@ def service_checks(url: str | None = None) -> list[Finding]:
     else:
         findings += check_service(url)
     findings.append(devices.check_tensorflow())
-    findings += devices.check_gpus()
+    findings += devices.check_gpus(locks=loaded.gpu_lock_dir)
     if database is not None:
         try:
             findings += workers.check_workers(database, is_up=running is not None)
             findings.append(workers.check_store(database, loaded))
-            findings += workers.check_queue(database, loaded)
+            findings += workers.check_queue(database)
         finally:
             database.dispose()
     return findings

@@ -21,4 +21,7 @@ def check_catalog(settings: Settings) -> Finding:
         "kernels": len(catalog.kernels),
         "boards": len(catalog.boards),
     }
-    return ok("catalog", ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return ok(
+        "catalog",
+        ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items()),
+    )

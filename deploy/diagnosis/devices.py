@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from labpool.diagnosis import Finding, note, ok, problem
+from labpool.settings import GPU_LOCKS
+from worker.gpu_lock import unshared
 
 TENSORFLOW, GPU, PYCUDA = "tensorflow", "gpu", "pycuda"
 TENSORFLOW_NAMES = ("tensorflow", "tensorflow-cpu")
@@ -32,8 +36,11 @@ def check_tensorflow(installed: Callable[[str], str] = version) -> Finding:
     return problem(TENSORFLOW, says, "make setup")
 
 
-def check_gpus(library: Any = None) -> list[Finding]:
-    """The GPUs that NVIDIA's management library sees, and what they need to be of use."""
+def check_gpus(library: Any = None, locks: Path | None = None) -> list[Finding]:
+    """The GPUs that NVIDIA's management library sees, and what they need to be of use.
+
+    ``locks`` is the folder of their locks, the host's usual one when None.
+    """
     library = library or _nvml()
     if library is None:
         mend = "make setup"
@@ -56,7 +63,19 @@ def check_gpus(library: Any = None) -> list[Finding]:
     if _version(CUDA_PACKAGE, version) is None:
         says = "TensorFlow has no CUDA libraries here, so training would not use the GPU."
         findings.append(problem(TENSORFLOW, says, WITH_CUDA))
-    return [*findings, _check_pycuda(has_gpu=True)]
+    return [*findings, _check_pycuda(has_gpu=True), *_check_locks(locks or GPU_LOCKS)]
+
+
+def _check_locks(folder: Path) -> list[Finding]:
+    place = folder if folder.exists() else folder.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        says = f"Another labpool may use a GPU at the same time: no lock can be made in {folder}."
+        return [problem(GPU, says, f"sudo install -d -m 1777 {folder}")]
+    trouble = unshared(place)
+    if trouble is None:
+        return []
+    says = f"Another labpool may use a GPU at the same time: {trouble}."
+    return [problem(GPU, says, f"docker run --volume {folder.parent}:{folder.parent} …")]
 
 
 def _no_driver(error: Exception) -> Finding:

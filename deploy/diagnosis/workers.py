@@ -10,18 +10,34 @@ from sqlalchemy import func, select
 from db import clock
 from db.artifacts import read_store_id
 from db.engine import Database
-from db.fairness import Rules
 from db.models import Quarantine, Slot, Trial, Worker
 from db.quarantine import device_of, in_force
+from db.serving import Lack, Needs, Serving
 from db.states import SlotState, TrialState
-from db.waiting import Waiting
 from db.workers import alive, bound_store
 from labpool.diagnosis import Finding, note, ok, problem
+from labpool.durations import duration
 from labpool.settings import Settings
 
 WORKERS, STORE, QUEUE = "workers", "artifact store", "queue"
 UNDRAIN = "labpool pool drain --undo "
+AGAIN = "labpool worker        (started anew, it reads the catalog again)"
+START_AGAIN = "labpool worker        (there, if that process is gone or hangs)"
 START_ONE = "labpool worker        (on the machine that is to work for the pool)"
+
+# What puts it right, by the kind of what is lacking; the others may as well be cancelled.
+REMEDIES = {
+    "worker": START_ONE,
+    "service": "labpool pool        (names the devices)\nlabpool pool clear DEVICE",
+    "drained": f"{UNDRAIN}HOST        (or wait for another worker)",
+    "aside": "labpool pool        (once the reason is gone, the slot takes it by itself)",
+}
+ELSE = {
+    "device": "add a machine that has one",
+    "package": "install it on a worker's machine",
+    "code": "submit it again",
+    "data": "submit it again",
+}
 
 
 def check_workers(database: Database, is_up: bool) -> list[Finding]:
@@ -47,13 +63,13 @@ def check_workers(database: Database, is_up: bool) -> list[Finding]:
         findings.append(problem(WORKERS, says, f"labpool pool\n{START_ONE}"))
     else:
         findings.append(note(WORKERS, "none is alive", "labpool up"))
-    if living and silent:
+    if silent:
         says = "; ".join(
-            f"{worker.host}, process {worker.pid}, was last heard of {now - worker.seen_at:.0f} s "
-            "ago"
+            f"{worker.host}, process {worker.pid}, was last heard of "
+            f"{duration(now - worker.seen_at)} ago"
             for worker in silent[-3:]
         )
-        findings.append(note(WORKERS, f"{len(silent)} fell silent: {says}", START_ONE))
+        findings.append(note(WORKERS, f"{len(silent)} fell silent: {says}", START_AGAIN))
     findings += [
         note(WORKERS, f"{worker.host} is being drained and takes nothing more", UNDRAIN + worker.id)
         for worker in living
@@ -108,10 +124,10 @@ def check_store(database: Database, settings: Settings) -> Finding:
     return problem(STORE, says, "export LABPOOL_STORE_DIR=…        (the pool's shared folder)")
 
 
-def check_queue(database: Database, settings: Settings) -> list[Finding]:
+def check_queue(database: Database) -> list[Finding]:
     """Trials that wait for something the pool does not have, told once a kind."""
     with database.snapshot() as session:
-        waiting = Waiting(session, rules=Rules.of(settings))
+        serving = Serving(session)
         # One of each kind says it for all of them.
         kinds = session.execute(
             select(func.min(Trial.id), func.count())
@@ -121,10 +137,18 @@ def check_queue(database: Database, settings: Settings) -> list[Finding]:
         total = sum(count for _, count in kinds)
         findings = []
         for trial_id, count in sorted((first, count) for first, count in kinds):
-            lacking = waiting.lacking(session.get_one(Trial, trial_id))
-            if lacking is not None:
-                trials = f"Trial {trial_id}" + (f" and {count - 1} more" if count > 1 else "")
-                verb = "wait" if count > 1 else "waits"
-                mend = f"labpool pool\nlabpool cancel {trial_id} --trial        (or add a machine)"
-                findings.append(problem(QUEUE, f"{trials} {verb} in vain. {lacking}", mend))
-    return findings or [ok(QUEUE, f"{total} trials wait" if total else "empty")]
+            lack = serving.lack(Needs.of(session.get_one(Trial, trial_id)))
+            if lack is not None:
+                findings.append(_waits_in_vain(trial_id, count, lack))
+    trials = f"{total} trial waits" if total == 1 else f"{total} trials wait"
+    return findings or [ok(QUEUE, trials if total else "empty")]
+
+
+def _waits_in_vain(trial_id: int, count: int, lack: Lack) -> Finding:
+    trials = f"Trial {trial_id}" + (f" and {count - 1} more" if count > 1 else "")
+    verb = "wait" if count > 1 else "waits"
+    mend = REMEDIES.get(lack.kind)
+    if mend is None:  # the pool as it is will never run it
+        lead = AGAIN if lack.kind in ("code", "data") else "labpool pool"
+        mend = f"{lead}\nlabpool cancel {trial_id} --trial        (or {ELSE[lack.kind]})"
+    return problem(QUEUE, f"{trials} {verb} in vain. {lack.sentence}", mend)

@@ -2,68 +2,50 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 import click
 
-from labpool.cli.options import connect, json_option, url_option
-from labpool.cli.output import pairs, print_json
-from labpool.client.records import Experiment, TrialDetail
+from labpool.cli.exit_codes import ExitCode
+from labpool.cli.options import NUMBER, connect, json_option, url_option
+from labpool.cli.output import print_json, say
+from labpool.client import Client
+from labpool.client.records import PENDING, Experiment, TrialDetail
+
+ASKED = {
+    "held": "held back",
+    "pausing": PENDING["pause"],
+    "stopping": PENDING["stop"],
+}
+NOTHING_FITS = "what runs is a benchmark, or is being cancelled"
 
 
-@click.command("cancel")
-@click.argument("number", type=int)
-@click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
-@url_option
-@json_option
-def cancel(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
-    """Cancel experiment NUMBER, or one trial.
+def _changing(
+    name: str,
+    experiment: Callable[[Client, int], Experiment],
+    trial: Callable[[Client, int], TrialDetail],
+    help_text: str,
+) -> click.Command:
+    """A command that asks the same of an experiment or, with `--trial`, of one trial."""
 
-    What waits never runs; what runs is stopped and keeps its curves and checkpoints.
-    """
-    with connect(url) as client:
-        _print(client.cancel_trial(number) if is_trial else client.cancel(number), as_json)
+    @click.command(name, help=help_text)
+    @click.argument("number", type=NUMBER)
+    @click.option(
+        "--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's."
+    )
+    @url_option
+    @json_option
+    def command(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
+        with connect(url) as client:
+            changed = trial(client, number) if is_trial else experiment(client, number)
+        _print(changed, as_json)
+        if isinstance(changed, Experiment) and changed.changed == 0:
+            why = "all of its trials have ended" if changed.finished else NOTHING_FITS
+            say(f"labpool: experiment {number}: there is nothing to {name}: {why}.")
+            sys.exit(ExitCode.INVALID)
 
-
-@click.command("pause")
-@click.argument("number", type=int)
-@click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
-@url_option
-@json_option
-def pause(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
-    """Pause experiment NUMBER, or one trial.
-
-    What waits is held back; what runs saves its state at the end of its epoch and frees its slot.
-    """
-    with connect(url) as client:
-        _print(client.pause_trial(number) if is_trial else client.pause(number), as_json)
-
-
-@click.command("resume")
-@click.argument("number", type=int)
-@click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
-@url_option
-@json_option
-def resume(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
-    """Let experiment NUMBER, or one trial, go on after a pause.
-
-    It ends with the same weights as if it had never been paused. What was only asked to pause or to
-    stop goes on as it was.
-    """
-    with connect(url) as client:
-        _print(client.resume_trial(number) if is_trial else client.resume(number), as_json)
-
-
-@click.command("stop")
-@click.argument("number", type=int)
-@click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
-@url_option
-@json_option
-def stop(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
-    """Stop experiment NUMBER, or one trial, and keep the results so far.
-
-    What runs ends with its epoch and succeeds; of an experiment, what never ran is cancelled.
-    """
-    with connect(url) as client:
-        _print(client.stop_trial(number) if is_trial else client.stop(number), as_json)
+    return command
 
 
 def _print(changed: Experiment | TrialDetail, as_json: bool) -> None:
@@ -71,14 +53,55 @@ def _print(changed: Experiment | TrialDetail, as_json: bool) -> None:
     if as_json:
         print_json(changed.model_dump(mode="json"))
     elif isinstance(changed, Experiment):
-        print(f"Experiment {changed.id}: {pairs(changed.states)}")
+        shown = changed.shown_states.items()
+        counts = ", ".join(f"{count} {ASKED.get(word, word)}" for word, count in shown)
+        print(f"Experiment {changed.id}: {counts}")
     else:
         remark = changed.pending or ("held back" if changed.held else "")
         print(f"Trial {changed.id}: {changed.state}" + (f", {remark}" if remark else ""))
 
 
+cancel = _changing(
+    "cancel",
+    lambda client, number: client.cancel(number),
+    lambda client, number: client.cancel_trial(number),
+    """Cancel experiment NUMBER, or one trial.
+
+    What waits never runs; what runs is stopped and keeps its curves and checkpoints.
+    """,
+)
+pause = _changing(
+    "pause",
+    lambda client, number: client.pause(number),
+    lambda client, number: client.pause_trial(number),
+    """Pause experiment NUMBER, or one trial.
+
+    What waits is held back; what runs saves its state at the end of its epoch and frees its slot.
+    """,
+)
+resume = _changing(
+    "resume",
+    lambda client, number: client.resume(number),
+    lambda client, number: client.resume_trial(number),
+    """Let experiment NUMBER, or one trial, go on after a pause.
+
+    It ends with the same weights as if it had never been paused. What was only asked to pause or to
+    stop goes on as it was.
+    """,
+)
+stop = _changing(
+    "stop",
+    lambda client, number: client.stop(number),
+    lambda client, number: client.stop_trial(number),
+    """Stop experiment NUMBER, or one trial, and keep the results so far.
+
+    What runs ends with its epoch and succeeds; of an experiment, what never ran is cancelled.
+    """,
+)
+
+
 @click.command("retry")
-@click.argument("trial", type=int)
+@click.argument("trial", type=NUMBER)
 @url_option
 @json_option
 def retry(trial: int, url: str | None, as_json: bool) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from labpool.client.errors import ApiError, NoService, NotThere, Unreachable, WaitTimeout
+from labpool.client.errors import (
+    ApiError,
+    BadAddress,
+    NoService,
+    NotThere,
+    Unreachable,
+    WaitTimeout,
+)
 from labpool.errors import LabpoolError
 
 
@@ -43,7 +50,7 @@ def exit_code_of(error: LabpoolError) -> ExitCode:
         by_status = {401: ExitCode.REFUSED, 403: ExitCode.REFUSED, 404: ExitCode.NOT_FOUND}
         default = ExitCode.INVALID if 400 <= error.status < 429 else ExitCode.FAILED
         return by_status.get(error.status, default)
-    if isinstance(error, NoService | Unreachable):
+    if isinstance(error, NoService | BadAddress | Unreachable):
         return ExitCode.NO_SERVICE
     if isinstance(error, NotThere):
         return ExitCode.NOT_FOUND

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from typing import Any
 
 import click
 
-from labpool.cli.options import connect, filter_options, json_option, limit_option, url_option
+from labpool.cli.log_text import once, without_modules
+from labpool.cli.options import (
+    NUMBER,
+    connect,
+    filter_options,
+    json_option,
+    limit_option,
+    url_option,
+)
 from labpool.cli.output import (
     ago,
+    amount,
+    count_of,
     duration,
     number,
     pairs,
@@ -20,6 +31,9 @@ from labpool.cli.output import (
 )
 from labpool.client import Trial, TrialDetail
 from labpool.measures import HEADLINES
+
+# Of a worker's id; `pool drain` takes that much.
+SHOWN_ID = 8
 
 
 @click.command("ls")
@@ -43,7 +57,7 @@ def ls(limit: int, url: str | None, as_json: bool, **filters: str | None) -> Non
                 experiment.name,
                 experiment.owner,
                 f"{experiment.finished_count}/{experiment.trial_count}",
-                pairs(experiment.states),
+                pairs(experiment.shown_states),
                 ago(experiment.created_at),
             )
             for experiment in found
@@ -52,7 +66,7 @@ def ls(limit: int, url: str | None, as_json: bool, **filters: str | None) -> Non
 
 
 @click.command("show")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option("--trial", "is_trial", is_flag=True, help="NUMBER is a trial's, not an experiment's.")
 @url_option
 @json_option
@@ -73,19 +87,21 @@ def show(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
             return
         name = printable(experiment.name or experiment.kind)
         print(f"Experiment {experiment.id}: {name} of {experiment.owner}")
-        print(f"{pairs(experiment.states)}; {client.page(experiment.page_url)}\n")
+        print(f"{pairs(experiment.shown_states)}; {client.page(experiment.page_url)}\n")
         _print_trials(trials)
 
 
 @click.command("logs")
-@click.argument("trial", type=int)
+@click.argument("trial", type=NUMBER)
 @click.option("--follow", "-f", is_flag=True, help="Stay until the trial has ended.")
 @url_option
 @json_option
 def logs(trial: int, follow: bool, url: str | None, as_json: bool) -> None:
     """Print TRIAL's log; with --json a line for each piece of it."""
     with connect(url) as client:
-        for part in client.log_parts(trial, follow):
+        away = once("The service is away; still trying.")
+        parts = client.log_parts(trial, follow, on_away=away)
+        for part in parts if as_json else without_modules(parts):
             if as_json:
                 print_json({"trial": trial, "text": part})
                 continue
@@ -171,26 +187,28 @@ def print_board(content: dict[str, Any]) -> None:
 
 
 def print_pool(content: dict[str, Any]) -> None:
-    """Slots with what they run, then how many trials wait."""
+    """Slots with what they run, silent workers' too, then how many trials wait."""
+    workers = content["workers"]
     rows = [
         (
             worker["host"],
+            str(worker["id"])[:SHOWN_ID],
             slot["id"],
             slot["name"],
             slot["device"],
             _state(worker, slot),
-            _held(slot),
+            _held(worker, slot),
         )
-        for worker in content["workers"]
-        if worker["alive"]
+        for worker in sorted(workers, key=lambda worker: not worker["alive"])
         for slot in worker["slots"]
     ]
     if rows:
-        print_table(("host", "slot", "name", "device", "state", "runs"), rows)
-    else:
-        print("No worker is here: `labpool up` starts one, `labpool worker` one more.")
-    busy, slots = content["busy_count"], content["slot_count"]
-    print(f"{busy} of {slots} slots busy, {content['queued_count']} trials waiting")
+        print_table(("host", "worker", "slot", "name", "device", "state", "runs"), rows)
+    if not any(worker["alive"] for worker in workers):
+        silent = "No worker is alive" if rows else "No worker is here"
+        print(f"{silent}: `labpool up` starts one, `labpool worker` one more.")
+    busy, slots = content["busy_count"], count_of(content["slot_count"], "slot")
+    print(f"{busy} of {slots} busy, {count_of(content['queued_count'], 'trial')} waiting")
     for closed in content["quarantines"]:
         where = f"{printable(closed['name'])} of {printable(closed['host'])}"
         print(
@@ -217,17 +235,27 @@ def _print_queue(queue: list[dict[str, Any]]) -> None:
 
 
 def _state(worker: dict[str, Any], slot: dict[str, Any]) -> str:
-    return "draining" if worker["draining"] and slot["state"] == "ready" else str(slot["state"])
+    if not worker["alive"]:
+        return "silent"
+    if slot["state"] != "ready":
+        return str(slot["state"])
+    if worker["draining"]:
+        return "draining"
+    return "set aside" if slot["reason"] else "ready"
 
 
-def _held(slot: dict[str, Any]) -> str:
+def _held(worker: dict[str, Any], slot: dict[str, Any]) -> str:
     trials = [
         f"trial {held['trial_id']} ({held['model']}, {held['owner']})"
         if held["trial_id"] is not None
         else "another user's trial"
         for held in slot["trials"]
     ]
-    return ", ".join(trials) or slot["reason"] or "-"
+    runs = ", ".join(trials) or slot["reason"] or "-"
+    if worker["alive"]:
+        return runs
+    seen = f"last seen {ago(datetime.fromisoformat(worker['seen_at']))}"
+    return f"{runs}; {seen}" if trials else seen
 
 
 def _print_trials(trials: list[Trial]) -> None:
@@ -253,7 +281,7 @@ def _done(trial: Trial) -> str:
     if trial.state == "succeeded" and not trial.ended_early:
         return "100 %"
     done = f"{100 * trial.progress.fraction:.0f} %" if trial.progress else "-"
-    return f"{done}, ended early" if trial.ended_early else done
+    return f"{done}, {_early(trial)}" if trial.ended_early else done
 
 
 def _headlines(trial: Trial) -> str:
@@ -268,7 +296,8 @@ def _print_trial(shown: TrialDetail, page: str) -> None:
     print(f"Trial {shown.id} of experiment {shown.experiment_id}: {state}; {page}")
     trial = shown.model_dump(mode="json")
     for name in ("reason", "waiting"):
-        if trial.get(name):
+        # The first line has it for what ended early.
+        if trial.get(name) and not (name == "reason" and shown.ended_early):
             print(f"{name}: {printable(trial[name])}")
     for name in ("spec", "metrics"):
         print(f"\n{name}")
@@ -286,5 +315,13 @@ def _ended_early(trial: Trial) -> str:
         return ""
     progress = trial.progress
     if progress is None:
+        return _early(trial)
+    done = f"{amount(progress.done)} of {amount(progress.total)} {progress.unit}s"
+    return f"{_early(trial)}{',' if trial.reason else ''} after {done}"
+
+
+def _early(trial: Trial) -> str:
+    """ended early: no better for 2 epochs"""
+    if not trial.reason:
         return "ended early"
-    return f"ended early after {progress.done:,.9g} of {progress.total:,.9g} {progress.unit}s"
+    return f"ended early: {trial.reason[0].lower()}{trial.reason[1:].rstrip('.')}"

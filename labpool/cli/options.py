@@ -13,6 +13,8 @@ from labpool.client import Client
 from labpool.errors import LabpoolError
 
 Command = Callable[..., Any]
+# The number of an experiment or a trial, as far as the service counts.
+NUMBER = click.IntRange(1, 2**63 - 1)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 

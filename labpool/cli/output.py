@@ -51,6 +51,16 @@ def number(value: object, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if isinstance(value, int | float) else "-"
 
 
+def amount(value: float) -> str:
+    """How much of something is done: at most one digit after the point, thousands apart."""
+    return f"{round(value, 1):,.9g}"
+
+
+def count_of(count: int, thing: str) -> str:
+    """1 trial, 2 trials."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds in words: 8 s, 2 min 5 s, 1 h 3 min."""
     if seconds is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -15,14 +16,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from labpool.cli.output import duration, number, pairs, printable
-from labpool.client import Client, Curves, Snapshot, Trial, WaitTimeout
+from labpool.cli.output import amount, duration, number, pairs, printable
+from labpool.client import Client, ClientError, Curves, Snapshot, Trial, WaitTimeout
+from labpool.client.errors import is_away
 
 LOOK_S = 0.5
 REASON_EVERY_S = 5.0
 LIVE_ROWS = 24
 # The first of these that a trial has measured says how well it does.
 TELLING = ("test_accuracy", "val_accuracy", "accuracy", "median_ms")
+AWAY = "The service is away; still trying. The trials go on by themselves."
+# An estimate changes with every look: only what is said beside it is news.
+TIMES = re.compile(r"it starts\b.*|[\d.,]+ (s|min|h)\b", re.IGNORECASE | re.DOTALL)
 COLOURS = {"succeeded": "green", "failed": "red", "lost": "red", "running": "cyan"}
 
 
@@ -47,7 +52,7 @@ class Line:
         progress = self.trial.progress
         if progress is None:
             return ""
-        return f"{progress.unit} {round(progress.done, 1):g} of {progress.total:g}"
+        return f"{progress.unit} {amount(progress.done)} of {amount(progress.total)}"
 
     @property
     def measured(self) -> str:
@@ -143,8 +148,9 @@ class PlainView:
             if self._shown.get(line.trial.id) != state:
                 self._shown[line.trial.id] = state
                 self._print(line)
-        if waiting and waiting != self._reason:
-            self._reason = waiting
+        lasting = _without_times(waiting)
+        if waiting and lasting != self._reason:
+            self._reason = lasting
             print(waiting, file=self._stream, flush=True)
 
     def _print(self, line: Line) -> None:
@@ -225,18 +231,32 @@ def follow(
     Raises WaitTimeout when `time.monotonic()` passes `deadline`.
     """
     observer = Observer(client)
+    snapshots: list[Snapshot] = []
+    lines: list[Line] = []
     with view or make_view() as shown:
         while True:
-            snapshots = [client.snapshot(number) for number in experiments]
-            shown.show(observer.lines(snapshots), observer.waiting(snapshots))
-            if all(snapshot.experiment.finished for snapshot in snapshots):
-                return snapshots
+            try:
+                snapshots = [client.snapshot(number) for number in experiments]
+                lines = observer.lines(snapshots)
+                shown.show(lines, observer.waiting(snapshots))
+            except ClientError as error:
+                # An address that never answered is more likely wrong than away.
+                if not (snapshots and is_away(error)):
+                    raise
+                shown.show(lines, AWAY)
+            else:
+                if all(snapshot.experiment.finished for snapshot in snapshots):
+                    return snapshots
             if deadline is not None and time.monotonic() > deadline:
                 unfinished = [
                     str(item.experiment.id) for item in snapshots if not item.experiment.finished
                 ]
                 raise WaitTimeout(f"Not finished: experiment {', '.join(unfinished)}.")
             time.sleep(LOOK_S)
+
+
+def _without_times(reason: str) -> str:
+    return TIMES.sub("", reason)
 
 
 def _newest(values: Sequence[float | None]) -> float | None:

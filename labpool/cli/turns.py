@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from labpool.cli.options import connect, json_option, url_option
+from labpool.cli.options import NUMBER, connect, json_option, url_option
 from labpool.cli.output import print_json, printable
 from labpool.turns import why_lines
 
 
 @click.command("why")
-@click.argument("trial", type=int)
+@click.argument("trial", type=NUMBER)
 @url_option
 @json_option
 def why(trial: int, url: str | None, as_json: bool) -> None:
@@ -29,7 +29,7 @@ def why(trial: int, url: str | None, as_json: bool) -> None:
 
 
 @click.command("priority")
-@click.argument("trial", type=int)
+@click.argument("trial", type=NUMBER)
 @click.argument("level", type=click.Choice(["low", "normal", "high"]))
 @url_option
 @json_option

@@ -34,7 +34,8 @@ def clear(device: str, url: str | None, as_json: bool) -> None:
 def drain(worker: str, undo: bool, url: str | None, as_json: bool) -> None:
     """Have WORKER finish what it holds and take nothing more, for admins.
 
-    WORKER is its id, or the name of its host. A worker that is started anew takes trials again.
+    WORKER is its id, of which the letters that `labpool pool` shows will do, or the name of its
+    host. A worker that is started anew takes trials again.
     """
     with connect(url) as client:
         content = client.drain_worker(worker, undo=undo)

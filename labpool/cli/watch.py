@@ -8,14 +8,14 @@ import time
 import click
 
 from labpool.cli.exit_codes import ExitCode
-from labpool.cli.options import connect, json_option, url_option
+from labpool.cli.options import NUMBER, connect, json_option, url_option
 from labpool.cli.output import print_json, say
 from labpool.cli.progress import follow
 from labpool.client import Client, WaitTimeout
 
 
 @click.command("watch")
-@click.argument("experiments", metavar="EXPERIMENT…", type=int, nargs=-1, required=True)
+@click.argument("experiments", metavar="EXPERIMENT…", type=NUMBER, nargs=-1, required=True)
 @click.option("--timeout", "timeout_s", type=float, help="Seconds to stay at most.")
 @url_option
 @json_option
@@ -25,7 +25,8 @@ def watch(
     """Watch experiments until every trial has ended. The trials do not mind Ctrl-C.
 
     Bars with loss, metric and time left on a terminal, a line a change elsewhere, both on stderr;
-    --json prints the experiments with their trials on stdout when they have ended.
+    --json prints the experiments with their trials on stdout when they have ended. While the
+    service is away it keeps trying.
     """
     with connect(url) as client:
         watch_experiments(client, list(experiments), timeout_s, as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from labpool.client.curves import Curve, Curves
 from labpool.client.errors import (
     ApiError,
+    BadAddress,
     ClientError,
     Damaged,
     FieldProblem,
@@ -20,6 +21,7 @@ from labpool.client.service import Client
 
 __all__ = [
     "ApiError",
+    "BadAddress",
     "Client",
     "ClientError",
     "Curve",

@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from labpool.client.errors import NoService
+from labpool.client.errors import BadAddress, NoService
 from labpool.settings import load_settings
 
 URL_VARIABLE = "LABPOOL_URL"
@@ -31,8 +32,9 @@ def find_address(
     """The arguments, else LABPOOL_URL and LABPOOL_TOKEN, else what `labpool up` left behind.
 
     The token in client.json goes to the service that wrote it and to no other.
-    Raises NoService.
+    Raises NoService, BadAddress.
     """
+    source = f"{URL_VARIABLE}" if url is None else "--url, or what the script gives"
     url = url or environment.get(URL_VARIABLE)
     token = token or environment.get(TOKEN_VARIABLE)
     if url is None or token is None:
@@ -43,7 +45,18 @@ def find_address(
         if written is not None and (url is None or url.rstrip("/") == written.url):
             url, token = written.url, token or written.token
     assert url is not None
+    if not is_address(url):
+        raise BadAddress(f"{url!r}; it comes from {source}.")
     return Address(url.rstrip("/"), token)
+
+
+def is_address(url: str) -> bool:
+    """Whether this can be a service's address: a scheme and a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _read(path: Path) -> Address | None:

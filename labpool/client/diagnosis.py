@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from labpool.client.address import TOKEN_VARIABLE, URL_VARIABLE, Address, find_address
-from labpool.client.errors import ApiError, NoService, Unreachable
+from labpool.client.errors import ApiError, BadAddress, NoService, Unreachable
 from labpool.client.transport import LOOPBACK, Transport
 from labpool.diagnosis import Finding, note, ok, problem
 
@@ -24,6 +24,8 @@ def check_service(url: str | None = None) -> list[Finding]:
     except NoService:
         says = f"None is known here: no {URL_VARIABLE}, and none has run on this data folder."
         return [note(SERVICE, says, "labpool up")]
+    except BadAddress as error:
+        return [problem(SERVICE, str(error), f"export {URL_VARIABLE}=http://HOST:PORT")]
     transport = Transport(address, http=_connections(address))
     try:
         return _asked(transport)

@@ -38,6 +38,10 @@ class NoService(ClientError):
         )
 
 
+class BadAddress(ClientError):
+    """The service's address is not of the form http://HOST:PORT:"""
+
+
 class Unreachable(ClientError):
     """The service does not answer."""
 
@@ -72,6 +76,13 @@ class ApiError(ClientError):
 
     def __str__(self) -> str:
         return "\n".join((f"{self.lines[0]} (HTTP {self.status})", *self.lines[1:]))
+
+
+def is_away(error: ClientError) -> bool:
+    """Whether the service may be back soon: nothing answers, or a proxy or its database is away."""
+    return isinstance(error, Unreachable) or (
+        isinstance(error, ApiError) and error.status in (502, 503, 504)
+    )
 
 
 class NotThere(ClientError):

@@ -97,7 +97,10 @@ class TrialList(list[Trial]):
 
 
 class Experiment(Record):
-    """One submission; `states` counts its trials by state."""
+    """One submission; `states` counts its trials by state, `asked` what was asked of them.
+
+    After cancel, pause, resume and stop, `changed` counts the trials to which that applied.
+    """
 
     id: int
     name: str | None = None
@@ -109,7 +112,22 @@ class Experiment(Record):
     finished_count: int
     finished: bool
     states: dict[str, int] = {}
+    asked: dict[str, int] = {}
+    changed: int | None = None
     page_url: str = ""
+
+    @property
+    def shown_states(self) -> dict[str, int]:
+        """`states`, with what was asked of trials in place of their state."""
+        shown = dict(self.states)
+        for word, count in self.asked.items():
+            left = count
+            # A waiting trial may be asked to stop, too.
+            for state in ("queued",) if word == "held" else ("running", "queued"):
+                taken = min(left, shown.get(state, 0))
+                shown[state] = shown.get(state, 0) - taken
+                left -= taken
+        return {**self.asked, **{state: count for state, count in shown.items() if count}}
 
     @property
     def succeeded(self) -> bool:
@@ -117,7 +135,8 @@ class Experiment(Record):
         return self.finished and self.states.get(SUCCEEDED, 0) == self.trial_count
 
     def _repr_html_(self) -> str:
-        states = ", ".join(f"{count} {escape(state)}" for state, count in self.states.items())
+        shown = self.shown_states.items()
+        states = ", ".join(f"{count} {escape(state)}" for state, count in shown)
         name = escape(self.name or self.kind)
         return f"<p><b>{name}</b> (experiment {self.id}, {escape(self.owner)}): {states}</p>"
 

@@ -15,7 +15,7 @@ import httpx
 from labpool.client.address import find_address
 from labpool.client.curves import Curves
 from labpool.client.downloads import Downloads
-from labpool.client.errors import WaitTimeout
+from labpool.client.errors import ClientError, WaitTimeout, is_away
 from labpool.client.records import (
     Experiment,
     Snapshot,
@@ -172,11 +172,29 @@ class Client(Downloads):
         """A trial's log so far."""
         return "".join(self.log_parts(trial_id))
 
-    def log_parts(self, trial_id: int, follow: bool = False) -> Iterator[str]:
-        """The log piece by piece; with `follow` until the attempt has ended."""
+    def log_parts(
+        self,
+        trial_id: int,
+        follow: bool = False,
+        on_away: Callable[[], None] | None = None,
+    ) -> Iterator[str]:
+        """The log piece by piece; with `follow` until the attempt has ended.
+
+        With `follow` a service that goes away meanwhile is waited for; `on_away` is called then.
+        """
         offset = 0
+        reached = False
         while True:
-            part = self._transport.get(f"/trials/{trial_id}/log", offset=offset)
+            try:
+                part = self._transport.get(f"/trials/{trial_id}/log", offset=offset)
+            except ClientError as error:
+                if not (follow and reached and is_away(error)):
+                    raise
+                if on_away is not None:
+                    on_away()
+                self._pause(LONGEST_POLL_S)
+                continue
+            reached = True
             moved = part["next_offset"] > offset
             offset = part["next_offset"]
             if part["text"]:

@@ -110,6 +110,12 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_a_wrong_option_is_named_as_it_was_written(tmp_path: Path) -> None:
+    result = run_up("--data-dir", str(tmp_path / "data"), "--slots", "x")
+    assert result.returncode == 1
+    assert result.stderr.strip() == "labpool up: --slots: say a number from 1, or auto"
+
+
 def test_another_address_needs_users(tmp_path: Path) -> None:
     result = run_up("--data-dir", str(tmp_path / "data"), "--host", "0.0.0.0", "--port", "0")  # noqa: S104
     assert result.returncode == 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from typing import Any
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import Select, insert, select, text
 
-from db import claims, owner
+from db import claims, owner, turns
 from db.engine import Database
 from db.models import Slot, Trial
 from db.states import SlotState
@@ -21,11 +23,12 @@ BENCHMARK = {"kind": "benchmark", "kernel": "dense_relu"}
 def test_it_works(database: Database, catalog: Catalog) -> None:
     with database.transaction() as session:
         [trial_id] = submitted(session, catalog, person(session))
-        assert claims.has_work(session)
-        found = claims.claim(session, slot(session, catalog), TTL_S)
+        here = slot(session, catalog)
+        assert claims.has_work(session, here)
+        found = claims.claim(session, here, TTL_S)
         assert found is not None
         assert [work.trial_id for work in found.trials] == [trial_id]
-        assert not claims.has_work(session)
+        assert not claims.has_work(session, here)
 
 
 def test_a_slot_holds_one_lease(database: Database, catalog: Catalog) -> None:
@@ -106,3 +109,70 @@ def test_simultaneous_claims_share_out_and_never_double(
     with database.snapshot() as session:
         owners = Counter(session.scalars(select(Trial.owner_id).where(Trial.id.in_(ids))))
     assert set(owners.values()) == {1}, "each of the eight users has one trial at work"
+
+
+def test_what_waits_for_others_is_no_work(database: Database, catalog: Catalog) -> None:
+    """A slot must not take the lock of all claims for what it cannot run."""
+    with database.transaction() as session:
+        ada = person(session)
+        submitted(session, catalog, ada, {**TRAIN, "device": "gpu"})
+        cpu, gpu = slot(session, catalog), slot(session, catalog, device="gpu")
+        assert not claims.has_work(session, cpu)
+        assert not claims.has_work(session, slot(session, catalog, device="gpu", kinds=()))
+        assert claims.has_work(session, gpu)
+        ada.max_running = 0
+        session.flush()
+        assert not claims.has_work(session, gpu), "its owner holds all they may"
+
+
+def test_the_oldest_of_both_devices_is_first(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        ada = person(session)
+        wanted = [
+            submitted(session, catalog, ada, {**TRAIN, "device": device})[0]
+            for device in ("cpu", "any", "gpu", "cpu", "any")
+        ]
+        got = []
+        for _ in range(4):
+            found = claims.claim(session, slot(session, catalog), TTL_S)
+            assert found is not None
+            got.append(found.trials[0].trial_id)
+        assert got == [wanted[0], wanted[1], wanted[3], wanted[4]]
+        assert claims.claim(session, slot(session, catalog), TTL_S) is None
+
+
+def test_a_users_first_is_found_by_its_index(
+    database: Database, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait for another device, nobody walks past them."""
+    with database.transaction() as session:
+        ada, here = person(session), slot(session, catalog)
+        [trial_id] = submitted(session, catalog, ada, {**TRAIN, "device": "gpu"})
+        row = session.get_one(Trial, trial_id)
+        columns = {
+            column.key: getattr(row, column.key)
+            for column in Trial.__table__.columns
+            if column.key != "id"
+        }
+        session.execute(insert(Trial), [{**columns, "number": 2 + n} for n in range(2000)])
+    if database.dialect == "postgresql":
+        with database.engine.execution_options(isolation_level="AUTOCOMMIT").begin() as connection:
+            connection.execute(text("ANALYZE trials"))
+    asked: list[Select[Any]] = []
+    with database.snapshot() as session:
+        execute = session.execute
+        monkeypatch.setattr(
+            session, "execute", lambda query, *rest: asked.append(query) or execute(query, *rest)
+        )
+        assert turns._heads(session, here, 0) == {}
+        [query] = asked
+        compiled = query.compile(database.engine, compile_kwargs={"literal_binds": True})
+        explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
+        plan = "\n".join(str(row) for row in execute(text(f"{explain} {compiled}")))
+    if database.dialect == "sqlite":
+        assert plan.count("ix_trials_waiting (owner_id=? AND priority=? AND device=?)") == 2, plan
+    else:
+        assert plan.count("Index Scan using ix_trials_waiting") == 2, plan
+        conditions = [line for line in plan.splitlines() if "Index Cond" in line]
+        assert ["(device)::text = 'any'" in line for line in conditions] == [True, False], plan
+        assert ["(device)::text = 'cpu'" in line for line in conditions] == [False, True], plan

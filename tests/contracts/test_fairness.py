@@ -1,4 +1,4 @@
-"""Shares, caps and age at the moment of a claim, on both databases."""
+"""Shares and caps at the moment of a claim, on both databases."""
 
 from __future__ import annotations
 
@@ -9,42 +9,14 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import claims, clock, commands, owner, transitions, workers
+from db import claims, clock, transitions
 from db.engine import Database
 from db.fairness import Rules, Standing
-from db.models import Attempt, Lease, Trial, Usage
+from db.models import Attempt, Lease, Trial
 from db.standings import standings
 from labpool.catalog import Catalog
 from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
-
-TTL_S = 10 * 24 * 3600.0
-RULES = Rules(ageing_s=3600.0, ageing_turn=4)
-
-
-def take(session: Session, catalog: Catalog, rules: Rules = RULES) -> int | None:
-    """The trial that a slot of its own gets."""
-    return take_with(session, slot(session, catalog), rules)
-
-
-def take_with(
-    session: Session, here: claims.SlotIdentity, rules: Rules = RULES, most: int = 1
-) -> int | None:
-    found = claims.claim(session, here, TTL_S, most, rules)
-    return found.trials[0].trial_id if found is not None else None
-
-
-def end(session: Session, trial_id: int, charged: bool = True) -> None:
-    fence = trial(session, trial_id).fence
-    if charged:
-        owner.succeed(session, trial_id, fence, {}, {})
-    else:
-        owner.release(session, trial_id, fence, "the worker stops")
-
-
-def used(session: Session, name: str, slot_seconds: float) -> None:
-    now = clock.now(session)
-    session.add(Usage(user_id=person(session, name).id, slot_seconds=slot_seconds, as_of=now))
-    session.flush()
+from tests.support.turns import RULES, TTL_S, end, take, take_with, used
 
 
 def standing(session: Session, name: str, rules: Rules = RULES) -> Standing:
@@ -147,124 +119,6 @@ def test_a_higher_class_goes_first_unless_its_owner_is_full(
         session.flush()
         taken = [take(session, catalog, rules) for _ in range(4)]
         assert taken == [high, normal, low, None]
-
-
-def test_the_oldest_gets_one_claim_in_k(database: Database, catalog: Catalog) -> None:
-    """A trial of the lowest class and of the user with most use, which fair share would never
-    take while others submit."""
-    with database.transaction() as session:
-        used(session, "heavy", 1e6)
-        starved = [submitted(session, catalog, person(session, "heavy"))[0] for _ in range(2)]
-        for trial_id in starved:
-            trial(session, trial_id).priority = -1
-        here, other = slot(session, catalog), slot(session, catalog)
-        for _ in range(20):
-            submitted(session, catalog, person(session, "light"))
-    step_clock(database, RULES.ageing_s + 60)
-    with database.transaction() as session:
-        # What the light user has waits as long, but came later.
-        taken = []
-        for at in (here, here, here, here, here, here, here, here, other):
-            taken.append(take_with(session, at))
-            found = taken[-1]
-            assert found is not None
-            end(session, found)
-        assert [taken[0], taken[4]] == starved
-        by_age = session.scalars(select(Lease.by_age).order_by(Lease.id)).all()
-        assert by_age == [number in (0, 4) for number in range(9)]
-
-
-def test_restarts_of_a_worker_make_nobody_wait(database: Database, catalog: Catalog) -> None:
-    """Each makes the worker's slots anew, here before they come to their turn by age."""
-    with database.transaction() as session:
-        [old] = submitted(
-            session, catalog, person(session, "patient"), {**TRAIN, "priority": "low"}
-        )
-        for _ in range(12):
-            submitted(session, catalog, person(session, "light"))
-        here = slot(session, catalog)
-        assert take_with(session, here) != old
-    step_clock(database, RULES.ageing_s + 60)
-    with database.transaction() as session:
-        taken = []
-        for _ in range(3):
-            workers.stop_worker(session, here.worker_id)
-            here = slot(session, catalog)
-            for _ in range(RULES.ageing_turn - 1):
-                found = take_with(session, here)
-                assert found is not None
-                end(session, found)
-                taken.append(found)
-        assert old in taken[: RULES.ageing_turn]
-
-
-def test_other_slots_use_up_no_turn_by_age(database: Database, catalog: Catalog) -> None:
-    with database.transaction() as session:
-        used(session, "heavy", 1e6)
-        heavy, light = person(session, "heavy"), person(session, "light")
-        here, gpu = slot(session, catalog), slot(session, catalog, device="gpu")
-        [old] = submitted(session, catalog, heavy, {**TRAIN, "device": "cpu"})
-        [old_on_gpu] = submitted(session, catalog, heavy, {**TRAIN, "device": "gpu"})
-        for at in (here, gpu) * 3:
-            submitted(session, catalog, light, {**TRAIN, "device": at.device})
-            found = take_with(session, at)
-            assert found is not None
-            end(session, found)
-    step_clock(database, RULES.ageing_s + 60)
-    with database.transaction() as session:
-        for device in ("cpu", "gpu"):
-            submitted(session, catalog, light, {**TRAIN, "device": device})
-        assert take_with(session, here) == old
-        end(session, old)
-        assert take_with(session, gpu) == old_on_gpu
-
-
-def test_age_begins_anew_when_its_owner_lets_it_go(database: Database, catalog: Catalog) -> None:
-    with database.transaction() as session:
-        here = slot(session, catalog)
-        used(session, "ada", 1e6)
-        [held] = submitted(session, catalog, person(session))
-        commands.pause_trial(session, trial(session, held), person(session))
-        for _ in range(3):
-            submitted(session, catalog, person(session, "bob"))
-            found = take_with(session, here)
-            assert found is not None
-            end(session, found)
-    step_clock(database, RULES.ageing_s + 60)
-    with database.transaction() as session:
-        commands.resume_trial(session, trial(session, held), person(session))
-        [fresh] = submitted(session, catalog, person(session, "bob"))
-        assert take_with(session, here) == fresh
-        end(session, fresh)
-    step_clock(database, RULES.ageing_s + 60)
-    with database.transaction() as session:
-        submitted(session, catalog, person(session, "bob"))
-        assert take_with(session, here) == held
-
-
-def test_age_breaks_no_cap_and_takes_nothing_that_the_slot_cannot_run(
-    database: Database, catalog: Catalog
-) -> None:
-    with database.transaction() as session:
-        ada, bob = person(session), person(session, "bob")
-        ada.max_running = 1
-        here = slot(session, catalog)
-        [on_gpu] = submitted(session, catalog, bob, {**TRAIN, "device": "gpu"})
-        runs, capped = (submitted(session, catalog, ada)[0] for _ in range(2))
-        assert take(session, catalog) == runs
-        for _ in range(3):
-            submitted(session, catalog, bob)
-            found = take_with(session, here)
-            assert found is not None
-            end(session, found)
-    step_clock(database, RULES.ageing_s + 60)
-    with database.transaction() as session:
-        [fresh] = submitted(session, catalog, bob)
-        assert take_with(session, here) == fresh
-        end(session, fresh)
-        end(session, runs)
-        assert take_with(session, here) == capped
-        assert trial(session, on_gpu).state == "queued"
 
 
 def test_what_is_cancelled_under_a_claim_leaves_the_slot_to_the_next(

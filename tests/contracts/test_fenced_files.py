@@ -13,7 +13,7 @@ from db.artifacts import FolderStore
 from db.engine import Database
 from db.errors import FencedOff
 from labpool.catalog import Catalog
-from tests.support.pool import person, slot, step_clock, submitted
+from tests.support.pool import person, slot, step_clock, submitted, trial
 from worker.database_access import DatabaseAccess
 from worker.logs import TrialLog
 from worker.protocol import Artifact, Checkpoint
@@ -94,3 +94,13 @@ def test_what_may_have_been_recorded_stays(
     with pytest.raises(FencedOff):
         checkpoint(recorder, 1)
     assert list(store.list("trials")) == [f"trials/{recorder.trial}/1/epoch-1.npz"]
+
+
+@pytest.mark.parametrize(("unit", "done"), [("epoch", 2.0), ("sample", 0.0)])
+def test_what_goes_on_is_as_far_as_its_checkpoint_at_once(
+    database: Database, recorder: Recorder, unit: str, done: float
+) -> None:
+    recorder.started({"resumed_epoch": 2}, 6.0, unit)
+    with database.snapshot() as session:
+        assert trial(session, recorder.trial).progress_done == done
+    assert not recorder.has_news, "nothing that a beat would set back"

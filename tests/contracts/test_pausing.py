@@ -1,71 +1,23 @@
-"""Pause, resume, stop-and-keep and hold, on both databases."""
+"""Pause, hold and go on, on both databases."""
 
 from __future__ import annotations
 
 import pytest
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
-from db import claims, commands, findings, owner, replay, sweeper, transitions
+from db import claims, commands, owner, sweeper
 from db.engine import Database
 from db.errors import FencedOff, NotPossible
-from db.models import Attempt, Experiment, Lease, Slot, Trial, User, Worker
-from db.reads.trials import trial_row
+from db.models import Attempt, Lease, Slot, Trial, User, Worker
 from db.states import Outcome, TrialState, Wish
 from labpool.catalog import Catalog
-from tests.support.pool import person, slot, step_clock, submitted, trial
-
-TTL_S = 90.0
-CHECKPOINT = findings.CheckpointRecord(3, "trials/1/1/epoch-3.npz", "0" * 64, 10, 0.5, True)
-
-
-class Pool:
-    """One user, one trial and a slot, with short ways to ask and look."""
-
-    def __init__(self, database: Database, catalog: Catalog) -> None:
-        self.database, self.catalog = database, catalog
-        with database.transaction() as session:
-            self.ada = person(session)
-            [self.trial_id] = submitted(session, catalog, self.ada)
-            self.slot = slot(session, catalog)
-
-    def claim(self) -> claims.ClaimedTrial | None:
-        with self.database.transaction() as session:
-            found = claims.claim(session, self.slot, TTL_S)
-        return found.trials[0] if found else None
-
-    def ask(self, command: str) -> None:
-        with self.database.transaction() as session:
-            row = session.get_one(Trial, self.trial_id)
-            getattr(commands, f"{command}_trial")(session, row, session.get_one(User, self.ada.id))
-
-    def beat(self, work: claims.ClaimedTrial) -> owner.Beat:
-        with self.database.transaction() as session:
-            lease = session.scalars(select(Lease.id).where(Lease.ended_at.is_(None))).one()
-            return owner.heartbeat(session, lease, {work.trial_id: work.fence}, TTL_S)
-
-    def now(self) -> Trial:
-        with self.database.snapshot() as session:
-            return trial(session, self.trial_id)
-
-    def checkpoint(self, work: claims.ClaimedTrial) -> None:
-        with self.database.transaction() as session:
-            findings.record_checkpoint(session, work.trial_id, work.fence, CHECKPOINT)
-
-    def agrees(self) -> bool:
-        with self.database.snapshot() as session:
-            return not list(replay.differences(session))
+from tests.support.pausing import TTL_S, Pool, released, running
+from tests.support.pool import step_clock, submitted
 
 
 @pytest.fixture
 def pool(database: Database, catalog: Catalog) -> Pool:
     return Pool(database, catalog)
-
-
-def running(pool: Pool) -> claims.ClaimedTrial:
-    work = pool.claim()
-    assert work is not None
-    return work
 
 
 def test_pause_frees_the_slot_and_resume_goes_on_from_the_checkpoint(pool: Pool) -> None:
@@ -131,28 +83,6 @@ def test_a_runner_that_paused_before_it_could_hear_of_more_goes_on(pool: Pool, l
     assert pool.agrees()
 
 
-def test_what_waits_with_a_checkpoint_can_be_stopped(pool: Pool) -> None:
-    work = running(pool)
-    pool.checkpoint(work)
-    with pool.database.transaction() as session:
-        owner.release(session, work.trial_id, work.fence, "The worker was shut down.")
-    pool.ask("pause")
-    assert pool.now().held
-    pool.ask("stop")
-    pool.ask("stop")
-    assert not pool.now().held
-    assert running(pool).wish is Wish.STOP
-    assert pool.agrees()
-
-
-def released(pool: Pool) -> None:
-    """It waits, with a checkpoint."""
-    work = running(pool)
-    pool.checkpoint(work)
-    with pool.database.transaction() as session:
-        owner.release(session, work.trial_id, work.fence, "The worker was shut down.")
-
-
 def test_of_what_is_asked_of_a_running_trial_the_last_counts(pool: Pool) -> None:
     work = running(pool)
     for command, wish in [
@@ -174,86 +104,6 @@ def test_of_what_is_asked_of_a_waiting_trial_the_last_counts(pool: Pool) -> None
         assert (pool.now().held, pool.now().wish) == (held, wish), command
     assert running(pool).wish is None
     assert pool.agrees()
-
-
-def test_what_waits_to_be_stopped_says_so(pool: Pool) -> None:
-    released(pool)
-    pool.ask("stop")
-    with pool.database.snapshot() as session:
-        row = trial_row(session, pool.trial_id)
-    assert row is not None and row.pending == "stopping once it has a slot"
-
-
-def test_what_is_stopped_while_paused_is_finished_by_the_next_slot(pool: Pool) -> None:
-    work = running(pool)
-    pool.ask("pause")
-    with pool.database.transaction() as session:
-        owner.pause(session, work.trial_id, work.fence)
-    pool.ask("stop")
-    again = running(pool)
-    assert again.wish is Wish.STOP
-    with pool.database.transaction() as session:
-        owner.succeed(session, again.trial_id, again.fence, {"x": 1.0}, {}, ended_early=True)
-    row = pool.now()
-    assert (row.state, row.ended_early, row.wish) == (TrialState.SUCCEEDED, True, None)
-    assert pool.agrees()
-
-
-def test_a_cancel_says_whether_the_trial_ever_ran(pool: Pool) -> None:
-    def cancelled(trial_id: int) -> str:
-        with pool.database.transaction() as session:
-            user = session.get_one(User, pool.ada.id)
-            commands.cancel_trial(session, session.get_one(Trial, trial_id), user)
-            return trial(session, trial_id).reason or ""
-
-    with pool.database.transaction() as session:
-        [never, paused] = [submitted(session, pool.catalog, pool.ada)[0] for _ in range(2)]
-    released(pool)
-    assert cancelled(pool.trial_id) == "Cancelled by user ada while it waited to go on."
-    assert cancelled(never) == "Cancelled by user ada before it ran."
-    work = running(pool)
-    with pool.database.transaction() as session:
-        commands.pause_trial(session, session.get_one(Trial, paused), person(session))
-        owner.pause(session, work.trial_id, work.fence)
-    assert cancelled(paused) == "Cancelled by user ada while it was paused."
-    assert pool.agrees()
-
-
-def stop_all(pool: Pool) -> int:
-    with pool.database.transaction() as session:
-        row = session.get_one(Trial, pool.trial_id)
-        experiment = session.get_one(Experiment, row.experiment_id)
-        return commands.stop_experiment(session, experiment, session.get_one(User, pool.ada.id))
-
-
-def test_what_cannot_be_stopped_in_time_is_not_cancelled(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    released(pool)
-    monkeypatch.setattr("db.transitions.wish", lambda *_, **__: False)
-    assert stop_all(pool) == 0
-    assert pool.now().state is TrialState.QUEUED
-
-
-def test_what_a_slot_takes_while_its_experiment_is_stopped_is_kept(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cancel = transitions.cancel_waiting
-
-    def too_late(session: Session, row: Trial, *, actor: str) -> bool:
-        assert claims.claim(session, pool.slot, TTL_S) is not None
-        return cancel(session, row, actor=actor)
-
-    monkeypatch.setattr("db.transitions.cancel_waiting", too_late)
-    assert stop_all(pool) == 1
-    row = pool.now()
-    assert (row.state, row.wish, row.cancel_requested) == (TrialState.RUNNING, Wish.STOP, False)
-    assert pool.agrees()
-
-
-def test_what_never_ran_has_nothing_to_keep(pool: Pool) -> None:
-    with pytest.raises(NotPossible, match="nothing to keep"):
-        pool.ask("stop")
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "stop"])
@@ -286,15 +136,6 @@ def test_what_was_to_be_paused_waits_held_when_its_worker_is_lost(pool: Pool) ->
         assert sweeper.sweep_expired(session) == [pool.trial_id]
     row = pool.now()
     assert (row.state, row.held, row.wish, row.losses) == (TrialState.QUEUED, True, None, 1)
-    assert pool.agrees()
-
-
-def test_what_was_to_be_stopped_is_told_to_its_next_slot(pool: Pool) -> None:
-    work = running(pool)
-    pool.ask("stop")
-    with pool.database.transaction() as session:
-        owner.release(session, work.trial_id, work.fence, "The worker was shut down.")
-    assert running(pool).wish is Wish.STOP
     assert pool.agrees()
 
 

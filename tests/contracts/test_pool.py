@@ -13,6 +13,7 @@ from db.engine import Database
 from db.errors import DatabaseNewer, DatabaseOlder, ForeignStore, SecondHost
 from db.models import Base, Slot, Trial
 from db.states import SlotState
+from db.workers import beat_worker
 from labpool.catalog import Catalog
 from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
 
@@ -55,6 +56,38 @@ def test_sqlite_serves_one_host(database: Database, catalog: Catalog) -> None:
     step_clock(database, 91)
     with database.transaction() as session:
         slot(session, catalog, host="three")
+
+
+def test_a_host_that_slept_does_not_come_back_to_sqlite_beside_another(
+    database: Database, catalog: Catalog
+) -> None:
+    with database.transaction() as session:
+        one = slot(session, catalog, host="one")
+        for _ in range(2):
+            submitted(session, catalog, person(session))
+    step_clock(database, 100)
+    with database.transaction() as session:
+        two = slot(session, catalog, host="two")
+        if database.dialect == "sqlite":
+            assert claims.claim(session, one, 90.0) is None, "before its heartbeat"
+            with pytest.raises(SecondHost, match="two"):
+                beat_worker(session, one.worker_id)
+        else:
+            assert beat_worker(session, one.worker_id) > 90.0
+            assert claims.claim(session, one, 90.0) is not None
+        assert beat_worker(session, two.worker_id) < 90.0
+        assert claims.claim(session, two, 90.0) is not None
+
+
+def test_a_host_that_slept_alone_goes_on(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        one, beside = (slot(session, catalog, host="one") for _ in range(2))
+        submitted(session, catalog, person(session))
+    step_clock(database, 100)
+    with database.transaction() as session:
+        beat_worker(session, beside.worker_id)
+        assert beat_worker(session, one.worker_id) > 90.0
+        assert claims.claim(session, one, 90.0) is not None
 
 
 def test_a_worker_with_another_store_is_refused(database: Database) -> None:

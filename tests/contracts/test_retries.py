@@ -61,7 +61,7 @@ def test_a_failed_gpu_is_tried_elsewhere_with_growing_delays(
     for retry, delay_s in enumerate((30, 60, 120), start=1):
         found = fail(database, took(database, catalog), "gpu_fault")
         assert (found.state, found.reason_kind) == (TrialState.QUEUED, "gpu_fault")
-        assert f"Retry {retry} of 3, {delay_s} s after it." in (found.reason or "")
+        assert f"It broke. Next try ({retry} of 3) {delay_s} s later." in (found.reason or "")
         with database.snapshot() as session:
             assert "before the next try: It broke." in (
                 waiting.why_waiting(session, trial(session, trial_id)) or ""
@@ -154,6 +154,23 @@ def test_a_cancelled_one_does_not_come_back(
     assert fail(database, work, kind).state is TrialState.CANCELLED
 
 
+@pytest.mark.parametrize("how", ["gpu_fault", "no_runner", None])
+def test_the_pools_waste_is_free_for_a_cancelled_one_too(
+    database: Database, catalog: Catalog, trial_id: int, how: str | None
+) -> None:
+    work = took(database, catalog)
+    with database.transaction() as session:
+        commands.cancel_trial(session, session.get_one(Trial, trial_id), person(session))
+    step_clock(database, 3600.0)
+    with database.transaction() as session:
+        if how == "gpu_fault":
+            owner.fail(session, trial_id, work.fence, how, "It fell off the bus.")
+        else:
+            owner.release(session, trial_id, work.fence, "Its worker ended.", reason_kind=how)
+    assert row(database, trial_id).state is TrialState.CANCELLED
+    assert use_s(database) == 0.0
+
+
 def test_a_retry_needs_the_fence(database: Database, catalog: Catalog, trial_id: int) -> None:
     work = took(database, catalog)
     step_clock(database, TTL_S + 1)
@@ -172,10 +189,16 @@ def test_a_runner_killed_from_outside_is_tried_again_as_long_as_it_gets_on(
             record = findings.CheckpointRecord(epoch, f"{epoch}.npz", "0" * 64, 1, 0.5, True)
             findings.record_checkpoint(session, work.trial_id, work.fence, record)
         found = fail(database, work, "killed")
-        assert (found.state, found.reason) == (TrialState.QUEUED, "It broke. Retry 1 of 2.")
+        assert (found.state, found.reason) == (
+            TrialState.QUEUED,
+            "It broke. Next try (1 of 2) at once.",
+        )
     for retry in (1, 2):
         found = fail(database, took(database, catalog), "killed")
-        assert (found.state, found.reason) == (TrialState.QUEUED, f"It broke. Retry {retry} of 2.")
+        assert (found.state, found.reason) == (
+            TrialState.QUEUED,
+            f"It broke. Next try ({retry} of 2) at once.",
+        )
     found = fail(database, took(database, catalog), "killed")
     assert (found.state, found.reason_kind) == (TrialState.FAILED, "killed")
     assert use_s(database) == 0.0
@@ -210,7 +233,7 @@ def test_what_is_lost_again_and_again_waits_longer_each_time(
         # The first time it goes on at once, each later time after twice as long.
         found = lose(database, took(database, catalog), 5)
         assert (found.state, found.losses) == (TrialState.QUEUED, loss)
-        assert f"Retry {loss} of 4, {delay_s} s after it." in (found.reason or "")
+        assert f"Next try ({loss} of 4) {delay_s} s later." in (found.reason or "")
         step_clock(database, delay_s - 15)
         assert take(database, catalog) is None
         step_clock(database, 16)

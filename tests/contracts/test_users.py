@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from db import users
+from db import claims, quarantine, users, workers
 from db.engine import Database
 from db.errors import NameTaken, NotPossible
 from db.models import Token
-from tests.support.pool import person, step_clock
+from labpool.catalog import Catalog
+from tests.support.pool import person, slot, step_clock, submitted
 
 
 def test_it_works(database: Database) -> None:
@@ -133,3 +134,36 @@ def test_signing_out_everywhere_ends_sessions_alone(database: Database) -> None:
         assert users.authenticate(session, two, "session") is None
         assert users.authenticate(session, token, "api") is not None
         assert users.authenticate(session, theirs, "session") is not None
+
+
+def test_what_one_who_is_shut_out_still_has_in_the_pool(
+    database: Database, catalog: Catalog
+) -> None:
+    with database.transaction() as session:
+        ada = person(session)
+        [first] = submitted(session, catalog, ada)
+        submitted(session, catalog, ada, {"seed": 1})
+        submitted(session, catalog, person(session, "bob"))
+        identity = slot(session, catalog)
+    with database.transaction() as session:
+        work = claims.claim(session, identity, 90.0)
+        assert work is not None and work.trials[0].trial_id == first
+    with database.snapshot() as session:
+        found = users.find_user(session, "ada")
+        assert found is not None
+        waiting, running, experiments = users.open_trials(session, found)
+        assert (waiting, running, len(experiments)) == (1, 1, 2)
+
+
+def test_refusals_are_whole_sentences(database: Database) -> None:
+    with database.transaction() as session:
+        person(session)
+        with pytest.raises(NotPossible) as refused:
+            users.set_user_limits(session, "ada", max_running=2**40)
+        assert str(refused.value).startswith("The most slots at once is a whole number from 1 to ")
+        assert str(refused.value).endswith("2147483647.")
+        with pytest.raises(NotPossible) as refused:
+            workers.find_worker(session, "nohost")
+        assert str(refused.value).startswith("No worker 'nohost' is alive")
+        with pytest.raises(NotPossible, match="There is no slot 99"):
+            quarantine.clear(session, "99", person(session))

@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from db import claims, owner, waiting
+from db import claims, owner, quarantine, waiting
 from db.claims import SlotIdentity
 from db.clock import db_now
 from db.engine import Database
 from db.fairness import Rules
-from db.models import Attempt, Slot, Worker
+from db.models import Attempt, Slot, Trial, Worker
 from db.queue_order import read_line
 from db.reads.pool import queue_page
 from db.usage import charge
@@ -82,7 +82,7 @@ def test_it_works(database: Database, catalog: Catalog) -> None:
         "2 ahead × 95 s (median of the last 3 trials of mlp) + 0.0 s left of what runs, "
         "over 2 slots that can serve it ≈ 95 s."
     )
-    assert found.sentence == "2 are ahead of it; it starts in about 95 s."
+    assert found.sentence == "2 are ahead of it; it starts in about 1 min 35 s."
     assert explain(database, on_gpu).reason == "lacking"
 
 
@@ -233,7 +233,7 @@ def test_slots_that_claim_nothing_are_named(database: Database, catalog: Catalog
         here = slot(session, catalog)
         [waits] = submitted(session, catalog, person(session))
         session.get_one(Slot, here.slot_id).reason = "used by hand: pid 123 (python), 4.1 GiB"
-    assert "set aside. cpu: used by hand: pid 123" in explain(database, waits).sentence
+    assert "set aside. here: used by hand: pid 123" in explain(database, waits).sentence
     with database.transaction() as session:
         session.get_one(Slot, here.slot_id).reason = None
         session.get_one(Worker, here.worker_id).drain_at = 1.0
@@ -271,3 +271,99 @@ def test_the_queue_of_one_owner_keeps_its_places(database: Database, catalog: Ca
         assert queue_page(line, None, None, 2) == [(1, ids[0]), (2, ids[1])]
         assert queue_page(line, None, (2, 0), 9) == [(3, ids[2]), (4, ids[3])]
         assert queue_page(line, bob.id, None, 9) == [(2, ids[1]), (3, ids[2])]
+
+
+def test_who_is_next_is_told_by_whose_slot_frees(database: Database, catalog: Catalog) -> None:
+    """The order that is told is the one in which slots that free one by one take them."""
+    here = ended(database, catalog, [600.0])
+    with database.transaction() as session:
+        other = slot(session, catalog)
+        ada, bob, carol = (person(session, name) for name in ("ada", "bob", "carol"))
+        for user, used_s in ((ada, 5000.0), (bob, 9000.0), (carol, 100.0)):
+            charge(session, user.id, used_s)
+        running = []
+        for user, at, done in ((carol, here, 9.0), (bob, other, 5.0)):
+            submitted(session, catalog, user)
+            row = trial(session, take(session, at))
+            row.progress_done, row.progress_total = done, 10.0
+            running.append((at, row.id))
+        ids = [submitted(session, catalog, user)[0] for user in (ada, carol, bob, ada, carol, bob)]
+    step(database, 600.0)
+    found = {trial_id: explain(database, trial_id) for trial_id in ids}
+    # The slot that frees first is hers: she holds none then, and has used less than ada.
+    assert not found[ids[0]].sentence.startswith("It is next")
+    assert found[ids[1]].sentence.startswith("It is next")
+    assert found[ids[0]].next_owner_id == carol.id
+    with database.snapshot() as session:
+        told = [row.waiter.trial_id for row in read_line(session, Rules()).places]
+    taken = []
+    for _ in ids:
+        at, first = running.pop(0)
+        with database.transaction() as session:
+            end(session, first)
+            taken.append(take(session, at))
+        running.append((at, taken[-1]))
+        step(database, 300.0)
+    assert taken[:3] == told[:3]
+    assert [found[trial_id].ahead for trial_id in taken[:3]] == [0, 1, 2]
+
+
+def test_loading_is_no_pace(database: Database, catalog: Catalog) -> None:
+    here = ended(database, catalog, [600.0])
+    with database.transaction() as session:
+        submitted(session, catalog, person(session))
+        row = trial(session, take(session, here))
+        row.progress_done, row.progress_total, row.progress_unit = 0.01, 60.0, "epoch"
+        [waits] = submitted(session, catalog, person(session))
+    step(database, 5.0)
+    seconds = explain(database, waits).estimate.seconds
+    assert seconds is not None
+    assert seconds <= 600.0
+
+
+def test_the_turn_by_age_is_told_where_it_comes_sooner(
+    database: Database, catalog: Catalog
+) -> None:
+    here = ended(database, catalog, [600.0])
+    with database.transaction() as session:
+        [mine] = submitted(session, catalog, person(session, "patient"))
+        trial(session, mine).priority = -1
+        for _ in range(40):
+            submitted(session, catalog, person(session))
+        take(session, here)
+    step(database, 3500.0)
+    found = explain(database, mine, Rules(ageing_s=3600.0))
+    # 100 s until its age, then four runs of ten minutes; 39 ahead would be six and a half hours.
+    assert found.estimate.seconds == pytest.approx(2500.0, abs=120.0)
+    assert found.estimate.arithmetic.startswith("By age at the latest: 1 min")
+
+
+def test_a_wait_before_the_next_try_has_its_earliest_start(
+    database: Database, catalog: Catalog
+) -> None:
+    with database.transaction() as session:
+        slot(session, catalog)
+        [waits] = submitted(session, catalog, person(session))
+        submitted(session, catalog, person(session))
+        row = trial(session, waits)
+        row.reason = "The worker died."
+        session.execute(update(Trial).where(Trial.id == waits).values(not_before=db_now() + 500.0))
+    found = explain(database, waits)
+    assert (found.reason, found.place, found.able_slots) == ("backoff", 2, 1)
+    assert found.estimate.seconds == pytest.approx(500.0, abs=60.0)
+    assert "1 that could take its slots wait" in found.estimate.arithmetic
+
+
+def test_a_gpu_out_of_service_is_named(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        slot(session, catalog)
+        gpu = slot(session, catalog, device="gpu")
+        session.get_one(Slot, gpu.slot_id).gpu_uuid = "GPU-5d1f"
+        session.flush()
+        quarantine.quarantine(session, gpu.slot_id, "here", "its probe failed")
+        [waits] = submitted(session, catalog, person(session), {**TRAIN, "device": "gpu"})
+    found = explain(database, waits)
+    assert found.reason == "lacking"
+    assert "here, gpu: " in found.sentence
+    assert "its probe failed" in found.sentence
+    assert found.sentence.endswith("`labpool pool clear GPU-5d1f`.")

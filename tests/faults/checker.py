@@ -12,7 +12,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.checks import of_events, of_rows, of_runs, of_turns
+from tests.faults.checks import (
+    of_events,
+    of_retries,
+    of_rows,
+    of_runs,
+    of_turns,
+    of_upkeep,
+)
 from tests.faults.checks.seen import Check, Seen, Violation, read
 
 # True at every commit, so of a pool at work too.
@@ -29,6 +36,9 @@ AT_ANY_MOMENT: tuple[Check, ...] = (
     of_rows.checkpoints_never_go_back,
     of_rows.losses_are_limited,
     of_rows.waste_is_not_charged,
+    of_retries.retries_are_limited,
+    of_retries.faults_are_not_charged,
+    of_upkeep.quarantined_devices_get_nothing,
 )
 # These read every claim, or what the runners wrote meanwhile.
 AT_THE_END: tuple[Check, ...] = (
@@ -41,6 +51,10 @@ AT_THE_END: tuple[Check, ...] = (
     of_turns.turns_are_fair,
     of_turns.higher_classes_go_first,
     of_turns.ageing_keeps_its_turn,
+    of_upkeep.caps_are_kept,
+    of_upkeep.drained_workers_get_nothing,
+    of_upkeep.quarantines_have_a_cause,
+    of_retries.a_gpu_fault_ends_the_attempt,
     of_runs.acknowledged_is_there,
     of_runs.acknowledged_ends,
     of_runs.one_key_one_experiment,

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from deploy.errors import PartFailed
 from deploy.process_table import descendants, kill_if_alive
 from tests.faults.bells import flush, forge
 from tests.faults.crashing_postgres import CrashingPostgres
+from tests.faults.failing_gpus import FOR_GOOD, ONCE, fault_of
 from tests.faults.schedule import Fault
 from tests.support.processes import Api, Processes, answers, wait_until
 
@@ -76,6 +77,7 @@ class Cluster:
         self.environment = {**environment, "LABPOOL_BROKER_URL": self.broker.url}
         self.api: Api = processes.api(self.environment)
         self.workers: list[Worker] = []
+        self.gpus: list[str] = []
         self.faults = Ledger(ledgers / "faults.jsonl")
         self.count = 0
         self.crashes: list[str] = []
@@ -85,15 +87,19 @@ class Cluster:
         self._away: set[str] = set()
         self._tried_api_s = 0.0
 
-    def add_worker(self, *options: str) -> None:
+    def add_worker(self, *options: str, gpus: Sequence[str] = ()) -> None:
         """Another worker, with a scratch folder of its own as if on a host of its own."""
         name = f"worker-{len(self.workers)}"
         folder = self.processes.folder / name
         folder.mkdir(mode=0o700)
         command = [
             sys.executable, "-m", "tests.faults.paced_worker",
-            "--ledger", str(self.ledgers / "ran.jsonl"), *options,
+            "--ledger", str(self.ledgers / "ran.jsonl"),
+            "--gpus", ",".join(gpus), *options,
         ]  # fmt: skip
+        for uuid in gpus:
+            if uuid not in self.gpus:
+                self.gpus.append(uuid)
         environment = {**self.environment, "LABPOOL_DATA_DIR": str(folder)}
         self.workers.append(Worker(self.processes.child(name, command, environment)))
 
@@ -241,6 +247,20 @@ class Cluster:
 
     def _forge_bells(self, fault: Fault) -> dict[str, Any] | None:
         return {} if forge(self.broker.url, fault.pick) else None
+
+    def _disturb_gpu(self, fault: Fault) -> dict[str, Any] | None:
+        return self._put_on_gpu(fault, ONCE)
+
+    def _break_gpu(self, fault: Fault) -> dict[str, Any] | None:
+        return self._put_on_gpu(fault, FOR_GOOD)
+
+    def _put_on_gpu(self, fault: Fault, what: str) -> dict[str, Any] | None:
+        gpu = self.gpus[int(fault.pick * len(self.gpus))]
+        file = fault_of(self.ledgers, gpu)
+        if file.exists():
+            return None
+        file.write_text(what, encoding="utf-8")
+        return {"gpu": gpu}
 
     def _database(self, fault: Fault) -> dict[str, Any] | None:
         if self.postgres is None or "database" in self._away:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-ENDED = frozenset({"succeeded", "failed", "cancelled", "lost", "pruned"})
+from tests.faults.expected_rows import ENDED, Attempt, Lease, Point, Refused, Trial
+
+__all__ = ["ENDED", "MAX_LOSSES", "Pool", "Refused", "Trial"]
+
 MAX_LOSSES = 3
 HALF_LIFE_S = 7 * 24 * 3600.0
 # Delays before a further try, by the kind of failure, and whether it is by itself from then on.
@@ -17,73 +20,6 @@ TRIES: dict[str, tuple[list[float], bool]] = {
     "gpu_fault": ([30.0, 60.0, 120.0], False),
     "out_of_memory": ([60.0], True),
 }
-
-
-class Refused(Exception):
-    """The command or the write must be refused."""
-
-
-@dataclass
-class Attempt:
-    """One claim of a trial."""
-
-    lease: int
-    began: float
-    outcome: str | None = None
-    charged: bool = True
-    slot_seconds: float = 0.0
-
-
-@dataclass
-class Point:
-    """A checkpoint in the store."""
-
-    epoch: int
-    fence: int
-    best: bool
-    kept: bool = True
-
-
-@dataclass
-class Trial:
-    """A trial as it must be."""
-
-    id: int
-    experiment: int
-    owner: int
-    fuse_key: str | None = None
-    benchmark: bool = False
-    state: str = "queued"
-    fence: int = 0
-    losses: int = 0
-    held: bool = False
-    wish: str | None = None
-    cancel: bool = False
-    lease: int | None = None
-    alone: bool = False
-    not_before: float = 0.0
-    result: int | None = None
-    ended_early: bool = False
-    points: list[Point] = field(default_factory=list)
-    attempts: dict[int, Attempt] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def resume(self) -> tuple[int, int] | None:
-        """Epoch and fence of the checkpoint to go on from."""
-        return max(((p.epoch, p.fence) for p in self.points if p.kept), default=None)
-
-
-@dataclass
-class Lease:
-    """A slot's allocation. ``left`` is the time at which each member left it."""
-
-    slot: int
-    expires: float
-    began: float
-    members: int
-    live: bool = True
-    left: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -189,7 +125,7 @@ class Pool:
     def release(self, trial: Trial, delay_s: float = 0.0, alone: bool = False) -> None:
         """Back into the queue, uncharged; what is to be cancelled is."""
         if trial.cancel:
-            self.leave(trial, "cancelled")
+            self.leave(trial, "cancelled", charged=False)
         else:
             self.requeue(trial, "released", delay_s, alone)
 
@@ -250,48 +186,6 @@ class Pool:
                       if attempt.outcome == "lost" and fence > newest]  # fmt: skip
             delay_s = 20.0 * 2.0 ** (len(before) - 1) if before else 0.0
             self.requeue(trial, "lost", delay_s, alone=together)
-
-    # What people do.
-
-    def ask(self, trial: Trial, command: str) -> None:
-        """Cancel, pause, resume or stop; raises Refused."""
-        if trial.state in ENDED:
-            raise Refused("it has ended")
-        getattr(self, f"_{command}")(trial)
-
-    def _cancel(self, trial: Trial) -> None:
-        trial.cancel = True
-        if trial.state != "running":
-            trial.state, trial.wish = "cancelled", None
-
-    def _pause(self, trial: Trial) -> None:
-        if trial.state == "queued":
-            trial.held, trial.wish = True, None
-        elif trial.state == "running":
-            self._wish(trial, "pause")
-
-    def _resume(self, trial: Trial) -> None:
-        if trial.state == "paused":
-            trial.state, trial.not_before = "queued", 0.0
-        elif trial.cancel:
-            raise Refused("it is being cancelled")
-        else:
-            trial.held, trial.wish = False, None
-
-    def _stop(self, trial: Trial) -> None:
-        if trial.state == "paused":
-            trial.state, trial.wish = "queued", "stop"
-        elif trial.state == "running":
-            self._wish(trial, "stop")
-        elif trial.wish != "stop" and trial.resume is None:
-            raise Refused("it waits and has nothing to keep")
-        else:
-            trial.held, trial.wish = False, "stop"
-
-    def _wish(self, trial: Trial, wish: str) -> None:
-        if trial.cancel or trial.benchmark:
-            raise Refused("it is being cancelled, or is a benchmark")
-        trial.wish = wish
 
     def sums_up(self, ids: Iterable[int]) -> bool:
         """Whether nothing was lost or doubled."""

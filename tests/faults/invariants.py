@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from db.replay import Standing, after
-from tests.faults.actors import Move
 from tests.faults.life import (
     CANCELLED,
     ENDED,
@@ -21,6 +20,7 @@ from tests.faults.life import (
     Trial,
     Worker,
 )
+from tests.faults.moves import Move
 
 
 def broken(before: State, move: Move) -> str | None:
@@ -99,6 +99,10 @@ def _steps(before: State, move: Move) -> Iterator[str]:
         for old, new in zip(before.trials, state.trials, strict=True):
             if old.state == RUNNING != new.state and old.lease not in past:
                 yield "a healthy trial was taken back"
+            companions = [trial for trial in before.trials if trial.lease == old.lease]
+            lost = old.state == RUNNING and new.state == QUEUED
+            if lost and len(companions) > 1 and not new.alone:
+                yield "what was lost with others is to be trained with others again"
 
 
 def _slot(old: Worker, worker: Worker, state: State, name: str) -> Iterator[str]:

@@ -1,14 +1,17 @@
 """kill -9 at random moments of training runs: what is lost of the work, and what becomes of it.
 
-Each run is real Keras with dropout and momentum. It is trained once in peace, then again under
-kills of its runner and of its whole worker in turn, until as many kills as wanted have struck; its
-final weights must be those of the peaceful run, bit for bit. A kill may strike at any moment once
-the attempt has begun: while the model is traced, in an epoch, while a checkpoint is written or
-recorded.
+Each run is real Keras with dropout and momentum. It is trained once in peace, then again and again
+under kills of its runner and of its whole worker in turn, until as many kills as wanted have struck
+on each database; its final weights must be those of the peaceful run, bit for bit. A kill may
+strike at any moment once the attempt has begun: while the model is traced, in an epoch, while a
+checkpoint is written or recorded.
 An attempt loses the epochs that its log names after the checkpoint from which the next one goes on.
 
 A run whose runner is killed again and again before it makes a checkpoint is given up, as it should
 be; so after two such kills in a row a checkpoint is awaited before the moment is drawn.
+
+Most of the time goes into imports of TensorFlow, one after each kill. So each database has a worker
+of one slot, which makes no more of them, and both are at work at the same time, on a core each.
 
     python -m tests.faults --only kills
 """
@@ -18,128 +21,147 @@ from __future__ import annotations
 import os
 import random
 import re
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Final
+from threading import Event
+from typing import IO, Final
 
-from sqlalchemy import func, select
-
-from db import submissions
 from db.engine import Database
-from db.models import Attempt, Checkpoint, Result, Trial
-from db.states import TERMINAL, TrialState
+from db.states import TrialState
 from deploy.child import Child
 from deploy.process_table import ProcessId, descendants, is_alive, kill_if_alive
-from labpool.catalog import Catalog
-from labpool.planning import plan
-from labpool.settings import CHECKOUT
-from tests.support.databases import fresh_database
-from tests.support.pool import person
+from tests.faults.service import NO_BROKER
+from tests.faults.training_runs import INTERVAL_EPOCHS, TrainingRuns
+from tests.support.databases import KINDS, fresh_database
 from tests.support.processes import Processes, wait_until
 
 KILLS: Final = 100
 KILLS_QUICK: Final = 2
-INTERVAL_EPOCHS: Final = 2
+KINDS_QUICK: Final = ("postgres",)
+EPOCHS: Final = 60
+EPOCHS_QUICK: Final = 16
+# Runs that differ; each is harried as often as it takes.
+SEEDS: Final = 3
 SEED: Final = 20261123
 LONGEST_WAIT_S: Final = 2.5
 PATIENCE_S: Final = 300.0
-SPEC: Final[Mapping[str, Any]] = {
-    "kind": "train",
-    "model": "mlp",
-    "parameters": {"hidden": [64, 64], "dropout": 0.3},
-    "dataset": "digits",
-    "optimizer": "momentum",
-    "learning_rate": 0.01,
-    "learning_rate_decay": 0.999,
-    "batch_size": 8,
-    "checkpoint_every_epochs": INTERVAL_EPOCHS,
-}
-EPOCHS: Final = 60
-EPOCHS_QUICK: Final = 16
 SETTINGS: Final[dict[str, str]] = {
-    # The other one has a warm runner when this one's is killed.
-    "LABPOOL_SLOTS": "2",
+    "LABPOOL_SLOTS": "1",
+    "LABPOOL_THREADS_PER_SLOT": "1",
     "LABPOOL_LEASE_TTL_S": "5",
     "LABPOOL_BEAT_S": "0.5",
     "LABPOOL_POLL_S": "0.2",
     "LABPOOL_MAX_LOSSES": "1000",
-    "LABPOOL_BROKER_URL": "redis+socket:///nowhere/broker.sock",
+    "LABPOOL_BROKER_URL": NO_BROKER,
 }
-# What must be the same, beside both digests of weights.
-MEASURED: Final = ("test_accuracy", "test_loss", "val_accuracy", "val_loss", "best_epoch")
 
 BOUNDS = {
     "kills": "== kills_wanted",
     "worst_epochs_lost": "<= checkpoint_interval_epochs",
     "weights_equal": "== true",
 }
-FULL_BOUNDS = {"kills": ">= 100"}
+FULL_BOUNDS = {"kills": ">= 100", "kills_sqlite": ">= 100", "kills_postgres": ">= 100"}
 
 
 def figures(quick: bool) -> dict[str, float | int | bool | None]:
-    """How many kills there were, the most epochs that one cost, and whether all came out equal."""
-    wanted = KILLS_QUICK if quick else KILLS
+    """How many kills there were, the most epochs that one cost, and whether all came out equal.
+
+    `kills` are those of the database that had fewer.
+    """
+    wanted, epochs = (KILLS_QUICK, EPOCHS_QUICK) if quick else (KILLS, EPOCHS)
+    return counted(harry(KINDS_QUICK if quick else KINDS, wanted, epochs), wanted)
+
+
+def counted(benches: Sequence[Bench], wanted: int) -> dict[str, float | int | bool | None]:
+    """The figures of what was done on each database."""
+    return {
+        "kills": min(bench.kills for bench in benches),
+        **{f"kills_{bench.kind}": bench.kills for bench in benches},
+        "kills_wanted": wanted,
+        "kills_while_writing": sum(bench.while_writing for bench in benches),
+        "killed_runs": sum(bench.runs for bench in benches),
+        "worst_epochs_lost": max(bench.worst_epochs_lost for bench in benches),
+        "checkpoint_interval_epochs": INTERVAL_EPOCHS,
+        "weights_equal": all(bench.weights_equal for bench in benches),
+    }
+
+
+def harry(kinds: tuple[str, ...], wanted: int, epochs: int) -> list[Bench]:
+    """Kill on every database at the same time. Raises what the first that broke did."""
+    abandoned = Event()
+    with ExitStack() as stack:
+        databases = {kind: stack.enter_context(fresh_database(kind)) for kind in kinds}
+        threads = stack.enter_context(ThreadPoolExecutor(len(kinds)))
+        stack.callback(abandoned.set)
+        benches: list[Future[Bench]] = [
+            threads.submit(harry_one, kind, database, wanted, epochs, abandoned)
+            for kind, database in databases.items()
+        ]
+        ended, _ = wait(benches, return_when=FIRST_EXCEPTION)
+        for bench in ended:
+            bench.result()
+        return [bench.result() for bench in benches]
+
+
+def harry_one(kind: str, database: Database, wanted: int, epochs: int, abandoned: Event) -> Bench:
+    """Kill on one database; its processes end with the thread that started them."""
     with (
         tempfile.TemporaryDirectory(prefix="lp-") as folder,
-        fresh_database("sqlite") as database,
         Processes(Path(folder)) as processes,
     ):
-        url = database.engine.url.render_as_string(hide_password=False)
+        url = database.url.render_as_string(hide_password=False)
         environment = processes.environment(None, LABPOOL_DATABASE_URL=url, **SETTINGS)
         worker = processes.worker(environment)
         scratch = Path(environment["LABPOOL_DATA_DIR"]) / "scratch"
-        bench = Bench(database, worker, scratch, EPOCHS_QUICK if quick else EPOCHS)
-        seed = 0
+        bench = Bench(kind, TrainingRuns(database, epochs), worker, scratch, abandoned)
         while bench.kills < wanted:
-            bench.one_run(seed, wanted)
-            seed += 1
-    return {
-        "kills": bench.kills,
-        "kills_wanted": wanted,
-        "killed_runs": seed,
-        "worst_epochs_lost": bench.worst_epochs_lost,
-        "checkpoint_interval_epochs": INTERVAL_EPOCHS,
-        "weights_equal": bench.weights_equal,
-    }
+            bench.one_run(wanted)
+    return bench
 
 
 class Bench:
     """One worker, and what was counted on it."""
 
-    def __init__(self, database: Database, worker: Child, scratch: Path, epochs: int) -> None:
+    def __init__(
+        self, kind: str, runs: TrainingRuns, worker: Child, scratch: Path, abandoned: Event
+    ) -> None:
+        self.kind = kind
         self.kills = 0
+        self.while_writing = 0
+        self.runs = 0
         self.worst_epochs_lost = 0
         self.weights_equal = True
-        self._database = database
+        self._trials = runs
         self._worker = worker
         self._scratch = scratch
-        self._epochs = epochs
-        self._catalog = Catalog.load([CHECKOUT / "catalog"])
-        self._random = random.Random(SEED)
+        self._abandoned = abandoned
+        self._peaceful: dict[int, int] = {}
+        self._random = random.Random(f"{SEED} {kind}")
 
-    def one_run(self, seed: int, wanted: int) -> None:
-        """A run in peace, the same one under kills, and what they have in common."""
-        peaceful = self._submit(seed)
-        self._until(lambda: self._state(peaceful) in TERMINAL, "a run in peace")
-        harried = self._submit(seed)
+    def one_run(self, wanted: int) -> None:
+        """A run under kills, and what it has in common with the same one in peace."""
+        seed = self.runs % SEEDS
+        if seed not in self._peaceful:
+            self._peaceful[seed] = self._trials.submit(seed)
+            self._until_over(self._peaceful[seed])
+        harried = self._trials.submit(seed)
         done: dict[int, int] = {}
         while self.kills < wanted and (fence := self._next_attempt(harried, done)) is not None:
             done[fence] = self._kill(harried, fence)
-        self._until(lambda: self._state(harried) in TERMINAL, "the end of a killed run")
-        self._count(harried, done)
-        if not self._same(peaceful, harried):
+        self._until_over(harried)
+        self.runs += 1
+        lost = self._trials.worst_epochs_lost(harried, done)
+        self.worst_epochs_lost = max(self.worst_epochs_lost, lost)
+        if not self._trials.are_equal(self._peaceful[seed], harried):
             self.weights_equal = False
-        worst = f"worst loss {self.worst_epochs_lost} epochs"
-        print(f"  run {seed}: {self.kills} kills so far; {worst}, equal: {self.weights_equal}")
-
-    def _submit(self, seed: int) -> int:
-        planned = plan({**SPEC, "epochs": self._epochs, "seed": seed}, self._catalog)
-        return self._database.run(
-            lambda session: submissions.submit(session, person(session), planned).trial_ids[0]
+        print(
+            f"  {self.kind}, run {self.runs}: {self.kills} kills so far; "
+            f"worst loss {self.worst_epochs_lost} epochs, equal: {self.weights_equal}",
+            flush=True,
         )
 
     def _next_attempt(self, trial_id: int, done: Mapping[int, int]) -> int | None:
@@ -147,25 +169,24 @@ class Bench:
         found: list[int] = []
 
         def begun_or_over() -> bool:
-            with self._database.snapshot() as session:
-                trial = session.get_one(Trial, trial_id)
-                attempt = session.scalars(
-                    select(Attempt).where(
-                        Attempt.trial_id == trial_id, Attempt.fence == trial.fence
-                    )
-                ).one_or_none()
-                at_work = attempt and attempt.environment and attempt.ended_at is None
-                if attempt is not None and at_work and attempt.fence not in done:
-                    found.append(attempt.fence)
-                return bool(found) or trial.state in TERMINAL
+            is_over = self._trials.is_over(trial_id)
+            fence = self._trials.at_work(trial_id, done)
+            if fence is not None:
+                found.append(fence)
+            return fence is not None or is_over
 
         self._until(begun_or_over, "an attempt's begin")
         return found[0] if found else None
 
     def _kill(self, trial_id: int, fence: int) -> int:
         """Kill the runner or the worker of an attempt; how many epochs it had done."""
-        if self._barren(trial_id) >= 2:
-            self._until(lambda: self._checkpoints(trial_id, fence) > 0, "a checkpoint")
+        if self._trials.barren(trial_id) >= 2:
+            self._until(
+                lambda: (
+                    self._trials.checkpoints(trial_id, fence) > 0 or self._trials.is_over(trial_id)
+                ),
+                "a checkpoint",
+            )
         folder = next(self._scratch.glob(f"*/*/{trial_id}-{fence}"), None)
         if folder is None:
             return 0  # it ended just now
@@ -173,79 +194,32 @@ class Bench:
             time.sleep(self._random.uniform(0.0, LONGEST_WAIT_S))
             family = descendants(self._worker.pid)
             runners = [one for one in family if _works_in(one, folder.parent)]
-            if self._state(trial_id) is not TrialState.RUNNING or not runners:
+            if self._trials.state(trial_id) is not TrialState.RUNNING or not runners:
                 return _epochs_in(log)
             if self.kills % 2 == 0:
                 kill_if_alive(runners[0])
             else:
                 self._worker.kill()
-            self._until(lambda: not any(map(is_alive, runners)), "a runner's end")
+            self.while_writing += any(folder.rglob(".epoch-*.unfinished"))
+            wait_until(
+                lambda: not any(map(is_alive, runners)), PATIENCE_S, "a runner's end", poll_s=0.02
+            )
             self.kills += 1
             epochs = _epochs_in(log)
         if not self._worker.running:
             self._worker.start()
         return epochs
 
-    def _count(self, trial_id: int, done: Mapping[int, int]) -> None:
-        """What each kill cost: from what was done to where the next attempt went on."""
-        with self._database.snapshot() as session:
-            attempts = session.scalars(
-                select(Attempt).where(Attempt.trial_id == trial_id).order_by(Attempt.fence)
-            ).all()
-        for killed, following in pairwise(attempts):
-            reached = max(done.get(killed.fence, 0), killed.resumed_epoch or 0)
-            lost = reached - (following.resumed_epoch or 0)
-            self.worst_epochs_lost = max(self.worst_epochs_lost, lost)
-
-    def _same(self, one_id: int, other_id: int) -> bool:
-        with self._database.snapshot() as session:
-            one, other = session.get(Result, one_id), session.get(Result, other_id)
-            if one is None or other is None:
-                trials = [session.get_one(Trial, number) for number in (one_id, other_id)]
-                print([(trial.state, trial.reason) for trial in trials], file=sys.stderr)
-                return False
-            digests = ("weights_sha256", "best_weights_sha256")
-            return all(one.summary[key] == other.summary[key] for key in digests) and all(
-                one.metrics[key] == other.metrics[key] for key in MEASURED
-            )
-
-    def _barren(self, trial_id: int) -> int:
-        """Attempts since the one that made the newest checkpoint."""
-        with self._database.snapshot() as session:
-            newest = session.scalar(
-                select(func.max(Checkpoint.fence)).where(Checkpoint.trial_id == trial_id)
-            )
-            found = session.scalar(
-                select(func.count())
-                .select_from(Attempt)
-                .where(
-                    Attempt.trial_id == trial_id,
-                    Attempt.ended_at.is_not(None),
-                    Attempt.fence > (newest or 0),
-                )
-            )
-            return found or 0
-
-    def _checkpoints(self, trial_id: int, fence: int) -> int:
-        with self._database.snapshot() as session:
-            found = session.scalar(
-                select(func.count())
-                .select_from(Checkpoint)
-                .where(Checkpoint.trial_id == trial_id, Checkpoint.fence == fence)
-            )
-            return found or 0
-
-    def _state(self, trial_id: int) -> TrialState:
-        with self._database.snapshot() as session:
-            return session.get_one(Trial, trial_id).state
+    def _until_over(self, trial_id: int) -> None:
+        self._until(lambda: self._trials.is_over(trial_id), f"the end of trial {trial_id}")
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
         def holds() -> bool:
+            assert not self._abandoned.is_set(), "the measure was broken off"
             assert self._worker.running, f"the worker ended:\n{self._worker.log_tail(40)}"
             return condition()
 
-        alive = condition if what == "a runner's end" else holds
-        wait_until(alive, PATIENCE_S, what, poll_s=0.02)
+        wait_until(holds, PATIENCE_S, what, poll_s=0.05)
 
 
 def _works_in(process: ProcessId, slot: Path) -> bool:

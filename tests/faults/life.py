@@ -21,8 +21,8 @@ GUARDS = {
     "_may_claim: no live lease of the slot": "two trials",
     "_may_claim: Slot.state == READY": "a look",
     "_may_claim: Worker.drain_at is None": "a look",
-    "_siblings: Trial.fuse_key == head.fuse_key": "a group",
-    "_siblings: Trial.alone is False": "a group",
+    "siblings: Trial.fuse_key == head.fuse_key": "a group",
+    "siblings: Trial.alone is False": "a group",
     "start: Trial.state == QUEUED": "a look",
     "start: Trial.fence == the one seen": "a look",
     "start: Trial.held is False": "a look",
@@ -41,6 +41,7 @@ GUARDS = {
     "_still: Lease.expires_at < now still": "a stale sweep",
     "_take_back: what is to be cancelled is": "a request",
     "_take_back: losses < max_losses": "losses",
+    "_was_together: what was lost with others is alone": "two trials",
     "cancel_waiting: Trial.state == the one seen": "requests",
     "cancel_waiting: Trial.fence == the one seen": "a look",
     "request_cancel: Trial.state == RUNNING": "a look",
@@ -104,11 +105,12 @@ class Worker(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A live lease; ended ones are forgotten."""
+    """A live lease; ended ones are forgotten. ``together``: it was given for several trials."""
 
     id: int
     slot: int
     past: bool = False
+    together: bool = False
 
 
 class Event(NamedTuple):
@@ -172,7 +174,7 @@ class Database:
         doer = state.workers[worker]
         after = state._replace(
             trials=tuple(trials),
-            leases=(*state.leases, Lease(lease, doer.slot)),
+            leases=(*state.leases, Lease(lease, doer.slot, together=len(members) > 1)),
         )
         doer = doer._replace(lease=lease, members=tuple(members))
         return put_worker(after, worker, doer), tuple(events)
@@ -192,15 +194,21 @@ class Database:
         return close_lease(put_trial(state, number, after), trial.lease), (event,)
 
     def requeue(
-        self, state: State, number: int, *, lost: bool = False, apart: bool = False
+        self,
+        state: State,
+        number: int,
+        *,
+        lost: bool = False,
+        alone: bool = False,
+        delayed: bool = False,
     ) -> Step:
-        """Transitions 6 and 7. ``apart``: to run alone, after a pause."""
+        """Transitions 6 and 7. ``alone``: from now on; ``delayed``: after a pause."""
         trial = state.trials[number]
         to_pause = trial.wish == "pause" and self.on("requeue: what was to be paused waits held")
         after = trial._replace(
             state=QUEUED, lease=0, fence=trial.fence + 1, losses=trial.losses + lost,
             held=trial.held or to_pause, wish=None if to_pause else trial.wish,
-            alone=trial.alone or apart, delayed=apart,
+            alone=trial.alone or alone, delayed=delayed,
         )  # fmt: skip
         event = Event(
             number, "requeued", after.fence, trial.state, QUEUED,
@@ -209,10 +217,13 @@ class Database:
         return close_lease(put_trial(state, number, after), trial.lease), (event,)
 
     def give_up(self, state: State, number: int, guard: str, *, apart: bool = False) -> Step:
-        """Back into the queue; what is to be cancelled is cancelled instead."""
+        """Back into the queue; what is to be cancelled is cancelled instead.
+
+        ``apart``: to run alone, after a pause.
+        """
         if state.trials[number].cancel and self.on(guard):
             return self.end(state, number, CANCELLED)
-        return self.requeue(state, number, apart=apart)
+        return self.requeue(state, number, alone=apart, delayed=apart)
 
     def pause(self, state: State, number: int) -> Step:
         """Transition 5 to PAUSED."""
@@ -230,7 +241,8 @@ class Database:
         as_seen = (trial.state, trial.fence, trial.lease) == (RUNNING, fence, lease)
         if not as_seen and self.on("_still: fence, state and lease as seen"):
             return None
-        past = any(held.id == trial.lease and held.past for held in state.leases)
+        held = next((lease for lease in state.leases if lease.id == trial.lease), None)
+        past = held is not None and held.past
         # With the row no longer as seen, its lease need not be there to be looked at.
         if as_seen and not past and self.on("_still: Lease.expires_at < now still"):
             return None
@@ -238,7 +250,11 @@ class Database:
             return self.end(state, number, CANCELLED)
         if trial.losses + 1 >= MAX_LOSSES and self.on("_take_back: losses < max_losses"):
             return self.end(state, number, LOST, losses=trial.losses + 1)
-        return self.requeue(state, number, lost=True)
+        together = held is not None and held.together
+        return self.requeue(
+            state, number, lost=True,
+            alone=together and self.on("_was_together: what was lost with others is alone"),
+        )  # fmt: skip
 
 
 def _unused_lease(state: State) -> int:

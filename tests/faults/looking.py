@@ -7,10 +7,10 @@ import time
 from typing import Self
 
 from tests.faults import checker
-from tests.faults.checks import of_events, of_rows
+from tests.faults.checks import of_events, of_rows, of_upkeep
 from tests.faults.checks.seen import Seen, Violation, read_tables
 
-TABLES = ("users", "trials", "attempts", "leases", "slots", "events")
+TABLES = ("users", "trials", "attempts", "leases", "slots", "events", "quarantines")
 CHECKS = (
     of_events.ends_are_final,
     of_events.fences_only_rise,
@@ -20,6 +20,7 @@ CHECKS = (
     of_rows.one_live_lease_a_slot,
     of_rows.losses_are_limited,
     of_rows.waste_is_not_charged,
+    of_upkeep.quarantined_devices_get_nothing,
 )
 LOOK_EVERY_S = 2.0
 

@@ -7,9 +7,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import cache
 
-from tests.faults.actors import PROGRESS, Actors, Bounds
+from tests.faults.actors import PROGRESS, Actors
 from tests.faults.invariants import broken, wrong
 from tests.faults.life import ENDED, GUARDS, PAUSED, QUEUED, Database, State
+from tests.faults.moves import Bounds
 from tests.faults.symmetry import canonical
 
 BOUNDS = {

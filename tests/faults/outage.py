@@ -18,7 +18,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from db.states import TERMINAL, TrialState
 from labpool.catalog import Catalog
 from labpool.settings import CHECKOUT
 from tests.support import fake_runner, pool
-from tests.support.databases import KINDS, fresh_database
+from tests.support.databases import KINDS, Fresh, fresh_database
 from tests.support.fake_runner import seed_of
 from tests.support.slots import (
     DEVICE,
@@ -60,11 +60,11 @@ NOTICE_S, SEVERAL_BEATS_S = 0.05, 1.0
 BOUNDS = {"healthy_requeued": "== 0", "dead_requeued": "== swept_databases"}
 
 
-def figures(quick: bool) -> dict[str, float | int | bool | None]:
+def figures(quick: bool, fresh: Fresh = fresh_database) -> dict[str, float | int | bool | None]:
     """Healthy trials that an outage disturbed, and dead ones that were taken back; must be all."""
     healthy = dead = 0
     for kind in KINDS:
-        disturbed, swept = _outage(kind, STEP_QUICK_S if quick else STEP_S)
+        disturbed, swept = _outage(fresh(kind), STEP_QUICK_S if quick else STEP_S)
         print(f"  {kind}: {disturbed} of {HOSTS * SLOTS} healthy trials disturbed")
         healthy, dead = healthy + disturbed, dead + swept
     return {"healthy_requeued": healthy, "dead_requeued": dead, "swept_databases": len(KINDS)}
@@ -177,19 +177,19 @@ class Pool:
 
 
 @contextmanager
-def _pool(kind: str) -> Iterator[Pool]:
+def _pool(fresh: AbstractContextManager[Database]) -> Iterator[Pool]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lp-")))
-        database, clock = stack.enter_context(fresh_database(kind)), Clock()
+        database, clock = stack.enter_context(fresh), Clock()
         Door(database, clock)
         yield Pool(database, clock, folder, stack, [], [], [])
 
 
-def _outage(kind: str, step_s: float) -> tuple[int, int]:
+def _outage(fresh: AbstractContextManager[Database], step_s: float) -> tuple[int, int]:
     """Healthy trials that were disturbed, dead ones that were taken back."""
     catalog = Catalog.load([CHECKOUT / "catalog"])
     spec = behaving(seed_of(fake_runner.goes_on))
-    with _pool(kind) as running:
+    with _pool(fresh) as running:
         database, clock = running.database, running.clock
         [dead] = submit(database, catalog, spec)
         _claim_and_die(running, catalog)

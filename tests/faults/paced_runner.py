@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.faults.failing_gpus import fails_now
 from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import lifeline
@@ -98,6 +99,9 @@ class Ledger:
             except BlockingIOError:
                 self.note("collision", trial)
 
+    def gpu_fails(self) -> bool:
+        return fails_now(self._folder, self.gpu)
+
     def leave_gpu(self) -> None:
         fcntl.flock(self._busy, fcntl.LOCK_UN)
 
@@ -126,6 +130,12 @@ class PacedRun:
         )
         while self.epoch < self.epochs:
             self.talk.listen(self.pace_s)
+            if self.ledger.gpu_fails():
+                # Before it is said: the slot may end this process at once.
+                self.ledger.note("fault", self.trial)
+                reason = f"CUDA_ERROR_ECC_UNCORRECTABLE on {self.ledger.gpu}"
+                self.talk.say(protocol.Failed(**self.of, reason_kind="gpu_fault", reason=reason))
+                return "gpu_fault"
             self._one_epoch()
             wish = self.talk.wishes.get(self.id)
             if wish == "cancel":

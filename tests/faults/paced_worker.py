@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from worker import devices, process
+from db import retries
+from worker import devices, probe, process
 from worker.devices import Device
 
 RUNNER = Path(__file__).with_name("paced_runner.py")
+PROBE = Path(__file__).with_name("paced_probe.py")
+# As short as the leases: further tries after a GPU's fault are to be seen within minutes.
+AFTER_GPU_FAULT_S = 0.5
 
 
 def main() -> None:
@@ -30,6 +35,10 @@ def main() -> None:
     if uuids:
         command: tuple[str, ...] = (sys.executable, str(RUNNER), "--ledger", str(options.ledger))
         process.COMMAND = command  # type: ignore[assignment]
+        tried_by = (sys.executable, str(PROBE), "--ledger", str(options.ledger))
+        probe.COMMAND = tried_by  # type: ignore[assignment]
+    rules = retries.AFTER_FAILURE
+    rules["gpu_fault"] = replace(rules["gpu_fault"], delay_s=AFTER_GPU_FAULT_S)
     from worker.__main__ import main as run
 
     run([])

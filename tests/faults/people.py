@@ -16,10 +16,12 @@ from tests.faults.cluster import Ledger
 
 TRY_AGAIN_S = 0.3
 # Asked of a trial at random; what does not fit its state is refused, and that is an answer too.
-ASKS = ("cancel", "pause", "resume", "stop", "retry")
-WEIGHTS = (2, 6, 4, 1, 1)
+ASKS = ("cancel", "pause", "resume", "stop", "retry", "low", "normal")
+WEIGHTS = (2, 6, 4, 1, 1, 3, 3)
 # Most would meet a waiting trial; it is the running ones that have to heed these.
 OF_RUNNING = frozenset({"pause", "stop"})
+# Classes: a waiting trial is given another one.
+PRIORITIES = frozenset({"low", "normal", "high"})
 UNANSWERED = -1
 
 
@@ -83,7 +85,7 @@ class Person:
                 if isinstance(what, Submission):
                     self._submit(client, what)
                 elif self.trials:
-                    among = self._at_work(client) if what.wish in OF_RUNNING else []
+                    among = self._among(client, what.wish)
                     # Else of late ones rather than of those that ended long ago.
                     among = among or self.trials[-60:]
                     self.ask(client, among[int(what.pick * len(among))], what.wish)
@@ -94,7 +96,7 @@ class Person:
         headers = {"Idempotency-Key": one.key, "Content-Type": "application/json"}
         for _ in range(2 if one.again else 1):
             while not self.give_up.is_set():
-                answer = _post(client, "/api/v1/experiments", content=body, headers=headers)
+                answer = send(client, "POST", "/api/v1/experiments", content=body, headers=headers)
                 if answer is not None and answer.status_code < 500:
                     self._acknowledge(one, answer)
                     break
@@ -112,21 +114,20 @@ class Person:
         )  # fmt: skip
         self.trials += [trial for trial in trials if trial not in self.trials[-200:]]
 
-    def _at_work(self, client: httpx.Client) -> list[int]:
-        """This member's running trials, as far as the service tells."""
-        try:
-            answer = client.get("/api/v1/trials", params={"state": "running", "owner": self.name})
-        except httpx.HTTPError:
-            return []
-        if answer.status_code != httpx.codes.OK:
-            return []
-        return sorted(trial["id"] for trial in answer.json()["trials"])
+    def _among(self, client: httpx.Client, wish: str) -> list[int]:
+        """This member's trials that could heed it, as far as the service tells."""
+        if wish in OF_RUNNING:
+            return trials_in(client, "running", owner=self.name)
+        return trials_in(client, "queued", owner=self.name) if wish in PRIORITIES else []
 
     def ask(self, client: httpx.Client, trial: int, what: str) -> int:
         """Ask once; the status, UNANSWERED when there was none."""
-        if what not in self.can_ask:
+        if what in PRIORITIES:
+            answer = send(client, "PATCH", f"/api/v1/trials/{trial}", json={"priority": what})
+        elif what in self.can_ask:
+            answer = send(client, "POST", f"/api/v1/trials/{trial}/{what}")
+        else:
             return UNANSWERED
-        answer = _post(client, f"/api/v1/trials/{trial}/{what}")
         status = UNANSWERED if answer is None else answer.status_code
         new = None
         if what == "retry" and answer is not None and answer.status_code in (200, 201):
@@ -142,8 +143,16 @@ def plan_asks(source: random.Random, count: int, span_s: float) -> list[Ask]:
     return [Ask(source.uniform(1.0, span_s), source.random(), wish) for wish in wishes]
 
 
-def _post(client: httpx.Client, path: str, **content: Any) -> httpx.Response | None:
+def trials_in(client: httpx.Client, state: str, **of: str) -> list[int]:
+    """The trials of a state; none when the service does not answer."""
+    answer = send(client, "GET", "/api/v1/trials", params={"state": state, **of})
+    if answer is None or answer.status_code != httpx.codes.OK:
+        return []
+    return sorted(trial["id"] for trial in answer.json()["trials"])
+
+
+def send(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response | None:
     try:
-        return client.post(path, **content)
+        return client.request(method, path, **content)
     except httpx.HTTPError:
         return None

@@ -11,20 +11,24 @@ from tests.faults.people import Submission
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of it: paced and real trials, faults and wishes over ``span_s``, and patience."""
+    """How much of it: paced and real trials, faults and wishes over ``span_s``, and patience.
+
+    ``deeds`` is how many of each kind an administrator does.
+    """
 
     paced: int
     real: int
     faults: int
     asks: int
+    deeds: int
     span_s: float
     bound_s: float
     people: int = 4
     without: tuple[str, ...] = ()
 
 
-FULL = Size(paced=1000, real=16, faults=90, asks=240, span_s=240.0, bound_s=600.0)
-QUICK = Size(paced=40, real=0, faults=11, asks=12, span_s=8.0, bound_s=150.0, people=3)
+FULL = Size(paced=1000, real=16, faults=95, asks=300, deeds=8, span_s=240.0, bound_s=600.0)
+QUICK = Size(paced=30, real=0, faults=13, asks=15, deeds=1, span_s=5.0, bound_s=150.0, people=3)
 
 
 def submissions(size: Size, source: random.Random, names: list[str]) -> dict[str, list[Submission]]:

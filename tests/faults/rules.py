@@ -1,76 +1,29 @@
-"""Hypothesis drives the real `db/` code and the model of it side by side, and compares them."""
+"""What may befall a pool: hypothesis does it to the real `db/` code and to the model of it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import ClassVar, TypeVar
-
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import func, select, update
+from hypothesis.stateful import initialize, precondition, rule
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from db import checkpoints, claims, commands, findings, owner, submissions, sweeper, workers
-from db.clock import POSTGRES_SETTING
-from db.engine import Database
-from db.errors import FencedOff, NotPossible
+from db.errors import NotPossible
 from db.models import Base, Trial, User, Worker
-from labpool.catalog import Catalog
-from labpool.planning import Plan
-from tests.faults import expected
-from tests.faults.comparing import differences
+from tests.faults import expected, expected_asks
+from tests.faults.driven import TTL_S, DrivenPool, Holding, pick, picks
 from tests.faults.endings import ENDS
 from tests.faults.submitting import FUSE_KEY
 from tests.support.pool import person, slot
 
-T = TypeVar("T")
+__all__ = ["TTL_S", "Holding", "PoolRules", "pick", "picks"]
 
-TTL_S = 90.0
 # No sum of these meets a lease's length or a delay exactly.
 STEPS_S = (7.3, 40.7, 101.9)
-_EPOCH = 1.8e9
-# Which of a list, from its end; what is at hand more often than what is long past.
-picks = st.sampled_from((0, 0, 0, 0, 1, 1, 2, 3, 5, 8))
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What a slot was given, as it remembers it, whatever has become of it."""
-
-    lease: int
-    slot: int
-    fences: dict[int, int]
-
-
-class PoolRules(RuleBasedStateMachine):
+class PoolRules(DrivenPool):
     """A pool with two people and three slots. A subclass names the database."""
-
-    database: ClassVar[Database]
-    catalog: ClassVar[Catalog]
-    plans: ClassVar[dict[str, Plan]]
-    compared: ClassVar[int] = 0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool = expected.Pool()
-        self.slots: list[claims.SlotIdentity] = []
-        self.draining: set[str] = set()
-        self.gone: set[str] = set()
-        self.holdings: list[Holding] = []
-        self.people: list[int] = []
-
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """One at which the database's clock stands at the model's time."""
-        offset = _EPOCH + self.pool.now - time.time()
-        self.database.clock_offset_s = offset
-        with self.database.transaction() as session:
-            if self.database.dialect == "postgresql":
-                session.execute(select(func.set_config(POSTGRES_SETTING, str(offset), True)))
-            yield session
 
     @initialize()
     def begin(self) -> None:
@@ -82,18 +35,6 @@ class PoolRules(RuleBasedStateMachine):
             self.people = [person(session, name).id for name in ("ada", "ben")]
             self.slots = [slot(session, self.catalog) for _ in range(3)]
         self.submit("group", 0)
-
-    @invariant()
-    def agree(self) -> None:
-        """The tables and the event log hold what the model says, after every step."""
-        type(self).compared += 1
-        with self.database.snapshot() as session:
-            found = list(differences(session, self.pool))
-            self.remember(session)
-        assert not found, "; ".join(found)
-
-    def remember(self, session: Session) -> None:
-        """Keep what was read, for those who act on it later."""
 
     # What people do.
 
@@ -123,7 +64,7 @@ class PoolRules(RuleBasedStateMachine):
             user = session.get_one(User, trial.owner)
             getattr(commands, f"{command}_trial")(session, row, user)
 
-        self._both(real, lambda: self.pool.ask(trial, command), NotPossible)
+        self._both(real, lambda: expected_asks.ask(trial, command), NotPossible)
 
     @precondition(lambda self: any(t.state in expected.ENDED for t in self.pool.trials.values()))
     @rule(which=picks)
@@ -288,49 +229,3 @@ class PoolRules(RuleBasedStateMachine):
         assert set(taken) == held
         for trial_id in taken:
             self.pool.take_back(self.pool.trials[trial_id])
-
-    def _busy(self, identity: claims.SlotIdentity) -> bool:
-        return self.pool.busy(identity.slot_id)
-
-    def _may_claim(self, identity: claims.SlotIdentity) -> bool:
-        barred = {*self.draining, *self.gone}
-        return identity.worker_id not in barred and not self.pool.busy(identity.slot_id)
-
-    def _member(self, which: int, member: int) -> tuple[int, int]:
-        holding: Holding = pick(self.holdings, which)
-        return pick(list(holding.fences.items()), member)
-
-    def _write(
-        self,
-        trial_id: int,
-        fence: int,
-        real: Callable[[Session], None],
-        told: Callable[[expected.Trial], None],
-    ) -> None:
-        self._both(real, lambda: told(self.pool.own(trial_id, fence)), FencedOff)
-
-    def _both(
-        self, real: Callable[[Session], None], told: Callable[[], None], refusal: type[Exception]
-    ) -> None:
-        """Both do it, or both refuse."""
-        wanted = _refusal(told, expected.Refused)
-
-        def commit() -> None:
-            with self.transaction() as session:
-                real(session)
-
-        found = _refusal(commit, refusal)
-        assert (found is None) == (wanted is None), f"{found!r}, it must be {wanted!r}"
-
-
-def _refusal(work: Callable[[], None], refusal: type[Exception]) -> Exception | None:
-    try:
-        work()
-    except refusal as error:
-        return error
-    return None
-
-
-def pick(items: Sequence[T], which: int) -> T:
-    """One of them, the newest first, so that small numbers mean what is at hand."""
-    return items[-1 - which % len(items)]

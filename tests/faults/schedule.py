@@ -20,7 +20,12 @@ WEIGHTS = {
     "double_bells": 4,
     "forge_bells": 4,
     "database": 2,
+    # Once, and its probe finds nothing; or for good, until an administrator clears it.
+    "disturb_gpu": 2,
+    "break_gpu": 4,
 }
+# What only shows when there is work for it comes while there is.
+EARLY = frozenset({"disturb_gpu", "break_gpu"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,14 @@ def draw(
     drawn = list(kinds) if count >= len(kinds) else []
     drawn += source.choices(list(kinds), list(kinds.values()), k=count - len(drawn))
     source.shuffle(drawn)
-    times = sorted(source.uniform(0.0, span_s) for _ in drawn)
-    return [
-        Fault(at_s, what, source.random(), _length_s(source, what, ttl_s))
-        for at_s, what in zip(times, drawn, strict=True)
-    ]
+    faults = [
+        Fault(
+            source.uniform(0.0, span_s / 2 if what in EARLY else span_s), what, source.random(),
+            _length_s(source, what, ttl_s),
+        )
+        for what in drawn
+    ]  # fmt: skip
+    return sorted(faults, key=lambda fault: fault.at_s)
 
 
 def _length_s(source: random.Random, what: str, ttl_s: float) -> float:

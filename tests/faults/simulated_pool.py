@@ -41,8 +41,21 @@ class Job:
     priority: int = 0
     device: str = "any"
     trial_id: int = 0
-    started_s: float | None = None
+    starts_s: list[float] = field(default_factory=list)
+    given_back_s: list[float] = field(default_factory=list)
+    ended_s: float | None = None
     by_age: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether a slot holds it."""
+        return self.ended_s is None and len(self.starts_s) > len(self.given_back_s)
+
+    def waits(self, now_s: float) -> Iterator[tuple[float, float]]:
+        """From when to when it waited; the last one may not be over by now."""
+        begins = [self.queued_s, *self.given_back_s]
+        for number, begun_s in enumerate(begins):
+            yield begun_s, self.starts_s[number] if number < len(self.starts_s) else now_s
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ class SimulatedPool:
     """Slots and users on one database, from second 0 on.
 
     With `at_once`, slots that are free at one moment claim in a thread each, all at the same time.
+    At each of `restarts_s` the workers are shut down: what runs is given back and begins anew.
     """
 
     database: Database
@@ -74,6 +88,7 @@ class SimulatedPool:
     rules: Rules
     seed: int = 0
     at_once: bool = False
+    restarts_s: Sequence[float] = ()
     jobs: dict[int, Job] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     now_s: float = 0.0
@@ -129,14 +144,20 @@ class SimulatedPool:
     def run(self, until_s: float) -> None:
         """Step from event to event until then."""
         ends: list[tuple[float, int, _Slot]] = []
+        restarts = sorted(((at_s,) for at_s in self.restarts_s), reverse=True)
         while True:
-            coming = [queue[0][0] for queue in (ends, self._waiting_jobs) if queue]
+            coming = [queue[0][0] for queue in (ends, self._waiting_jobs, restarts[-1:]) if queue]
             if not coming or min(coming) > until_s:
                 break
             self.now_s = min(coming)
             self._let_in()
             while ends and ends[0][0] <= self.now_s:
                 self._end(heapq.heappop(ends)[2])
+            if restarts and restarts[-1][0] <= self.now_s:
+                restarts.pop()
+                for _, _, slot in ends:
+                    self._give_back(slot)
+                ends.clear()
             free = [slot for slot in self._slots if slot.held is None]
             self._random.shuffle(free)
             taken = self._claim_at_once(free) if self.at_once else self._claim_in_turn(free)
@@ -152,8 +173,8 @@ class SimulatedPool:
         """What each user had of the slots so far."""
         used = dict.fromkeys(self.users, 0.0)
         for job in self.jobs.values():
-            if job.started_s is not None:
-                used[job.user] += min(job.seconds, self.now_s - job.started_s)
+            if job.starts_s:
+                used[job.user] += min(job.seconds, self.now_s - job.starts_s[-1])
         return used
 
     def _let_in(self) -> None:
@@ -200,7 +221,7 @@ class SimulatedPool:
                 return False
             [trial] = found.trials
             job = self.jobs[trial.trial_id]
-            job.started_s = self.now_s
+            job.starts_s.append(self.now_s)
             job.by_age = session.get_one(Lease, found.lease_id).by_age
         slot.held = trial.trial_id, trial.fence
         return True
@@ -209,6 +230,14 @@ class SimulatedPool:
         assert slot.held is not None
         with self.transaction() as session:
             owner.succeed(session, *slot.held, {}, {})
+        self.jobs[slot.held[0]].ended_s = self.now_s
+        slot.held = None
+
+    def _give_back(self, slot: _Slot) -> None:
+        assert slot.held is not None
+        with self.transaction() as session:
+            owner.release(session, *slot.held, "Its worker was shut down.")
+        self.jobs[slot.held[0]].given_back_s.append(self.now_s)
         slot.held = None
 
 

@@ -11,13 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import claims, clock, owner, sweeper, transitions
+from db.claims import SlotIdentity
 from db.clock import db_now
 from db.errors import FencedOff
 from db.models import Lease, Trial
 from db.states import Outcome, TrialState, Wish
 from tests.faults import expected
 from tests.faults.comparing import differences
-from tests.faults.rules import TTL_S, Holding, PoolRules, pick, picks
+from tests.faults.rules import STEPS_S, TTL_S, Holding, PoolRules, pick, picks
 
 _ACTOR = "a test"
 _CHANGES = (
@@ -50,20 +51,13 @@ class StaleRules(PoolRules):
         row, identity = pick(self.seen, which), pick(self.slots, who)
         if self.pool.busy(identity.slot_id):
             return
-        trial = self.pool.trials[row.id]
-        free = trial in self.pool.eligible() and trial.fence == row.fence
+        trial, free = self.pool.trials[row.id], self._is_free(row)
         with self.transaction() as session:
-            now = clock.now(session)
-            lease = Lease(
-                slot_id=identity.slot_id, worker_id=identity.worker_id, created_at=now,
-                experiment_id=row.experiment_id, beat_at=now, expires_at=now + TTL_S,
-            )  # fmt: skip
-            session.add(lease)
-            session.flush()
-            attempt = transitions.start(session, row, lease)
-            if attempt is None:
+            lease = _leased(session, identity, row)
+            has_started = transitions.start(session, row, lease) is not None
+            if not has_started:
                 session.delete(lease)
-        assert (attempt is not None) == free
+        assert has_started == free
         if free:
             self.pool.claimed(identity.slot_id, lease.id, [row.id], 1, TTL_S)
             self.holdings.append(Holding(lease.id, identity.slot_id, {row.id: trial.fence}))
@@ -124,15 +118,22 @@ class StaleRules(PoolRules):
             self.pool.leave(trial, "failed")
 
     def teardown(self) -> None:
-        """What each request on each row seen comes to at the end of a history; it is undone.
+        """What each request and claim of each row seen comes to at the end; it is undone.
 
         Also which of those that were silent at some time a sweep would still take back, what each
-        heartbeat would hear, and who may claim.
+        heartbeat would hear, and who may claim. At last all fall silent for a while.
         """
         with self.transaction() as session:
             if list(differences(session, self.pool)):
                 return  # a step has failed, and that is what is to be told
+            free_slots = [one for one in self.slots if not self.pool.busy(one.slot_id)]
             for row in self.seen:
+                for identity in free_slots[:1]:
+                    point = session.begin_nested()
+                    lease = _leased(session, identity, row)
+                    has_started = transitions.start(session, row, lease) is not None
+                    point.rollback()
+                    assert has_started == self._is_free(row), "the guard decides on start"
                 for change in _CHANGES:
                     point = session.begin_nested()
                     found = _change(session, row, change)
@@ -153,6 +154,21 @@ class StaleRules(PoolRules):
                 assert (set(beat.alive), set(beat.cancel), dict(beat.wishes)) == told
             for identity in self.slots:
                 assert claims._may_claim(session, identity) == self._may_claim(identity)
+        self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        """Late heartbeats come between the two steps of a sweep."""
+        self.pool.now += TTL_S + min(STEPS_S)
+        with self.transaction() as session:
+            silent = sweeper._expired(session, None)
+        with self.transaction() as session:
+            for holding in self.holdings:
+                owner.heartbeat(session, holding.lease, holding.fences, TTL_S)
+                self.pool.beat(holding.lease, holding.fences, TTL_S)
+        with self.transaction() as session:
+            for seen in silent:
+                still = sweeper._still(session, seen, Lease.expires_at < db_now())
+                assert (still is not None) == self._lapses(seen), "what came back is left alone"
 
     @rule()
     def sweep_look(self) -> None:
@@ -173,9 +189,25 @@ class StaleRules(PoolRules):
         if row is not None:
             self.pool.take_back(self.pool.trials[seen.trial_id])
 
+    def _is_free(self, row: Trial) -> bool:
+        trial = self.pool.trials[row.id]
+        return trial in self.pool.eligible() and trial.fence == row.fence
+
     def _lapses(self, seen: Any) -> bool:
         trial = self.pool.trials[seen.trial_id]
         return trial in self.pool.expired() and trial.fence == seen.fence
+
+
+def _leased(session: Session, identity: SlotIdentity, row: Trial) -> Lease:
+    """A new lease of the slot, for this row."""
+    now = clock.now(session)
+    lease = Lease(
+        slot_id=identity.slot_id, worker_id=identity.worker_id, created_at=now,
+        experiment_id=row.experiment_id, beat_at=now, expires_at=now + TTL_S,
+    )  # fmt: skip
+    session.add(lease)
+    session.flush()
+    return lease
 
 
 def _ended(session: Session, holding: Holding) -> list[Any]:

@@ -25,7 +25,7 @@ from sqlalchemy import func, select
 from db.engine import Database
 from db.models import Base, Experiment, IdempotencyKey, Trial
 from tests.faults.service import percentile, service, token_of
-from tests.support.databases import KINDS, fresh_database
+from tests.support.databases import KINDS, Fresh, fresh_database
 
 REQUESTS, REQUESTS_QUICK = 10_000, 60
 CLIENTS, CLIENTS_QUICK = 64, 8
@@ -45,12 +45,12 @@ BOUNDS = {
 FULL_BOUNDS = {"submissions": ">= 20000"}
 
 
-def figures(quick: bool) -> dict[str, float | int | bool | None]:
+def figures(quick: bool, fresh: Fresh = fresh_database) -> dict[str, float | int | bool | None]:
     """Of both databases together; times of each."""
     totals: Counter[str] = Counter()
     times: dict[str, float] = {}
     for kind in KINDS:
-        counts, times_ms = _load(kind, quick)
+        counts, times_ms = _load(kind, quick, fresh)
         totals.update(counts)
         times[f"submission_ms_p50_{kind}"] = round(percentile(times_ms, 0.5), 1)
         times[f"submission_ms_p99_{kind}"] = round(percentile(times_ms, 0.99), 1)
@@ -135,12 +135,12 @@ class Client:
         self._connection = None
 
 
-def _load(kind: str, quick: bool) -> tuple[Counter[str], list[float]]:
+def _load(kind: str, quick: bool, fresh: Fresh) -> tuple[Counter[str], list[float]]:
     requests = REQUESTS_QUICK if quick else REQUESTS
     number = CLIENTS_QUICK if quick else CLIENTS
     with (
         tempfile.TemporaryDirectory(prefix="lp-") as folder,
-        fresh_database(kind) as database,
+        fresh(kind) as database,
         service(Path(folder), database) as running,
     ):
         tokens = [token_of(database, f"user{one}") for one in range(USERS)]

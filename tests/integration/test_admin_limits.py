@@ -12,6 +12,8 @@ from db.engine import Database
 from db.migrate import upgrade
 from db.users import add_user, find_user
 from deploy import admin
+from labpool.catalog import Catalog
+from tests.support.pool import person, submitted
 
 
 @pytest.fixture
@@ -31,16 +33,37 @@ def run(*arguments: str) -> Result:
 def test_it_works(database: Database) -> None:
     done = run("set", "grace", "--share", "2", "--max-running", "4")
     assert done.exit_code == 0, done.output
-    assert done.output == "grace: share 2, at most 4 at once.\n"
+    assert done.output == "grace: share 2, at most 4 slots at once.\n"
     with database.snapshot() as session:
         user = find_user(session, "grace")
         assert user is not None
         assert (user.share, user.max_running) == (2.0, 4)
     [listed] = json.loads(run("ls", "--json").output)
     assert (listed["share"], listed["max_running"]) == (2.0, 4)
-    assert (
-        "as many slots as the pool allows" in run("set", "grace", "--max-running", "default").output
-    )
+    unset = run("set", "grace", "--max-running", "default", "--json")
+    assert json.loads(unset.output) == {"name": "grace", "share": 2.0, "max_running": None}
+    assert "with no limit of slots" in run("set", "grace", "--share", "1").output
+
+
+def test_the_pools_own_limit_is_shown(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABPOOL_MAX_RUNNING_PER_USER", "1")
+    assert "1 (the pool's)" in run("ls").output
+    assert json.loads(run("ls", "--json").output)[0]["max_running"] is None
+    says = "at most 1 slot (the pool's limit) at once"
+    assert says in run("set", "grace", "--share", "2").output
+
+
+def test_setting_nothing_is_a_mistake(database: Database) -> None:
+    refused = run("set", "grace")
+    assert refused.exit_code == 2
+    assert "say --share or --max-running" in refused.output
+
+
+def test_who_is_disabled_is_told_with_what_goes_on(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        submitted(session, catalog, person(session, "grace"))
+    assert "1 of theirs waits and 0 run: experiment 1." in run("disable", "grace").output
+    assert run("enable", "grace").output == "grace is enabled.\n"
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_members_reach_no_admin_route(api: Api) -> None:
             token = browser.form_token("/account")
             answer = browser.send(address(rule), {"csrf_token": token, "role": "admin"})
             assert answer.status_code == 403, name
-            assert "needs the role admin" in answer.text
+            assert "needs the role admin; you are a member" in answer.text
 
 
 def test_the_cookie_opens_only_what_pages_need(api: Api) -> None:

@@ -37,6 +37,11 @@ def with_artifact(api: Api, folder: Path, name: str, media_type: str, data: byte
     return str(row["url"])
 
 
+def store_folder(api: Api) -> Path:
+    with api.app.app_context():
+        return services().settings.artifacts_dir
+
+
 def test_it_works(api: Api, tmp_path: Path) -> None:
     _, [trial_id] = api.submitted()
     trial = claimed(api)
@@ -70,6 +75,48 @@ def test_a_file_that_left_the_store_is_gone(api: Api, tmp_path: Path) -> None:
         services().store.delete(f"trials/{trial_id}/{trial.fence}/epoch-1.npz")
 
     problem_of(api.owner.get(row["url"]), 410)
+
+
+def test_a_file_is_not_gone_while_the_store_is_away(quick_api: Api, tmp_path: Path) -> None:
+    url = with_artifact(quick_api, tmp_path, "out.bin", "application/octet-stream", b"one")
+    root = store_folder(quick_api)
+    mounted = root.rename(root.with_name("elsewhere"))
+
+    root.mkdir()  # Where a share is not mounted there is an empty folder.
+    answer = quick_api.owner.get(url)
+    problem = problem_of(answer, 503)
+    assert problem["type"].endswith("store-away")
+    assert "artifact store is away" in problem["detail"]
+    assert int(answer.headers["Retry-After"]) > 0
+    root.rmdir()
+    problem_of(quick_api.owner.get(url), 503)
+
+    mounted.rename(root)
+    assert quick_api.owner.get(url).data == b"one"
+
+
+def test_a_picture_is_not_gone_while_the_store_is_away(quick_api: Api, tmp_path: Path) -> None:
+    data = b"\x89PNG\r\n\x1a\n" + bytes(20)
+    with_artifact(quick_api, tmp_path, "out.png", "image/png", data)
+    browser = quick_api.browser()
+    url = "/trials/1/pictures/1"
+    root = store_folder(quick_api)
+    mounted = root.rename(root.with_name("elsewhere"))
+    answer = browser.get(url)
+    assert (answer.status_code, "artifact store is away" in answer.text) == (503, True)
+    assert int(answer.headers["Retry-After"]) > 0
+
+    mounted.rename(root)
+    assert browser.get(url).data == data
+
+
+def test_a_log_is_told_from_its_tail_while_the_store_is_away(
+    quick_api: Api, tmp_path: Path
+) -> None:
+    trial_id = with_log(quick_api, tmp_path, b"a line\n")
+    root = store_folder(quick_api)
+    root.rename(root.with_name("elsewhere"))
+    assert quick_api.owner.get(f"/api/v1/trials/{trial_id}/log").status_code == 200
 
 
 def test_a_file_of_another_trial_is_not_found(api: Api, tmp_path: Path) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
+from api.routes import trials as trials_routes
 from db import findings, owner
 from db.claims import ClaimedTrial
 from db.engine import Database
@@ -207,7 +211,8 @@ def test_a_paused_trial_can_be_resumed_from_its_page(quick_api: Api) -> None:
     assert buttons(api, f"/experiments/{number}") == ["resume", "stop", "cancel"]
     browser = api.browser()
     page = browser.get(path).text
-    assert "It is paused; its checkpoint is kept." in page
+    assert "<strong>Paused.</strong> Its state is saved" in page
+    assert "Waiting." not in page
     assert 'id="reason"' not in page, "said once"
     answer = browser.send(f"/experiments/{number}/resume", {"csrf_token": browser.form_token(path)})
     assert answer.headers["Location"] == f"/experiments/{number}"
@@ -223,3 +228,50 @@ def test_a_button_that_came_too_late_says_so(quick_api: Api, verb: str) -> None:
     answer = browser.send(f"/trials/{trial_id}/{verb}", {"csrf_token": token})
     assert answer.status_code == 409
     assert "already cancelled" in answer.text
+
+
+def test_an_experiments_answer_counts_what_was_asked(api: Api) -> None:
+    experiment, trials = api.submitted(GRID)
+    claimed(api)
+
+    def ask(verb: str) -> dict[str, object]:
+        found = api.owner.post(f"/api/v1/experiments/{experiment}/{verb}").get_json()
+        return {name: found[name] for name in ("asked", "changed")}
+
+    waiting = len(trials) - 1
+    assert ask("pause") == {"asked": {"held": waiting, "pausing": 1}, "changed": len(trials)}
+    listed = api.owner.get("/api/v1/experiments").get_json()["experiments"][0]
+    assert listed["asked"] == {"held": waiting, "pausing": 1}
+    assert ask("resume")["asked"] == {}
+    assert ask("cancel") == {"asked": {"cancelling": 1}, "changed": len(trials)}
+    again = ask("pause")
+    assert again["changed"] == 0, "what is being cancelled is not paused"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "priority"])
+def test_an_answer_is_read_after_the_commit(
+    api: Api, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why a trial waits is a look at the whole queue, which must keep nobody from writing."""
+    _, [trial_id] = api.submitted()
+    if verb == "resume":
+        asked(api, trial_id, "pause")
+    seen: list[bool] = []
+
+    def look(real: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(session: Session, *rest: Any) -> Any:
+            seen.append(session.connection().get_execution_options().get("write", False))
+            return real(session, *rest)
+
+        return looked
+
+    monkeypatch.setattr(trials_routes, "why_waiting", look(trials_routes.why_waiting))
+    monkeypatch.setattr(trials_routes, "why", look(trials_routes.why))
+    if verb == "priority":
+        answer = api.owner.send(
+            "PATCH", f"/api/v1/trials/{trial_id}", '{"priority": "low"}', "application/json"
+        )
+        assert answer.status_code == 200, answer.text
+    else:
+        asked(api, trial_id, verb)
+    assert seen == [False]

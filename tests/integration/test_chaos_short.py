@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.faults import chaos
-from tests.faults.plans import submissions
+from tests.faults.plans import FULL, QUICK, submissions
 from tests.faults.schedule import WEIGHTS, draw
 
 # Waits are bounded inside; a machine with other work takes its time.
@@ -17,13 +17,15 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_nothing_is_lost_or_doubled(kind: str) -> None:
-    outcome = chaos.run(kind, chaos.QUICK, seed=1)
+    outcome = chaos.run(kind, QUICK, chaos.QUICK_SEED)
     assert outcome.violations == []
-    assert outcome.trials >= chaos.QUICK.paced
+    assert outcome.trials >= QUICK.paced
     assert outcome.states["succeeded"] > 0
-    assert outcome.faults >= chaos.QUICK.faults / 2
+    assert outcome.faults >= QUICK.faults / 2
     # Nothing of it may be skipped in silence: the checks in the midst of it ran too.
     assert outcome.looks > 0
+    assert outcome.upkeep.keys() == set(chaos.UPKEEP)
+    assert min(outcome.upkeep.values()) > 0
 
 
 def test_a_seed_draws_the_same_faults_again() -> None:
@@ -37,7 +39,7 @@ def test_a_seed_draws_the_same_faults_again() -> None:
 
 
 def test_a_seed_draws_the_same_submissions_again() -> None:
-    size = dataclasses.replace(chaos.FULL, people=2)
+    size = dataclasses.replace(FULL, people=2)
     plans = [submissions(size, random.Random(3), ["ada", "ben"]) for _ in range(2)]
     assert plans[0] == plans[1]
     specs = [one.spec for plan in plans[0].values() for one in plan]

@@ -5,9 +5,12 @@ That a queue drains without a broker is tested with the worker's process.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -15,13 +18,34 @@ from sqlalchemy import func, select
 from db.engine import Database
 from db.models import Attempt, Trial
 from db.states import TrialState
-from tests.faults import cancel, frame, latency
+from tests.faults import cancel, frame, latency, outage, submissions
 from tests.faults.service import Service, service
+from tests.support.databases import Fresh, postgres_copy
 
 # Real processes, TensorFlow among them, on a machine that may have other work.
 pytestmark = pytest.mark.timeout(900)
 
 WORKER = (sys.executable, "-m", "tests.faults.timed_worker", "--cancel-grace-s", "1")
+
+
+@pytest.fixture
+def fresh(
+    sqlite_template: Path, postgres_server: str, postgres_template: str, tmp_path: Path
+) -> Fresh:
+    """Copies of the tests' own databases: neither a server nor a schema is made for them."""
+
+    @contextmanager
+    def copy(kind: str) -> Iterator[Database]:
+        with ExitStack() as stack:
+            if kind == "sqlite":
+                url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'labpool.db')}"
+            else:
+                url = stack.enter_context(postgres_copy(postgres_server, postgres_template))
+            database = Database(url)
+            stack.callback(database.dispose)
+            yield database
+
+    return copy
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +86,6 @@ def test_nothing_remains_of_a_runner_that_heard_no_cancel(pool: Service) -> None
     assert (stuck.state, stuck.reason_kind) == (TrialState.CANCELLED, "cancelled")
 
 
-@pytest.mark.parametrize("name", ["outage", "submissions"])
-def test_short_form(name: str) -> None:
-    measure = frame.load(name)
-    found = measure.figures(True)
-    assert list(frame.out_of_bounds(found, measure.bounds_for(quick=True))) == []
+@pytest.mark.parametrize("measure", [outage, submissions], ids=["outage", "submissions"])
+def test_short_form(measure: Any, fresh: Fresh) -> None:
+    assert list(frame.out_of_bounds(measure.figures(True, fresh), measure.BOUNDS)) == []

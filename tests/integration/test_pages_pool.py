@@ -36,7 +36,7 @@ def test_a_slot_says_who_holds_it_since_when_and_how_long_yet(api: Api) -> None:
     page = api.browser().get("/pool").text
     shown = text_of(section(page, "workers"))
 
-    assert "Trial 1 mlp, owner since" in shown
+    assert "Trial 1 mlp, owner started" in shown
     assert "4 of 10 epochs" in shown
     left = re.search(r"about (?:(\d+) min )?(\d+) s left", shown)
     assert left is not None
@@ -68,7 +68,7 @@ def test_the_queue_stands_in_the_order_of_the_claims_with_reasons(api: Api) -> N
 
 def test_workers_that_left_fade_and_those_out_of_service_are_named(api: Api) -> None:
     with api.database.transaction() as session:
-        for name, host in (("stays", "here"), ("silent", "here"), ("stopped", "here")):
+        for name, host in (("stopped", "here"), ("silent", "here"), ("stays", "here")):
             info = workers.WorkerInfo(name, host, 7, f"v-{name}", [], [], "store")
             kinds = ["train"]
             workers.register_worker(session, info, [workers.SlotInfo(0, "cpu", name, kinds)])
@@ -83,9 +83,14 @@ def test_workers_that_left_fade_and_those_out_of_service_are_named(api: Api) -> 
         workers.stop_worker(session, "stopped")
     page = api.browser().get("/pool").text
 
-    assert sorted(re.findall(r'data-worker="here" data-state="(\w+)"', page)) == [
+    # What is alive comes first; what has stopped is folded away.
+    assert re.findall(r'data-worker="here" data-state="(\w+)"', page) == [
         "alive", "silent", "stopped",
     ]  # fmt: skip
+    folded = page[page.index('id="stopped"') :]
+    assert "1 worker stopped within the last hour" in folded
+    assert "v-stopped" in folded[: folded.index("</details>")]
+    assert "v-silent" not in folded
     assert "It fell off the &lt;bus&gt;." in section(page, "quarantined")
     assert "Unknown: its worker is silent" in page
     assert "v-stopped" in page

@@ -13,6 +13,7 @@ import yaml
 
 from db import findings, owner
 from db.claims import ClaimedTrial
+from db.models import Trial
 from labpool.planning import plan
 from labpool.reading import read_spec
 from tests.support import pool
@@ -325,3 +326,60 @@ def test_the_log_says_where_to_go_on(quick_api: Api, tmp_path: Path) -> None:
     assert f'data-log="/api/v1/trials/1/log" data-fence="1" data-offset="{len(text)}"' in page
     assert 'data-complete="false"' in page
     assert "last\n</pre>" in page
+
+
+def test_attempts_are_counted_with_what_ended_each_and_its_log(quick_api: Api) -> None:
+    with quick_api.database.transaction() as session:
+        slot = pool.slot(session, quick_api.catalog)
+    quick_api.submitted()
+    first = claimed(quick_api, slot)
+    with quick_api.database.transaction() as session:
+        owner.fail(
+            session, first.trial_id, first.fence, "killed", "It was killed", log_tail="the first"
+        )
+    second = claimed(quick_api, slot)
+    browser = quick_api.browser()
+    page = browser.get(f"/trials/{first.trial_id}").text
+    attempts = re.search(r'id="attempts".*?</section>', page, re.DOTALL)
+    assert attempts is not None
+    rows = re.findall(r'<tr><td class="number">(\d+)</td>(.*?)</tr>', attempts[0])
+
+    assert second.fence > first.fence + 1
+    assert [number for number, _ in rows] == ["2", "1"]
+    assert ">running" in rows[0][1]
+    assert ">killed" in rows[1][1]
+    assert "It was killed. Next try (1 of 2) at once." in rows[1][1]
+    [address] = re.findall(r'href="([^"]*log\?fence=\d+)"', rows[1][1])
+    assert quick_api.owner.get(unescape(address)).text == "the first"
+
+
+def test_a_trial_that_is_told_to_stop_says_so_and_no_time_left(quick_api: Api) -> None:
+    with quick_api.database.transaction() as session:
+        slot = pool.slot(session, quick_api.catalog)
+    quick_api.submitted({**TRAIN, "epochs": 60})
+    work = claimed(quick_api, slot)
+    epochs(quick_api, work, range(1, 4), total=60)
+    browser = quick_api.browser()
+    address = f"/trials/{work.trial_id}"
+
+    assert "3 of 60 epochs · about" in browser.get(address).text
+    browser.send(f"{address}/stop", {"csrf_token": browser.form_token(address)})
+    page = browser.get(address).text
+    assert "Stopping after this epoch." in page
+    assert "3 of 60 epochs</p>" in page
+    with quick_api.database.transaction() as session:
+        owner.succeed(session, work.trial_id, work.fence, {"test_accuracy": 0.5}, {}, True)
+        session.get_one(Trial, work.trial_id).reason = "Stopped by owner."
+    assert "3 of 60 epochs · ended early: stopped by owner</p>" in browser.get(address).text
+    [row] = re.findall(r"<tr id=\"trial-.*?</tr>", browser.get("/experiments/1").text, re.DOTALL)
+    assert "Ended early: stopped by owner" in row
+
+
+def test_an_event_says_which_priority_was_given(quick_api: Api) -> None:
+    [trial_id] = quick_api.submitted()[1]
+    browser = quick_api.browser()
+    address = f"/trials/{trial_id}"
+    form = {"csrf_token": browser.form_token(address), "priority": "low"}
+    browser.send(f"{address}/priority", form)
+
+    assert "Priority changed to low" in browser.get(address).text

@@ -81,7 +81,13 @@ def test_a_ring_wakes_an_idle_slot_and_stats_tell_what_it_does(
     database, broker = Database(sqlite_url), processes.broker()
     # It would look by itself in an hour, or be told in an hour: only the ring is left.
     environment = processes.environment(
-        **settings(database, broker.url, LABPOOL_POLL_S="3600", LABPOOL_BEAT_S="3600")
+        **settings(
+            database,
+            broker.url,
+            LABPOOL_POLL_S="3600",
+            LABPOOL_BEAT_S="3600",
+            LABPOOL_LEASE_TTL_S="10800",
+        )
     )
     worker = processes.worker(environment)
     wait_until(lambda: "ready" in worker.log_tail(), "a worker that is ready")

@@ -5,26 +5,22 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from db import commands, retries
+from db import retries
 from db.artifacts import FolderStore
-from db.claims import Claim
 from db.engine import Database
-from db.models import Artifact, Checkpoint, Lease, MetricChunk, Result, Trial
+from db.models import Artifact, Checkpoint, Lease, MetricChunk, Result
 from db.states import Outcome, TrialState
 from labpool.catalog import Catalog
 from labpool.settings import Settings
 from tests.support import fake_runner
 from tests.support.fake_runner import seed_of
-from tests.support.pool import person
+from tests.support.slot_acts import cancel, runner_pid, runs, wait_for_checkpoint
 from tests.support.slots import (
-    DEVICE,
     FAKE_RUNNER,
-    ask,
     attempts,
     behaving,
     running_pool,
@@ -36,8 +32,6 @@ from tests.support.slots import (
     wait_until,
 )
 from worker import process_group
-from worker.database_access import DatabaseAccess, DatabaseAway
-from worker.pool import SlotPool
 from worker.process import RunnerProcess
 
 
@@ -207,7 +201,7 @@ def test_progress_does_not_wait_for_a_heartbeat(
         seen = trial(database, long).progress_done
         wait_until(lambda: trial(database, long).progress_done > seen, "more progress")
         assert trial(database, long).progress_total == 1e6
-        _cancel(database, long)
+        cancel(database, long)
         pool.ring()
         wait_for_end(database, long)
 
@@ -217,8 +211,8 @@ def test_cancel_stops_a_running_trial(
 ) -> None:
     [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
     with running_pool(settings.model_copy(update={"beat_s": 3600.0})) as pool:
-        _wait_for_checkpoint(database, trial_id)
-        _cancel(database, trial_id)
+        wait_for_checkpoint(database, trial_id)
+        cancel(database, trial_id)
         # No heartbeat is due for an hour: only the bell can bring it.
         pool.ring()
         [done] = wait_for_end(database, trial_id)
@@ -232,220 +226,9 @@ def test_cancel_kills_a_runner_that_does_not_listen(
     [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.is_deaf)))
     with running_pool(settings):
         wait_for_state(database, trial_id, TrialState.RUNNING)
-        _cancel(database, trial_id)
+        cancel(database, trial_id)
         [done] = wait_for_end(database, trial_id)
     assert done.state is TrialState.CANCELLED
-
-
-def test_shutdown_gives_a_running_trial_back_and_it_goes_on_from_its_checkpoint(
-    database: Database, catalog: Catalog, settings: Settings
-) -> None:
-    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
-    with running_pool(settings):
-        _wait_for_checkpoint(database, trial_id)
-    released = trial(database, trial_id)
-    assert released.state is TrialState.QUEUED
-    [attempt] = attempts(database, trial_id)
-    assert (attempt.outcome, attempt.charged) == (Outcome.RELEASED, False)
-    _behave(database, trial_id, seed_of(fake_runner.well))
-    with running_pool(settings):
-        [done] = wait_for_end(database, trial_id)
-    assert done.state is TrialState.SUCCEEDED, done.reason
-    assert attempts(database, trial_id)[-1].resumed_epoch == 1
-    with database.snapshot() as session:
-        assert session.get_one(Result, trial_id).summary["resumed"] == "state after 1"
-
-
-def test_a_damaged_checkpoint_is_passed_over(
-    database: Database, catalog: Catalog, settings: Settings
-) -> None:
-    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
-    with running_pool(settings):
-        _wait_for_checkpoint(database, trial_id)
-    for path in settings.artifacts_dir.rglob("epoch-1.npz"):
-        path.write_bytes(b"damaged")
-    _behave(database, trial_id, seed_of(fake_runner.well))
-    with running_pool(settings):
-        [done] = wait_for_end(database, trial_id)
-    assert done.state is TrialState.SUCCEEDED, done.reason
-    with database.snapshot() as session:
-        assert session.get_one(Result, trial_id).summary["resumed"] == ""
-        kept = select(Checkpoint.epoch).where(
-            Checkpoint.trial_id == trial_id, Checkpoint.deleted_at.is_(None)
-        )
-        assert set(session.scalars(kept)) == {2, 3}, "the damaged one pushes out no good one"
-    assert attempts(database, trial_id)[-1].resumed_epoch is None
-    log_key = attempts(database, trial_id)[-1].log_key
-    assert log_key is not None
-    with FolderStore(settings.artifacts_dir).get(log_key) as log:
-        assert b"damaged or gone" in log.read()
-
-
-@pytest.mark.parametrize("seen_before_the_claim", [True, False])
-def test_no_checkpoint_is_given_up_while_the_store_is_away(
-    database: Database,
-    catalog: Catalog,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    seen_before_the_claim: bool,
-) -> None:
-    monkeypatch.setattr(retries, "WHEN_UNABLE", retries.Rule(most=10**6, delay_s=0.1))
-    if not seen_before_the_claim:
-        monkeypatch.setattr("worker.fitness.Fitness.hindrance", lambda *_: None)
-    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
-    with running_pool(settings):
-        _wait_for_checkpoint(database, trial_id)
-    _behave(database, trial_id, seed_of(fake_runner.well))
-    ask(database, "pause", trial_id)
-    store, away = settings.artifacts_dir, settings.artifacts_dir.with_name("away")
-    with running_pool(settings) as pool:
-        store.rename(away)
-        ask(database, "resume", trial_id)
-        pool.ring()
-        if seen_before_the_claim:
-            wait_until(lambda: "is its share mounted" in pool.info()["0"]["does"], "the notice")
-            assert len(attempts(database, trial_id)) == 1
-        else:
-            wait_until(
-                lambda: (
-                    attempts(database, trial_id)[1:2] != []
-                    and attempts(database, trial_id)[1].reason_kind == "not_prepared"
-                ),
-                "an attempt in vain",
-            )
-        away.rename(store)
-        pool.ring()
-        [done] = wait_for_end(database, trial_id)
-    assert done.state is TrialState.SUCCEEDED, done.reason
-    assert attempts(database, trial_id)[-1].resumed_epoch == 1
-
-
-def test_a_slot_that_was_fenced_off_throws_its_work_away(
-    database: Database, catalog: Catalog, settings: Settings
-) -> None:
-    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
-    with running_pool(settings.model_copy(update={"beat_s": 3600.0})) as pool:
-        _wait_for_checkpoint(database, trial_id)
-        runner = _runner_pid(pool)
-        _take_away(database, trial_id)
-        _behave(database, trial_id, seed_of(fake_runner.well))
-        pool.ring()
-        [done] = wait_for_end(database, trial_id)
-        wait_until(lambda: process_group.living(runner) == [], "the old runner's end")
-    assert done.state is TrialState.SUCCEEDED, done.reason
-    assert done.fence == 3
-    with database.snapshot() as session:
-        assert session.get_one(Result, trial_id).fence == 3
-
-
-def test_work_is_held_still_while_the_database_is_away_and_goes_on_after(
-    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    short = settings.model_copy(update={"lease_ttl_s": 5.0})
-    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
-    with running_pool(short) as pool:
-        _wait_for_checkpoint(database, trial_id)
-        runner = _runner_pid(pool)
-        away = True
-        write = Database.run
-
-        def run(self: Database, work: object, attempts: int = 8) -> object:
-            if away and self is pool._database:
-                raise ConnectionRefusedError("the database is down")
-            return write(self, work, attempts)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(Database, "run", run)
-        wait_until(
-            lambda: {member.state for member in process_group.members(runner)} == {"T"},
-            "a runner held still",
-        )
-        away = False
-        wait_until(
-            lambda: {member.state for member in process_group.members(runner)} != {"T"},
-            "a runner at work again",
-        )
-        _cancel(database, trial_id)
-        [done] = wait_for_end(database, trial_id)
-    assert done.state is TrialState.CANCELLED
-    assert done.fence == 1
-
-
-def test_an_expired_lease_is_taken_back_and_resumed_by_another_worker(
-    database: Database, catalog: Catalog, settings: Settings
-) -> None:
-    short = settings.model_copy(update={"lease_ttl_s": 4.0, "poll_s": 0.1})
-    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
-    with running_pool(short) as silent:
-        _wait_for_checkpoint(database, trial_id)
-        # As a partition would: the first worker works on, but its beats do not arrive.
-        for slot in silent.slots:
-            slot._allocation._holding.lease.beat_if_due = lambda _: False  # type: ignore[union-attr,method-assign]
-        _behave(database, trial_id, seed_of(fake_runner.well))
-        other = short.model_copy(update={"data_dir": short.data_dir})
-        with running_pool(other):
-            [done] = wait_for_end(database, trial_id)
-    assert done.state is TrialState.SUCCEEDED, done.reason
-    assert done.losses == 1
-    assert [row.outcome for row in attempts(database, trial_id)] == [
-        Outcome.LOST,
-        Outcome.SUCCEEDED,
-    ]
-    with database.snapshot() as session:
-        assert session.get_one(Result, trial_id).summary["resumed"] == "state after 1"
-
-
-def test_a_commit_whose_answer_is_lost_is_not_done_twice(
-    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = Database.run
-    done: dict[int, int] = {}
-
-    def lose_answers(self: Database, work: object, attempts: int = 8) -> object:
-        result: object = run(self, work, attempts)  # type: ignore[arg-type]
-        # Each write that a slot insists on is done, but the first answer does not arrive.
-        if self is pool._database and getattr(work, "__name__", "") == "counted":
-            done[id(work)] = done.get(id(work), 0) + 1
-            if done[id(work)] == 1:
-                raise ConnectionResetError("the answer was lost")
-        return result
-
-    [trial_id] = submit(database, catalog, behaving(0))
-    pool = SlotPool(settings, (DEVICE,), FAKE_RUNNER)
-    monkeypatch.setattr(Database, "run", lose_answers)
-    pool.start()
-    try:
-        [ended] = wait_for_end(database, trial_id)
-    finally:
-        pool.close()
-        pool.join()
-    assert ended.state is TrialState.SUCCEEDED, ended.reason
-    assert len(attempts(database, trial_id)) == 1
-    with database.snapshot() as session:
-        chunks = session.scalars(select(MetricChunk).where(MetricChunk.name == "val_accuracy"))
-        assert sorted(value for chunk in chunks for value in chunk.values) == [0.1, 0.2, 0.3]
-        assert sorted(session.scalars(select(Checkpoint.epoch))) == [1, 2, 3]
-        assert session.scalars(select(Result.trial_id)).all() == [trial_id]
-
-
-def test_a_claim_whose_answer_is_lost_is_given_back_though_nothing_else_waits(
-    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write, lost = DatabaseAccess.write, list[Claim]()
-
-    def lose_the_first_claim(self: DatabaseAccess, work: Any) -> Any:
-        found = write(self, work)
-        if isinstance(found, Claim) and not lost:
-            lost.append(found)
-            raise DatabaseAway("the answer to COMMIT was lost")
-        return found
-
-    monkeypatch.setattr(DatabaseAccess, "write", lose_the_first_claim)
-    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.well)))
-    with running_pool(settings):
-        [done] = wait_for_end(database, trial_id)
-    assert done.state is TrialState.SUCCEEDED, done.reason
-    ends = [attempt.outcome for attempt in attempts(database, trial_id)]
-    assert ends == [Outcome.RELEASED, Outcome.SUCCEEDED], "not only when its lease had run out"
 
 
 def test_a_host_without_a_working_runner_gives_trials_back(
@@ -453,49 +236,10 @@ def test_a_host_without_a_working_runner_gives_trials_back(
 ) -> None:
     [trial_id] = submit(database, catalog, behaving(0))
     with running_pool(settings, (*FAKE_RUNNER, "--never-ready")):
-        wait_until(lambda: len(attempts(database, trial_id)) == 1 and not _runs(database, trial_id))
+        wait_until(lambda: len(attempts(database, trial_id)) == 1 and not runs(database, trial_id))
     row = trial(database, trial_id)
     assert row.state is TrialState.QUEUED
     assert "No runner could be started" in (row.reason or "")
-    assert not attempts(database, trial_id)[0].charged
-
-
-def test_a_full_disk_costs_one_checkpoint_then_the_trial_is_given_back(
-    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put = FolderStore.put
-
-    def full(self: FolderStore, key: str, source: Path) -> None:
-        if key.endswith(tuple(refused)):
-            raise OSError(28, "No space left on device")
-        put(self, key, source)
-
-    monkeypatch.setattr(FolderStore, "put", full)
-    refused = ["epoch-2.npz"]
-    [trial_id] = submit(database, catalog, behaving(0))
-    with running_pool(settings):
-        [done] = wait_for_end(database, trial_id)
-        assert done.state is TrialState.SUCCEEDED, done.reason
-        refused.append("epoch-3.npz")
-        [other] = submit(database, catalog, behaving(0))
-        wait_until(lambda: len(attempts(database, other)) == 1 and not _runs(database, other))
-    row = trial(database, other)
-    assert row.state is TrialState.QUEUED
-    assert "could not be stored" in (row.reason or "")
-    with database.snapshot() as session:
-        epochs = select(Checkpoint.epoch).where(Checkpoint.trial_id == trial_id)
-        assert set(session.scalars(epochs)) == {1, 3}
-
-
-def test_a_full_scratch_disk_gives_the_trial_back(
-    database: Database, catalog: Catalog, settings: Settings
-) -> None:
-    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.finds_the_disk_full)))
-    with running_pool(settings):
-        wait_until(lambda: len(attempts(database, trial_id)) == 1 and not _runs(database, trial_id))
-    row = trial(database, trial_id)
-    assert (row.state, row.losses) == (TrialState.QUEUED, 0)
-    assert "No space left" in (row.reason or "")
     assert not attempts(database, trial_id)[0].charged
 
 
@@ -533,8 +277,8 @@ def test_nothing_is_left_when_a_pool_stops(
 ) -> None:
     [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
     with running_pool(settings) as pool:
-        _wait_for_checkpoint(database, trial_id)
-        runner = _runner_pid(pool)
+        wait_for_checkpoint(database, trial_id)
+        runner = runner_pid(pool)
     assert process_group.living(runner) == []
     assert list(settings.scratch_dir.iterdir()) == []
 
@@ -544,62 +288,8 @@ def test_a_killed_runner_is_noticed_while_idle(
 ) -> None:
     with running_pool(settings) as pool:
         wait_until(lambda: pool.slots[0]._runner is not None)
-        runner = _runner_pid(pool)
+        runner = runner_pid(pool)
         os.kill(runner, signal.SIGKILL)
-        wait_until(lambda: _runner_pid(pool) != runner, "a new runner")
+        wait_until(lambda: runner_pid(pool) != runner, "a new runner")
         [trial_id] = submit(database, catalog, behaving(0))
         assert wait_for_end(database, trial_id)[0].state is TrialState.SUCCEEDED
-
-
-def _wait_for_checkpoint(database: Database, trial_id: int) -> None:
-    def there() -> bool:
-        with database.snapshot() as session:
-            statement = select(Checkpoint.id).where(Checkpoint.trial_id == trial_id)
-            return session.scalar(statement) is not None
-
-    wait_until(there, "a checkpoint")
-
-
-def _runs(database: Database, trial_id: int) -> bool:
-    return trial(database, trial_id).state is TrialState.RUNNING
-
-
-def _runner_pid(pool: object) -> int:
-    runner = pool.slots[0]._runner  # type: ignore[attr-defined]
-    return -1 if runner is None else int(runner.pid)
-
-
-def _cancel(database: Database, trial_id: int) -> None:
-    database.run(
-        lambda session: commands.cancel_trial(
-            session, session.get_one(Trial, trial_id), person(session)
-        )
-    )
-
-
-def _behave(database: Database, trial_id: int, seed: int) -> None:
-    """From its next attempt on the trial asks for another behaviour."""
-
-    def change(session: object) -> None:
-        row = session.get_one(Trial, trial_id)  # type: ignore[attr-defined]
-        row.spec = {**row.spec, "seed": seed}
-
-    database.run(change)
-
-
-def _take_away(database: Database, trial_id: int) -> None:
-    """What the sweeper does to a silent owner."""
-    from db import transitions
-
-    def take(session: object) -> None:
-        row = session.get_one(Trial, trial_id)  # type: ignore[attr-defined]
-        transitions.requeue(
-            session,  # type: ignore[arg-type]
-            row,
-            actor="pool",
-            outcome=Outcome.LOST,
-            reason="taken away",
-            lost=True,
-        )
-
-    database.run(take)

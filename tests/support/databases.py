@@ -6,8 +6,8 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
@@ -16,6 +16,9 @@ from db.engine import Database
 from db.migrate import upgrade
 
 KINDS = ("sqlite", "postgres")
+
+Fresh = Callable[[str], AbstractContextManager[Database]]
+"""Makes a migrated, empty database of a kind."""
 
 
 @contextmanager

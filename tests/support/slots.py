@@ -33,6 +33,7 @@ def settings_for(database: Database, folder: Path, **changes: Any) -> Settings:
     return Settings(
         **{
             "data_dir": folder / "data",
+            "gpu_lock_dir": folder / "gpu-locks",
             "database_url": database.engine.url.render_as_string(hide_password=False),
             "broker_url": f"redis+socket://{folder}/no-broker.sock",
             "lease_ttl_s": 30.0,

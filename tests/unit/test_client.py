@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,10 +17,12 @@ import pytest
 
 from labpool.client import (
     ApiError,
+    BadAddress,
     Client,
     ClientError,
     Curves,
     Damaged,
+    Experiment,
     NoService,
     PandasMissing,
     Snapshot,
@@ -377,3 +380,33 @@ def test_what_is_asked_of_a_run_goes_to_its_address(verb: str) -> None:
         ("POST", f"/api/v1/experiments/7/{verb}"),
         ("POST", f"/api/v1/trials/11/{verb}"),
     ]
+
+
+@pytest.mark.parametrize("url", ["foo", "lab.example:8642", "http://", "http://lab:port"])
+def test_an_address_that_is_none_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABPOOL_URL", url)
+    with pytest.raises(BadAddress, match=re.escape(repr(url)) + ".*LABPOOL_URL"):
+        Client(token="lp_1_secret")
+
+
+def test_following_a_log_outlives_a_restart_of_the_service() -> None:
+    def part(text: str, complete: bool) -> httpx.Response:
+        end = {"a": 1, "b": 2}[text]
+        numbers = {"next_offset": end, "total_bytes": end}
+        return answer({"text": text, "complete": complete, **numbers})
+
+    gone = [httpx.ConnectError("refused")] * 5
+    service = Service(part("a", False), *gone, part("b", True))
+    told: list[bool] = []
+    parts = service.client().log_parts(11, follow=True, on_away=lambda: told.append(True))
+    assert list(parts) == ["a", "b"]
+    assert told == [True]
+    with pytest.raises(Unreachable):
+        list(Service(*gone).client().log_parts(11, follow=True))
+
+
+def test_what_was_asked_takes_the_place_of_the_state() -> None:
+    asked = {"held": 2, "stopping": 2}
+    states = {"queued": 4, "running": 1, "succeeded": 3}
+    shown = Experiment.model_validate({**EXPERIMENT, "states": states, "asked": asked}).shown_states
+    assert shown == {"held": 2, "stopping": 2, "queued": 1, "succeeded": 3}

@@ -14,7 +14,7 @@ from labpool.catalog import Catalog
 from labpool.cli import main
 from labpool.planning import plan
 from labpool.reading import read_spec
-from labpool.settings import CHECKOUT, Settings
+from labpool.settings import CHECKOUT, GPU_LOCKS, Settings
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 COMPOSE = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -118,3 +118,11 @@ def test_every_package_of_a_lock_has_hashes(name: str) -> None:
     assert packages
     assert all(package.endswith("\\") for package in packages)
     assert "index-url" not in text
+
+
+def test_every_worker_as_shipped_uses_the_hosts_gpu_locks() -> None:
+    for name in ("labpool", "labpool-worker"):
+        unit = (CHECKOUT / "deploy" / "systemd" / f"{name}.service").read_text(encoding="utf-8")
+        assert f"ReadWritePaths=-{GPU_LOCKS}\n" in unit
+        assert f"install -d -m 1777 {GPU_LOCKS}\n" in unit
+    assert f"{GPU_LOCKS.parent}:{GPU_LOCKS.parent}" in COMPOSE["services"]["worker-gpu"]["volumes"]

@@ -26,7 +26,7 @@ def test_every_guard_is_needed(guard: str) -> None:
 @pytest.mark.parametrize("guard", [guard for guard in GUARDS if not guard.startswith("slot:")])
 def test_every_guard_names_a_function_of_the_database(guard: str) -> None:
     name = guard.partition(":")[0]
-    sources = "\n".join(path.read_text() for path in (CHECKOUT / "db").glob("*.py"))
+    sources = "\n".join(path.read_text() for path in (CHECKOUT / "db").rglob("*.py"))
     assert re.search(rf"^def {name}\(", sources, re.MULTILINE)
 
 

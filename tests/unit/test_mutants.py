@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from db import claims, sweeper, transitions
+import ast
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+import pytest
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+from db import claims, owner, sweeper, transitions, turns
+from tests.faults import mutants as measure
 from tests.faults.mutants import mutants, mutated
 
 
@@ -28,3 +38,46 @@ def test_what_a_guard_joins_and_what_comes_as_an_argument_counts() -> None:
     asked = [mutant.condition for mutant in mutants(claims, "_may_claim")]
     assert "Worker.drain_at.is_(None)" in asked
     assert "Slot.id == slot.slot_id" not in asked
+
+
+def test_histories_that_differ_by_themselves_catch_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def differ(*_: object, **__: object) -> int:
+        raise AssertionError("they differ")
+
+    monkeypatch.setattr(measure, "drive", differ)
+    with pytest.raises(AssertionError, match="they differ"):
+        measure.figures(True)
+
+
+def test_conditions_that_a_function_returns_count() -> None:
+    assert [mutant.condition for mutant in mutants(turns, "due")] == [
+        "Trial.held.is_(False)",
+        "func.coalesce(Trial.not_before, 0.0) <= db_now()",
+    ]
+
+
+def test_only_differences_count() -> None:
+    broken = ProgrammingError("SELECT", {}, Exception("syntax"))
+    assert measure.differs(AssertionError("they differ"))
+    assert measure.differs(IntegrityError("INSERT", {}, Exception("unique")))
+    assert measure.differs(ExceptionGroup("flaky", [AssertionError("they differ")]))
+    assert not measure.differs(broken)
+    assert not measure.differs(ExceptionGroup("broken", [broken, TypeError("x")]))
+
+
+@pytest.mark.parametrize("module", [transitions, claims, turns, owner, sweeper])
+def test_what_is_not_walked_is_named(module: ModuleType) -> None:
+    """Every function with a condition is either taken apart, or listed with what shows it."""
+    homes = [
+        importlib.import_module(f"{module.__name__}.{one.name}")
+        for one in pkgutil.iter_modules(getattr(module, "__path__", []))
+    ]
+    found = {
+        f"{module.__name__}.{node.name}"
+        for home in homes or [module]
+        for node in ast.parse(inspect.getsource(home)).body
+        if isinstance(node, ast.FunctionDef) and list(measure._conditions(node))
+    }
+    walked = {f"{home.__name__}.{name}" for home, names in measure._WALKED for name in names}
+    assert found
+    assert found <= walked | {f"db.{name}" for name in measure.NOT_WALKED}

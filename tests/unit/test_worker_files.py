@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from db.artifacts import FolderStore, StoreAway
-from worker import curves
+from worker import curves, gpu_lock
 from worker.curves import Curves
 from worker.files import NotAsAnnounced, StoreRefused, check, fetch, publish
-from worker.gpu_lock import GpuLock
+from worker.gpu_lock import GpuLock, lock_folder
 from worker.logs import TrialLog
 from worker.process_group import start_ticks
 from worker.protocol import Metrics
@@ -235,6 +235,51 @@ class TestGpuLock:
         assert other.acquire()
         other.close()
         one.close()
+
+    def test_the_place_is_one_for_all_whatever_their_temporary_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gpu_lock, "GPU_LOCKS", tmp_path / "lock" / "labpool")
+        monkeypatch.setattr(gpu_lock, "unshared", lambda _: None)
+        places = []
+        for name in "ab":
+            monkeypatch.setattr(gpu_lock.tempfile, "tempdir", str(tmp_path / name))
+            places.append(lock_folder(None))
+        assert places == [(tmp_path / "lock" / "labpool", None)] * 2
+        assert places[0][0].stat().st_mode & 0o7777 == 0o1777
+
+    def test_a_place_that_cannot_be_used_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file").touch()
+        monkeypatch.setattr(gpu_lock, "GPU_LOCKS", tmp_path / "file" / "labpool")
+        monkeypatch.setattr(gpu_lock.tempfile, "tempdir", str(tmp_path))
+        folder, trouble = lock_folder(None)
+        assert folder == tmp_path / "labpool-gpu-locks"
+        assert trouble == f"{tmp_path}/file/labpool cannot be used (Not a directory)"
+        with pytest.raises(OSError, match="Not a directory"):
+            lock_folder(tmp_path / "file" / "labpool")
+
+    def test_a_containers_own_folder_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / ".dockerenv").touch()
+        marks = [tmp_path / ".dockerenv"]
+        assert gpu_lock.unshared(Path("/"), marks) == "/ is this container's own"
+        assert gpu_lock.unshared(Path("/"), [tmp_path / "none"]) is None
+        assert gpu_lock.unshared(Path("/proc"), marks) is None
+
+    def test_a_file_that_was_cleared_away_locks_nothing(self, tmp_path: Path) -> None:
+        one, other = GpuLock("GPU-a", tmp_path), GpuLock("GPU-a", tmp_path)
+        assert one.acquire()
+        (tmp_path / "GPU-a.lock").unlink()
+        # Whoever had it open before waits for the trial that runs, and then for a new file.
+        assert (other.acquire(), other.is_stale) == (False, False)
+        one.release()
+        third = GpuLock("GPU-a", tmp_path)
+        assert (other.acquire(), other.is_stale) == (False, True)
+        assert third.acquire()
+        assert (one.acquire(), one.is_stale) == (False, True)
+        for lock in (one, other, third):
+            lock.close()
 
     def test_a_runner_keeps_it_when_its_slot_has_died(self, tmp_path: Path) -> None:
         one, other, third = (GpuLock(name, tmp_path) for name in ("GPU-a", "GPU-a", "GPU-b"))

@@ -192,3 +192,21 @@ def test_only_trials_at_work_run_against_time(guards: Guards, clock: Clock) -> N
     clock.now_s += 1
     breach = guards.check(0)
     assert (kind(breach), breach and breach.trial) == ("time_limit", 8)
+
+
+def test_a_machine_that_slept_past_its_lease_holds_its_runner_still() -> None:
+    clock, lease_clock = Clock(), Clock()
+    guards = Guards(clock, lease_clock=lease_clock)
+    guards.ready()
+    guards.add(1, time_limit_s=100.0, stall_limit_s=50.0)
+    guards.begin(1)
+    guards.progressed(1)
+    guards.renew_lease(lease_clock() + 72.0)
+    assert guards.check(0) is None
+    lease_clock.now_s += 3600.0
+    breach = guards.check(0)
+    assert breach is not None
+    assert (breach.act, breach.reason) == ("suspend", "The lease was not renewed in time.")
+    # The hour is no time of the trial's.
+    assert guards.renew_lease(lease_clock() + 72.0)
+    assert guards.check(0) is None

@@ -95,7 +95,6 @@ class Loop:
         self.epoch = self._resumed_at = self._saved_at = checkpoint.epoch
         self._standing, self._best = checkpoint.standing, checkpoint.best
         self._train_seconds = checkpoint.train_seconds
-        print(f"going on after epoch {self.epoch}", flush=True)  # noqa: T201 - the trial's log
 
     def train(self) -> None:
         """Every epoch that is left, then the test split with the best epoch's weights.

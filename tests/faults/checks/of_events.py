@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.faults.checks.seen import TERMINAL, Row, Seen, Violation
+from tests.faults.checks.times import Classes
 
 MOVES = frozenset(
     {
@@ -93,8 +94,9 @@ def counts_add_up(seen: Seen) -> Iterator[Violation]:
 
 def a_replay_gives_the_state(seen: Seen) -> Iterator[Violation]:
     """I14: told from its events alone, each trial is what its row says."""
+    classes = Classes(seen)
     for trial_id, trial in seen.trials.items():
-        told = _told(seen.events.get(trial_id, []))
+        told = _told(seen.events.get(trial_id, [])) | {"priority": classes.last(trial_id)}
         shown = {name: trial[name] for name in told}
         shown["held"] = bool(shown["held"])
         shown["cancel_requested"] = bool(shown["cancel_requested"])

@@ -10,6 +10,13 @@ from itertools import pairwise
 from tests.faults.checks.seen import TERMINAL, Row, Seen, Violation
 
 FOREVER = float("inf")
+# How a cancelled trial's reason begins where its slot gave it back, its worker was lost, or the
+# answer to its claim was.
+GIVEN_BACK = (
+    "Cancelled while its slot gave it back: ",
+    "Cancelled. Its worker ",
+    "Cancelled. The answer to its claim ",
+)
 # An attempt's outcome, and the event that closed it.
 CLOSED_BY = {
     "succeeded": "succeeded",
@@ -208,6 +215,14 @@ def waste_is_not_charged(seen: Seen) -> Iterator[Violation]:
         if one["outcome"] in ("lost", "released") and one["charged"]:
             name = f"trial {one['trial_id']}, fence {one['fence']}"
             yield Violation("charge", f"{name}: {one['outcome']}, and charged")
+    # What was to be cancelled anyway: its owner is told that it was given back or lost.
+    for trial in seen["trials"]:
+        last = seen.attempt.get((trial["id"], trial["fence"]))
+        if last is None or last["outcome"] != "cancelled" or not last["charged"]:
+            continue
+        if (trial["reason"] or "").startswith(GIVEN_BACK):
+            name = f"trial {trial['id']}, fence {trial['fence']}"
+            yield Violation("charge", f"{name}: charged, and told: {trial['reason']}")
 
 
 def ended_trials_hold_nothing(seen: Seen) -> Iterator[Violation]:

@@ -59,9 +59,11 @@ def every_end_is_explained(seen: Seen) -> Iterator[Violation]:
         state = trial["state"]
         if state == "cancelled" and trial_id not in asked["cancel"]:
             yield Violation("lost", f"trial {trial_id} was cancelled, and nobody asked")
-        if state == "failed" and not _was_killed(seen, trial):
+        if state == "failed" and not (_was_killed(seen, trial) or _gpu_failed(seen, trial)):
             why = f"{trial['reason_kind']}: {trial['reason']}"
             yield Violation("lost", f"trial {trial_id} failed without a fault ({why})")
+        if state == "lost" and not all(_was_hurt(seen, one) for one in _lost(seen, trial_id)):
+            yield Violation("lost", f"trial {trial_id} was lost without a fault")
         if state == "pruned":
             yield Violation("lost", f"trial {trial_id} was pruned, and nothing prunes")
         if trial["ended_early"] and trial_id not in asked["stop"]:
@@ -83,6 +85,15 @@ def _was_killed(seen: Seen, trial: Row) -> bool:
         and last["started_at"] - KILLED_BEFORE_S <= fault["at"] <= last["ended_at"]
         and (not pids or fault["pid"] in pids)
         for fault in seen.faults
+    )
+
+
+def _gpu_failed(seen: Seen, trial: Row) -> bool:
+    """Whether the runner of the trial's last attempt had reported its GPU."""
+    last = max((one["fence"] for one in seen.attempts.get(trial["id"], [])), default=0)
+    return trial["reason_kind"] == "gpu_fault" and any(
+        line["what"] == "fault" and (line["trial"], line["fence"]) == (trial["id"], last)
+        for line in seen.ran
     )
 
 
@@ -156,16 +167,26 @@ def acknowledged_ends(seen: Seen) -> Iterator[Violation]:
 
 def unprovoked_losses(seen: Seen) -> int:
     """Attempts taken back from workers to which nothing had been done; a busy machine has some."""
-    hurt = defaultdict(list)
-    outages = [fault["at"] for fault in seen.faults if fault["what"] == "database"]
-    for fault in seen.faults:
-        if fault["what"] in ("kill_worker", "stop_worker"):
-            hurt[fault["pid"]].append(fault["at"])
+    return sum(one["outcome"] == "lost" and not _was_hurt(seen, one) for one in seen["attempts"])
+
+
+def _lost(seen: Seen, trial_id: int) -> list[Row]:
+    return [one for one in seen.attempts.get(trial_id, []) if one["outcome"] == "lost"]
+
+
+def _was_hurt(seen: Seen, one: Row) -> bool:
+    """Whether something was done to its worker, or to the database, that may have lost it.
+
+    A lease lasts one TTL from the last heartbeat, and after an outage sweepers wait for another.
+    """
     pids = {worker["id"]: worker["pid"] for worker in seen["workers"]}
-    count = 0
-    for one in seen["attempts"]:
-        if one["outcome"] != "lost":
-            continue
-        times = [*hurt[pids[one["worker_id"]]], *outages]
-        count += not any(one["started_at"] - 60 <= at <= one["ended_at"] for at in times)
-    return count
+    pid = pids[one["worker_id"]]
+    for fault in seen.faults:
+        what, since_s = fault["what"], one["ended_at"] - fault["at"]
+        of_it = what == "database" or (what == "stop_worker" and fault["pid"] == pid)
+        if of_it and 0 <= since_s <= fault.get("lasts_s", 0.0) + 2 * seen.lease_ttl_s:
+            return True
+        # The dead never beat again, however late somebody notices.
+        if what == "kill_worker" and fault["pid"] == pid and since_s >= 0:
+            return True
+    return False

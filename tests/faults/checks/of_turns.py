@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.faults.checks.seen import Row, Seen, Violation
+from tests.faults.checks.times import CLASSES, UNSEEN_CHANGE_S, Caps, Classes
 
-# On Postgres an event is numbered before its transaction is visible to others: what had only just
-# happened may rightly have been unknown to a claim.
-UNSEEN_SUBMISSION_S = 5.0
 UNSEEN_END_S = 1.0
 # A row's time and its event's are read one after the other.
 CLOCK_READ_TWICE_S = 1.0
@@ -19,9 +17,10 @@ FOREVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    """A trial that could be claimed, without a doubt, from ``since`` until ``until``."""
+    """A trial that could be claimed in a class, without a doubt, from ``since`` to ``until``."""
 
     trial: Row
+    priority: int
     since: float
     since_id: int
     until: float
@@ -31,24 +30,25 @@ class _Wait:
 def turns_are_fair(seen: Seen) -> Iterator[Violation]:
     """Nobody with fewer slots at work over their share was passed over, within a class."""
     share = {user["id"]: user["share"] for user in seen["users"]}
-    waits = _waits(seen)
-    held = _Held(seen)
+    waits, held, caps, classes = _waits(seen), _Held(seen), Caps(seen), Classes(seen)
     for claim in _claims(seen):
         lease, trial = seen.leases[claim["data"]["lease"]], seen.trials[claim["trial_id"]]
-        if lease.get("by_age") or claim["id"] < _class_since(seen, trial["id"]):
+        if lease.get("by_age"):
             continue
         device = seen.slots[lease["slot_id"]]["device"]
+        least = classes.highest_at(trial["id"], claim)
         mine = held.surely_by(trial["owner_id"], claim) / share[trial["owner_id"]]
         if not mine:
             continue
         for other, trials in waits.items():
-            if other == trial["owner_id"] or _is_capped(seen, other):
+            if other == trial["owner_id"]:
                 continue
-            theirs = held.perhaps_by(other, claim) / share[other]
-            if theirs >= mine:
+            slots = held.perhaps_by(other, claim)
+            theirs = slots / share[other]
+            if theirs >= mine or slots >= caps.least(other, claim["at"]):
                 continue
             passed = next(
-                (one for one in trials if _waits_at(seen, one, claim, device, trial)), None
+                (one for one in trials if _waits_at(seen, one, claim, device, least)), None
             )
             if passed is not None:
                 what = f"trial {trial['id']} ({mine:g} at work over its owner's share)"
@@ -59,27 +59,31 @@ def turns_are_fair(seen: Seen) -> Iterator[Violation]:
 
 def higher_classes_go_first(seen: Seen) -> Iterator[Violation]:
     """I16: no claim takes from a class while one above it waits for such a slot."""
-    above: dict[int, list[_Wait]] = defaultdict(list)
-    for owner, waits in _waits(seen).items():
-        if not _is_capped(seen, owner):
-            for wait in waits:
-                above[wait.trial["priority"]].append(wait)
+    waits, held, caps, classes = _waits(seen), _Held(seen), Caps(seen), Classes(seen)
+    above = {
+        priority: {
+            owner: [one for one in trials if one.priority == priority]
+            for owner, trials in waits.items()
+        }
+        for priority in CLASSES.values()
+    }
     for claim in _claims(seen):
         lease, trial = seen.leases[claim["data"]["lease"]], seen.trials[claim["trial_id"]]
-        if lease.get("by_age") or claim["id"] < _class_since(seen, trial["id"]):
+        if lease.get("by_age"):
             continue
         device = seen.slots[lease["slot_id"]]["device"]
-        for priority, waits in above.items():
-            if priority <= trial["priority"]:
-                continue
-            passed = next(
-                (one for one in waits if _waits_at(seen, one, claim, device, trial)), None
-            )
-            if passed is not None:
-                what = f"trial {trial['id']} of class {trial['priority']}"
-                over = f"trial {passed.trial['id']} of class {priority}"
-                yield Violation("I16", f"{what} was taken before {over}")
-                break
+        mine = classes.highest_at(trial["id"], claim)
+        for priority in range(mine + 1, max(CLASSES.values()) + 1):
+            for other, trials in above[priority].items():
+                if held.perhaps_by(other, claim) >= caps.least(other, claim["at"]):
+                    continue
+                passed = next(
+                    (one for one in trials if _waits_at(seen, one, claim, device, priority)), None
+                )
+                if passed is not None:
+                    what = f"trial {trial['id']} of class {mine}"
+                    over = f"trial {passed.trial['id']} of class {priority}"
+                    yield Violation("I16", f"{what} was taken before {over}")
 
 
 def ageing_keeps_its_turn(seen: Seen) -> Iterator[Violation]:
@@ -112,12 +116,6 @@ def _waiting_since(seen: Seen, claim: Row) -> float:
     return since
 
 
-def _class_since(seen: Seen, trial_id: int) -> int:
-    """The event from which on a trial is of the class that its row tells."""
-    changes = [e["id"] for e in seen.events.get(trial_id, []) if e["kind"] == "prioritised"]
-    return max(changes, default=0)
-
-
 def _claims(seen: Seen) -> Iterator[Row]:
     """The first start of each lease, in the order of the claims: they take turns."""
     leases: set[int] = set()
@@ -129,49 +127,44 @@ def _claims(seen: Seen) -> Iterator[Row]:
 
 
 def _waits(seen: Seen) -> dict[int, list[_Wait]]:
-    """By owner, when each trial surely could be claimed: queued, let go and not put off.
-
-    In the class that it is of now: what it waited in another one is left out.
-    """
+    """By owner, when each trial surely could be claimed: queued, let go and not put off."""
     found: dict[int, list[_Wait]] = defaultdict(list)
+    classes = Classes(seen)
     for trial_id, trial in seen.trials.items():
-        events = seen.events.get(trial_id, [])
         since: Row | None = None
-        class_since = _class_since(seen, trial_id)
-        for event in events:
-            prioritised = event["kind"] == "prioritised"
-            # Given back, it may have to wait a while before its next try.
-            opens = (event["to_state"] == "queued" and event["kind"] != "requeued") or (
-                event["kind"] == "let_go" or (prioritised and since is not None)
-            )
-            closes = event["to_state"] is not None or event["kind"] == "held"
-            if since is not None and (opens or closes) and since["id"] >= class_since:
-                found[trial["owner_id"]].append(
-                    _Wait(trial, since["at"], since["id"], event["at"], event["id"])
-                )
+        put_off, priority = False, classes.first(trial_id)
+        for event in seen.events.get(trial_id, []):
+            prioritised, moved = event["kind"] == "prioritised", event["to_state"] is not None
+            if moved:
+                # Given back, it may have to wait a while before its next try.
+                put_off = event["kind"] == "requeued"
+            opens = not put_off and (
+                event["to_state"] == "queued" or event["kind"] == "let_go"
+                or (prioritised and since is not None)
+            )  # fmt: skip
+            closes = moved or event["kind"] == "held"
+            if since is not None and (opens or closes):
+                span = (since["at"], since["id"], event["at"], event["id"])
+                found[trial["owner_id"]].append(_Wait(trial, priority, *span))
+            if prioritised:
+                priority = CLASSES[event["data"]["priority"]]
             if opens or closes:
                 since = event if opens else None
         if since is not None:
-            last = _Wait(trial, since["at"], since["id"], FOREVER, FOREVER)
-            found[trial["owner_id"]].append(last)
+            span = (since["at"], since["id"], FOREVER, FOREVER)
+            found[trial["owner_id"]].append(_Wait(trial, priority, *span))
     return found
 
 
-def _waits_at(seen: Seen, wait: _Wait, claim: Row, device: str, taken: Row) -> bool:
-    if wait.trial["device"] not in ("any", device):
-        return False
-    if wait.trial["priority"] < taken["priority"]:
+def _waits_at(seen: Seen, wait: _Wait, claim: Row, device: str, least: int) -> bool:
+    """Whether it waited for such a slot when it was claimed, in this class or above."""
+    if wait.trial["device"] not in ("any", device) or wait.priority < least:
         return False
     if seen.exact_order:
         number: int = claim["id"]
         return wait.since_id < number < wait.until_id
     at: float = claim["at"]
-    return wait.since < at - UNSEEN_SUBMISSION_S and at < wait.until
-
-
-def _is_capped(seen: Seen, owner: int) -> bool:
-    # Where somebody has a cap of their own, whether they were at it is not told here.
-    return any(user["id"] == owner and user["max_running"] for user in seen["users"])
+    return wait.since < at - UNSEEN_CHANGE_S and at < wait.until
 
 
 class _Held:

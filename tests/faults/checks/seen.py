@@ -21,13 +21,13 @@ Row = dict[str, Any]
 
 TABLES = (
     "users", "experiments", "idempotency_keys", "trials", "attempts", "workers", "slots", "leases",
-    "events", "results", "checkpoints", "artifacts", "metric_chunks",
+    "events", "results", "checkpoints", "artifacts", "metric_chunks", "quarantines",
 )  # fmt: skip
 JSON_COLUMNS = frozenset(
     {"spec", "data", "steps", "epochs", "values", "metrics", "summary", "environment", "kinds"}
 )
 TERMINAL = frozenset({"succeeded", "failed", "cancelled", "lost", "pruned"})
-LEDGERS = ("acknowledged", "asked", "ran", "faults")
+LEDGERS = ("acknowledged", "asked", "kept", "ran", "faults")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,21 @@ class Seen:
     """All tables at one moment, and the ledgers that people, runners and faults have written.
 
     ``acknowledged``: a line for each answer to a submission. ``asked``: for each answer to a wish.
-    ``ran``: what each runner did. ``faults``: what was done to the processes. ``store`` is the
-    folder with the artifacts; None leaves the files unread. ``exact_order``: the order of the
-    events' ids is the order of the commits, as with SQLite.
+    ``kept``: for each to an administrator. ``ran``: what each runner did. ``faults``: what was done
+    to processes and devices. ``store`` is the folder with the artifacts; None leaves the files
+    unread. ``exact_order``: the order of the events' ids is that of the commits, as with SQLite.
     """
 
     tables: Mapping[str, list[Row]]
     acknowledged: list[Row] = field(default_factory=list)
     asked: list[Row] = field(default_factory=list)
+    kept: list[Row] = field(default_factory=list)
     ran: list[Row] = field(default_factory=list)
     faults: list[Row] = field(default_factory=list)
     store: Path | None = None
     exact_order: bool = True
     max_losses: int = 3
+    lease_ttl_s: float = 90.0
     ageing_turn: int = 4
     ageing_s: float = 24 * 3600.0
 

@@ -1,0 +1,89 @@
+"""What a slot and its runner say to each other, version 1.
+
+They talk over a socket pair in newline-delimited JSON. A slot treats its runner as hostile: every
+line is bounded, every field typed strictly, unknown keys are refused, names follow patterns, and
+text that a database could not hold (NUL, lone surrogates) or numbers that JSON could not (NaN,
+infinity) never pass. Tensors and files do not travel here: a message names a file in the scratch
+folder that the slot gave the runner.
+
+A run message holds trials that are run one after another (or, later, together); each is answered by
+`started`, any number of `metrics`, `progress`, `checkpoint` and `artifact`, then exactly one of
+`result`, `failed`, `cancelled` or `paused`. `idle` closes the run.
+
+A slot answers each `checkpoint` with `kept`. A runner ends no epoch after one before it has that
+answer: so whatever dies, and whenever, no more is lost than what lies between two checkpoints.
+"""
+
+from __future__ import annotations
+
+from worker.protocol.from_runner import (
+    Artifact,
+    Cancelled,
+    Checkpoint,
+    Failed,
+    FromRunner,
+    Hello,
+    Idle,
+    Metrics,
+    Paused,
+    Progress,
+    Ready,
+    Result,
+    Started,
+)
+from worker.protocol.from_slot import (
+    Bye,
+    Cancel,
+    CodeReference,
+    FromSlot,
+    GoOn,
+    Kept,
+    Pause,
+    Resume,
+    Run,
+    Stop,
+    TrialToRun,
+)
+from worker.protocol.lines import (
+    LineBuffer,
+    Message,
+    ProtocolError,
+    clean_text,
+    encode,
+    parse_from_runner,
+    parse_from_slot,
+)
+
+__all__ = [
+    "Artifact",
+    "Bye",
+    "Cancel",
+    "Cancelled",
+    "Checkpoint",
+    "CodeReference",
+    "Failed",
+    "FromRunner",
+    "FromSlot",
+    "GoOn",
+    "Hello",
+    "Idle",
+    "Kept",
+    "LineBuffer",
+    "Message",
+    "Metrics",
+    "Pause",
+    "Paused",
+    "Progress",
+    "ProtocolError",
+    "Ready",
+    "Result",
+    "Resume",
+    "Run",
+    "Started",
+    "Stop",
+    "TrialToRun",
+    "clean_text",
+    "encode",
+    "parse_from_runner",
+    "parse_from_slot",
+]
