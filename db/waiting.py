@@ -212,7 +212,7 @@ class Waiting:
         runs = self._rules.ageing_turn * rounds
         return Estimate(
             seconds,
-            f"By age at the latest: {duration(by_age_s)} until then + {runs} runs of a slot × "
+            f"Sooner by age: {duration(by_age_s)} until then + {runs} runs of a slot × "
             f"{duration(run_s)} (one claim in {self._rules.ageing_turn} goes to what is oldest; "
             f"{older} older) ≈ {duration(seconds)}.",
         )

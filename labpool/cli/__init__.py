@@ -7,6 +7,7 @@ import click
 from labpool import __version__
 from labpool.cli import (
     act,
+    attempts,
     compare,
     curves,
     data,
@@ -31,7 +32,7 @@ COMMANDS = (
     watch.watch,
     look.ls,
     look.show,
-    look.logs,
+    attempts.logs,
     curves.curves,
     compare.compare,
     look.board,

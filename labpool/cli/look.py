@@ -1,15 +1,14 @@
-"""The commands that only read: ls, show, logs, board, pool, schema."""
+"""The commands that only read: ls, show, board, pool, schema."""
 
 from __future__ import annotations
 
 import json
-import sys
 from datetime import datetime
 from typing import Any
 
 import click
 
-from labpool.cli.log_text import once, without_modules
+from labpool.cli.attempts import in_order, outcome_of
 from labpool.cli.options import (
     NUMBER,
     connect,
@@ -89,24 +88,6 @@ def show(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
         print(f"Experiment {experiment.id}: {name} of {experiment.owner}")
         print(f"{pairs(experiment.shown_states)}; {client.page(experiment.page_url)}\n")
         _print_trials(trials)
-
-
-@click.command("logs")
-@click.argument("trial", type=NUMBER)
-@click.option("--follow", "-f", is_flag=True, help="Stay until the trial has ended.")
-@url_option
-@json_option
-def logs(trial: int, follow: bool, url: str | None, as_json: bool) -> None:
-    """Print TRIAL's log; with --json a line for each piece of it."""
-    with connect(url) as client:
-        away = once("The service is away; still trying.")
-        parts = client.log_parts(trial, follow, on_away=away)
-        for part in parts if as_json else without_modules(parts):
-            if as_json:
-                print_json({"trial": trial, "text": part})
-                continue
-            sys.stdout.write(printable(part) if sys.stdout.isatty() else part)
-            sys.stdout.flush()
 
 
 @click.command("board")
@@ -304,10 +285,8 @@ def _print_trial(shown: TrialDetail, page: str) -> None:
         for key, value in trial[name].items():
             print(f"  {printable(key)}: {printable(value)}")
     print("\nattempts")
-    for attempt in trial["attempts"]:
-        print(
-            f"  {attempt['fence']}: {printable(attempt['place'])}, {attempt['outcome'] or 'runs'}"
-        )
+    for attempt_number, attempt in enumerate(in_order(trial["attempts"]), start=1):
+        print(f"  {attempt_number}: {printable(attempt['place'])}, {outcome_of(attempt)}")
 
 
 def _ended_early(trial: Trial) -> str:

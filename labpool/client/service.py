@@ -177,8 +177,11 @@ class Client(Downloads):
         trial_id: int,
         follow: bool = False,
         on_away: Callable[[], None] | None = None,
+        fence: int | None = None,
     ) -> Iterator[str]:
         """The log piece by piece; with `follow` until the attempt has ended.
+
+        `fence` is that of an earlier attempt; without it, it is the newest one's.
 
         With `follow` a service that goes away meanwhile is waited for; `on_away` is called then.
         """
@@ -186,7 +189,7 @@ class Client(Downloads):
         reached = False
         while True:
             try:
-                part = self._transport.get(f"/trials/{trial_id}/log", offset=offset)
+                part = self._transport.get(f"/trials/{trial_id}/log", offset=offset, fence=fence)
             except ClientError as error:
                 if not (follow and reached and is_away(error)):
                     raise

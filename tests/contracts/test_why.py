@@ -335,7 +335,7 @@ def test_the_turn_by_age_is_told_where_it_comes_sooner(
     found = explain(database, mine, Rules(ageing_s=3600.0))
     # 100 s until its age, then four runs of ten minutes; 39 ahead would be six and a half hours.
     assert found.estimate.seconds == pytest.approx(2500.0, abs=120.0)
-    assert found.estimate.arithmetic.startswith("By age at the latest: 1 min")
+    assert found.estimate.arithmetic.startswith("Sooner by age: 1 min")
 
 
 def test_a_wait_before_the_next_try_has_its_earliest_start(

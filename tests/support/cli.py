@@ -204,8 +204,9 @@ class FakeClient(Client):
         trial_id: int,
         follow: bool = False,
         on_away: Callable[[], None] | None = None,
+        fence: int | None = None,
     ) -> Iterator[str]:
-        yield from ("epoch 1\n", "epoch 2\n")
+        yield from ("epoch 1\n", "epoch 2\n" if fence is None else f"of fence {fence}\n")
 
     def retry(self, trial_id: int) -> int:
         return 12

@@ -141,6 +141,24 @@ def test_a_log_is_text_or_json_lines(service: type[FakeClient]) -> None:
     assert json.loads(lines[1]) == {"trial": 11, "text": "epoch 2\n"}
 
 
+def test_attempts_are_counted_and_each_has_its_log(
+    service: type[FakeClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = [
+        {"fence": 5, "place": "slot 1", "outcome": None},
+        {"fence": 3, "place": "slot 1", "outcome": "released", "reason_kind": "out_of_memory"},
+        {"fence": 1, "place": "slot 2", "outcome": "released", "reason_kind": None},
+    ]
+    whole = TrialDetail.model_validate({**TRIAL, "id": 11, "attempts": attempts})
+    monkeypatch.setattr(service, "trial", lambda self, trial_id: whole)
+    shown = run("show", "11", "--trial").stdout
+    assert "1: slot 2, given back\n  2: slot 1, out of memory\n  3: slot 1, runs" in shown
+    assert run("logs", "11", "--attempt", "2").stdout == "epoch 1\nof fence 3\n"
+    none = run("logs", "11", "--attempt", "4")
+    assert none.exit_code == ExitCode.USAGE
+    assert "Trial 11 had 3 attempts; there is no attempt 4." in none.stderr
+
+
 def test_watch_prints_the_end_as_json(service: type[FakeClient]) -> None:
     ((seen),) = json.loads(run("watch", "7", "--json").stdout)
     assert seen["experiment"]["id"] == 7

@@ -258,8 +258,9 @@ def test_a_log_is_read_in_parts() -> None:
         )
 
     service = Service(part(0, "01234", False), part(5, "56789", False), part(10, "", True))
-    assert "".join(service.client().log_parts(11, follow=True)) == "0123456789"
+    assert "".join(service.client().log_parts(11, follow=True, fence=3)) == "0123456789"
     assert [request.url.params["offset"] for request in service.requests] == ["0", "5", "10"]
+    assert {request.url.params["fence"] for request in service.requests} == {"3"}
 
 
 def checkpoint(content: bytes, recorded: bytes | None = None) -> Service:
