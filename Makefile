@@ -1,6 +1,6 @@
 # One environment in .venv; every target makes what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults screenshots check format-check lint types arrows format lock clean
+.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults bench screenshots check format-check lint types arrows format lock clean
 
 BIN := .venv/bin
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
@@ -32,6 +32,9 @@ test-browser: setup-dev ## Run the tests of the pages in Chromium (Debian: sudo 
 
 faults: setup-dev ## Measure the service under faults; ends with the figures as JSON (FAULTS='--quick' or '--only NAME')
 	@$(BIN)/python -m tests.faults $(FAULTS)
+
+bench: setup-dev ## Measure what a trial costs beside its arithmetic; ends with the figures as JSON (BENCH='--only NAME')
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 screenshots: setup-dev ## Take pictures of every page into docs/screenshots (needs Chromium)
 	@$(BIN)/python -m tests.browser.screenshots
