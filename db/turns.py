@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy import ColumnElement, TextClause, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from db import fairness
@@ -37,6 +37,11 @@ class SlotIdentity:
 def due() -> tuple[ColumnElement[bool], ...]:
     """What a waiting trial must be to run at once: let go, and past its pause between tries."""
     return (Trial.held.is_(False), func.coalesce(Trial.not_before, 0.0) <= db_now())
+
+
+def waits() -> tuple[ColumnElement[bool] | TextClause, ...]:
+    """What may run at once, if there is a slot for it."""
+    return (_QUEUED, *due())
 
 
 def servable(slot: SlotIdentity) -> tuple[ColumnElement[bool], ...]:

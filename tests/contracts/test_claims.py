@@ -111,8 +111,11 @@ def test_simultaneous_claims_share_out_and_never_double(
     assert set(owners.values()) == {1}, "each of the eight users has one trial at work"
 
 
-def test_what_waits_for_others_is_no_work(database: Database, catalog: Catalog) -> None:
-    """A slot must not take the lock of all claims for what it cannot run."""
+def test_what_waits_for_others_is_no_work(
+    database: Database, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot must not take the lock of all claims for a long queue that it cannot run."""
+    monkeypatch.setattr(claims, "SHORT", 0)
     with database.transaction() as session:
         ada = person(session)
         submitted(session, catalog, ada, {**TRAIN, "device": "gpu"})
