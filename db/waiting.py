@@ -6,51 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import clock
-from db.estimates import AtWork, Estimate, History, estimate, soon, taken_of
+from db.estimates import AtWork, Estimate, History, estimate, taken_of
 from db.fairness import NOBODY, Rules, Standing, Waiter
 from db.models import Trial
 from db.queue_order import Line, next_owner, read_line, told
 from db.serving import Needs, Serving
-from db.states import TERMINAL, TrialState
+from db.states import TrialState
+from db.why import Reason, Why, in_turn, not_waiting
 from labpool.durations import duration
 
-Reason = Literal["held", "paused", "backoff", "lacking", "capped", "turn", "running", "ended"]
 _RULES = Rules()
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """Everything that there is to say about a trial's wait.
-
-    `ahead` are the trials that come before it on slots that could run it; `by_owner` counts them by
-    their owners; of a trial that is kept back by a cap they are its owner's alone. `next_owner_id`
-    is who gets the next of those slots. `by_age_s` is how long until it may be taken for its age.
-    What does not apply is None or empty.
-    """
-
-    trial_id: int
-    state: TrialState
-    reason: Reason
-    sentence: str
-    owner_id: int
-    priority: int = 0
-    standing: Standing = NOBODY
-    place: int | None = None
-    ahead: int | None = None
-    by_owner: tuple[tuple[int, int], ...] = ()
-    next_owner_id: int | None = None
-    next_standing: Standing | None = None
-    able_slots: int = 0
-    free_slots: int = 0
-    waited_s: float | None = None
-    by_age_s: float | None = None
-    estimate: Estimate = Estimate(None, "")  # noqa: RUF009 - it is frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +67,7 @@ class Waiting:
     def explain(self, trial: Trial) -> Why:
         """Why it waits, in full."""
         if trial.state is not TrialState.QUEUED:
-            return _not_waiting(trial)
+            return not_waiting(trial)
         if trial.held:
             says = f"It is held back until `labpool resume {trial.id} --trial`."
             return self._plain(trial, "held", says)
@@ -154,7 +124,7 @@ class Waiting:
             trial_id=trial.id,
             state=trial.state,
             reason="capped" if standing.is_full() else "turn",
-            sentence=self._sentence(by_owner.total(), free, standing, guess),
+            sentence=in_turn(by_owner.total(), free, standing, guess),
             owner_id=trial.owner_id,
             priority=trial.priority,
             standing=standing,
@@ -217,25 +187,6 @@ class Waiting:
             f"{older} older) ≈ {duration(seconds)}.",
         )
 
-    def _sentence(self, ahead: int, free: int, standing: Standing, guess: Estimate) -> str:
-        full = standing.is_full()
-        when = "when their running trial ends" if full else "when a slot is free"
-        if full and standing.running > 1:
-            when = "when one of their running trials ends"
-        if guess.seconds is not None and (ahead or full or not free):
-            when = soon(guess.seconds)
-        if full:
-            holds = f"{standing.running} slot{'s' if standing.running != 1 else ''}"
-            comes = "come" if ahead > 1 else "comes"
-            more = f"{ahead} more of theirs {comes} first; " if ahead else ""
-            return (
-                f"Its owner holds {holds} and may hold {standing.limit} at once; "
-                f"{more}it starts {when}."
-            )
-        if ahead:
-            return f"{ahead} {'are' if ahead > 1 else 'is'} ahead of it; it starts {when}."
-        return f"It is next; it starts {when}."
-
     def _waited_s(self, trial: Trial) -> float:
         return max(0.0, self._now - (trial.let_go_at or trial.queued_at))
 
@@ -282,17 +233,6 @@ class Waiting:
                 of_each[trial_id] = dict(ahead)
             ahead[line.needs[trial_id].code_name, owner_id] += 1
         return _Rivals(next_owner(line, rivals, able), of_each, rivals)
-
-
-def _not_waiting(trial: Trial) -> Why:
-    if trial.state is TrialState.PAUSED:
-        says: tuple[Reason, str] = ("paused", "It is paused; its checkpoint is kept.")
-    elif trial.state in TERMINAL:
-        because = f" {trial.reason}" if trial.reason else ""
-        says = ("ended", f"It has ended: {trial.state}.{because}")
-    else:
-        says = ("running", "It runs.")
-    return Why(trial.id, trial.state, *says, trial.owner_id, trial.priority)
 
 
 def _by_code(ahead: Mapping[tuple[str, int], int]) -> Counter[str]:

@@ -11,7 +11,7 @@ from api.schemas.base import Body, JsonObject, Model
 from db.fairness import Standing
 from db.priorities import priority_word
 from db.states import TrialState
-from db.waiting import Why
+from db.why import Why
 
 OTHERS = "others"
 

@@ -15,6 +15,7 @@ from db.models import Attempt, Slot, Trial, Worker
 from db.queue_order import read_line
 from db.reads.pool import queue_page
 from db.usage import charge
+from db.why import Why
 from labpool.catalog import Catalog
 from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
 
@@ -44,7 +45,7 @@ def ended(database: Database, catalog: Catalog, seconds: list[float]) -> SlotIde
     return here
 
 
-def explain(database: Database, trial_id: int, rules: Rules = waiting._RULES) -> waiting.Why:
+def explain(database: Database, trial_id: int, rules: Rules = waiting._RULES) -> Why:
     with database.snapshot() as session:
         return waiting.explain(session, trial(session, trial_id), rules)
 
