@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,7 @@ class ClaimedTrial:
     stall_limit_s: float
     seconds_used: float
     wish: Wish | None = None
+    trace_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +82,20 @@ def claim(
     lease_ttl_s: float,
     most: int = 1,
     rules: Rules = _RULES,
+    traced: Collection[str] = (),
 ) -> Claim | None:
     """Give ``slot`` what is next for it; None when nothing is, or when the slot may not claim.
 
-    With ``most`` above 1, waiting siblings that can be trained together with it come along.
+    With ``most`` above 1, waiting siblings that can be trained together with it come along. Of an
+    experiment's trials those go first whose trace key is among ``traced``.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))
     if taken_over_by(session, slot.worker_id) is not None or not _may_claim(session, slot):
         return None
     for _ in range(_TRIES):
-        next_id, by_age = turns.next_trial(session, slot, rules, clock.now(session))
+        now = clock.now(session)
+        next_id, by_age = turns.next_trial(session, slot, rules, now, traced)
         if next_id is None:
             return None
         found = _lease(session, slot, next_id, by_age, lease_ttl_s, most)
@@ -200,4 +204,5 @@ def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:
         stall_limit_s=trial.spec["stall_limit_s"],
         seconds_used=seconds_used(session, trial.id),
         wish=trial.wish,
+        trace_key=trial.trace_key,
     )

@@ -234,6 +234,7 @@ def retry_trial(session: Session, trial: Trial, by: User, max_queued: int = 5000
         data_digest=trial.data_digest,
         configuration_digest=trial.configuration_digest,
         fuse_key=trial.fuse_key,
+        trace_key=trial.trace_key,
         # High is an administrator's to give, each time.
         priority=trial.priority if by.role is Role.ADMIN else min(trial.priority, 0),
         queued_at=clock.now(session),

@@ -23,6 +23,8 @@ from labpool.planning import Plan, TrialPlan
 # What two runs of one configuration may differ in.
 _NOT_CONFIGURATION = {
     "name", "notes", "tags", "seed", "device", "time_limit_s", "stall_limit_s", "priority",
+    # Either engine ends with the same weights.
+    "engine",
 }  # fmt: skip
 
 
@@ -93,6 +95,7 @@ def _trial(plan: TrialPlan, experiment_id: int, owner_id: int, now: float) -> Tr
         data_digest=plan.data_digest,
         configuration_digest=configuration_digest(plan.spec),
         fuse_key=plan.fuse_key,
+        trace_key=plan.trace_key,
         priority=CLASSES[plan.spec.get("priority", NORMAL)],
         queued_at=now,
     )

@@ -5,7 +5,7 @@ Nothing is written here. `db.fairness` has the arithmetic; these are the looks i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, TextClause, func, or_, select, text
@@ -60,16 +60,26 @@ def _devices(slot: SlotIdentity) -> tuple[str, str]:
 
 
 def next_trial(
-    session: Session, slot: SlotIdentity, rules: Rules, now: float
+    session: Session,
+    slot: SlotIdentity,
+    rules: Rules,
+    now: float,
+    traced: Collection[str] = (),
 ) -> tuple[int | None, bool]:
-    """The trial whose turn it is, and whether it is its turn by age alone."""
+    """The trial whose turn it is, and whether it is its turn by age alone.
+
+    One of the same experiment and class that the slot has ``traced`` already goes before it: that
+    changes nobody's turn but the experiment's own order.
+    """
     known = standings(session, rules, now)
-    fair = _fair(session, slot, known)
+    head = fair = _fair(session, slot, known)
+    if head is not None and traced:
+        fair = _traced_sibling(session, slot, head, traced) or head
     if fair is None or not fairness.may_take_by_age(_recent(session, slot, rules), rules):
         return fair, False
     full = [user_id for user_id, standing in known.items() if standing.is_full()]
     oldest = _oldest(session, slot, now - rules.ageing_s, full)
-    return (fair, False) if oldest is None else (oldest, oldest != fair)
+    return (fair, False) if oldest is None else (oldest, oldest not in (fair, head))
 
 
 def has_turn(session: Session, slot: SlotIdentity, rules: Rules, now: float) -> bool:
@@ -104,6 +114,27 @@ def _fair(session: Session, slot: SlotIdentity, known: Mapping[int, Standing]) -
         if found is not None:
             return found
     return None
+
+
+def _traced_sibling(
+    session: Session, slot: SlotIdentity, head_id: int, traced: Collection[str]
+) -> int | None:
+    """The first waiting trial beside this one that the slot's runner has traced."""
+    head = session.get_one(Trial, head_id)
+    return session.scalar(
+        select(Trial.id)
+        .where(
+            _QUEUED,
+            Trial.experiment_id == head.experiment_id,
+            Trial.owner_id == head.owner_id,
+            Trial.priority == head.priority,
+            Trial.trace_key.in_(traced),
+            *due(),
+            *servable(slot),
+        )
+        .order_by(Trial.id)
+        .limit(1)
+    )
 
 
 def _heads(session: Session, slot: SlotIdentity, priority: int) -> dict[int, int]:

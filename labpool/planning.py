@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal
 
 from labpool.catalog import Catalog
@@ -30,6 +32,7 @@ class TrialPlan:
     data_name: str | None
     data_digest: str | None
     fuse_key: str | None = None
+    trace_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +127,18 @@ def _trial(
         code_digest=code.digest,
         data_name=data.name if data else None,
         data_digest=data.digest if data else None,
+        trace_key=_trace_key(resolved, code.digest, data.digest) if data else None,
     )
+
+
+def _trace_key(spec: Mapping[str, Any], code_digest: str, data_digest: str) -> str:
+    """Equal for trials whose compiled training step is one and the same, on one device."""
+    frozen = [
+        code_digest,
+        data_digest,
+        *(
+            spec[name]
+            for name in ("parameters", "dataset_parameters", "optimizer", "batch_size", "engine")
+        ),
+    ]
+    return sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()

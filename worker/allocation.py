@@ -139,7 +139,7 @@ class Allocation:
         match message:
             case Result():
                 settle(partial(recorder.succeed, message))
-                self._runner.note_served()
+                self._runner.note_served(attempt.claimed.trace_key)
             case Failed():
                 self._fail(attempt, message)
             case Cancelled():
@@ -166,7 +166,7 @@ class Allocation:
         resumed = attempt.resume.epoch if attempt.resume else 0
         if epoch == (attempt.recorder.kept_epoch or resumed):
             self._holding.settle(attempt, attempt.recorder.pause)
-            self._runner.note_served()
+            self._runner.note_served(attempt.claimed.trace_key)
         elif attempt.recorder.refusals:
             # What is paused could stay so for weeks, and that epoch would be lost.
             reason = f"Its files could not be stored from {self._holding.host.name}."

@@ -204,9 +204,10 @@ class Slot:
         ttl_s, rules = self._host.settings.lease_ttl_s, Rules.of(self._host.settings)
         if not self._host.database.read(lambda read: claims.has_work(read, identity, rules)):
             return None
+        traced = tuple(self._runner.traced) if self._runner is not None else ()
         try:
             return self._host.database.write(
-                lambda session: claims.claim(session, identity, ttl_s, rules=rules)
+                lambda session: claims.claim(session, identity, ttl_s, rules=rules, traced=traced)
             )
         except DatabaseAway:
             self._claim_unanswered = True

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 # A warm runner that grew by this much since its first trial leaks; starting anew costs seconds.
 MOST_GROWTH_BYTES = 2048 * MEBIBYTE
 BYE_GRACE_S = 1.0
+# As many as a runner keeps; `worker.runner` is a process of its own, and nothing imports it.
+MOST_TRACED = 32
 
 
 class WatchedRunner:
@@ -48,6 +50,8 @@ class WatchedRunner:
         self._process = RunnerProcess(device, home, self.log, command, pass_fds)
         self.guards = Guards(clock, memory_limit_mb, lease_clock=lease_clock)
         self.trials_served = 0
+        self.traced: dict[str, None] = {}
+        """Trace keys of what it has trained, the latest last."""
         self.was_given_work = False
         self.is_ready = False
         self.must_retire: str | None = None
@@ -101,9 +105,14 @@ class WatchedRunner:
         self.was_given_work = True
         self._process.counters = read_counters()
 
-    def note_served(self) -> None:
+    def note_served(self, trace_key: str | None = None) -> None:
         """A trial was answered; decides whether the runner is fit for another."""
         self.trials_served += 1
+        if trace_key is not None:
+            self.traced.pop(trace_key, None)
+            self.traced[trace_key] = None
+            if len(self.traced) > MOST_TRACED:
+                del self.traced[next(iter(self.traced))]
         resident_bytes = self._process.resident_bytes()
         if self._resident_at_first_bytes is None:
             self._resident_at_first_bytes = resident_bytes

@@ -57,6 +57,8 @@ class Trial(Base):
     data_digest: Mapped[Digest | None]
     configuration_digest: Mapped[Digest]
     fuse_key: Mapped[Digest | None]
+    # What a runner traces for it: equal for trials that one trace serves.
+    trace_key: Mapped[Digest | None]
 
     state: Mapped[TrialState] = mapped_column(word(TrialState))
     fence: Mapped[int] = mapped_column(default=0)

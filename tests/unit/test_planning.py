@@ -202,3 +202,18 @@ def test_an_unknown_axis_is_named(path: str) -> None:
     escaped = path.replace("~", "~0").replace("/", "~1")
     for named in pointers_of({**SWEEP, "space": {path: ["x", 2]}}):
         assert named.split("/")[2] == escaped
+
+
+def test_a_trace_key_tells_what_is_frozen_into_a_trace(catalog: Catalog) -> None:
+    base = {"kind": "train", "model": "mlp", "dataset": "digits"}
+
+    def key(**changes: Any) -> str | None:
+        return plan({**base, **changes}, catalog).trials[0].trace_key
+
+    assert key() == key(seed=3, learning_rate=0.5, learning_rate_decay=0.9, epochs=2, name="x")
+    different = [
+        key(), key(batch_size=7), key(optimizer="sgd"), key(parameters={"hidden": [3]}),
+        key(dataset="spirals"), key(model="softmax"), key(engine="fit"),
+    ]  # fmt: skip
+    assert len(set(different)) == len(different)
+    assert plan({"kind": "benchmark", "kernel": "dense_relu"}, catalog).trials[0].trace_key is None
