@@ -103,7 +103,14 @@ class Settings(BaseSettings):
         description=f"The GPUs' locks, one place for all workers of a host; {GPU_LOCKS} if unset.",
     )
     trials_per_runner: int = Field(
-        default=25, ge=1, description="A warm runner is replaced after this many trials."
+        default=200, ge=1, description="A warm runner is replaced after this many trials."
+    )
+    runner_growth_mb: int = Field(
+        default=512, ge=64, description="It is replaced before, once it has grown by so many MiB."
+    )
+    standby: bool = Field(
+        default=True,
+        description="A second runner a slot, ready to take over; it takes about 250 MiB more.",
     )
     log_limit_bytes: int = Field(
         default=16 * 1024 * 1024, ge=4096, description="A longer log loses its middle."

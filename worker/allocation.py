@@ -89,12 +89,10 @@ class Allocation:
     def _take(self, item: Item | None) -> None:
         holding = self._holding
         match item:
-            case None | Hello():
+            case None | Hello() | Ready():
                 pass
             case Rang():
                 holding.lease.hurry()
-            case Ready():
-                self._runner.is_ready = True
             case Idle():
                 self._is_idle = True
                 if holding.open:

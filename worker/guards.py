@@ -155,6 +155,12 @@ class Guards:
             return was_suspended
 
     @property
+    def is_ready(self) -> bool:
+        """Whether its imports are done."""
+        with self._lock:
+            return self._ready
+
+    @property
     def is_suspended(self) -> bool:
         """Whether the runner is to be held still."""
         with self._lock:

@@ -22,6 +22,7 @@ from worker.gpu_lock import GpuLock
 from worker.holding import Holding
 from worker.host import Host
 from worker.process import COMMAND
+from worker.runners import Runners
 from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
@@ -48,13 +49,12 @@ class Slot:
         self.index = index
         self.device = device
         self._host = host
-        self._command = command
         self._identity: SlotIdentity | None = None
-        self._runner: WatchedRunner | None = None
         self._allocation: Allocation | None = None
         self._gpu_lock = self._open_gpu_lock()
         self._fitness = Fitness(host, index, device)
         self._wake = threading.Event()
+        self._runners = Runners(host, index, device, command, self._wake.set)
         self._stopping = threading.Event()
         self._give_up_at_s: float | None = None
         self._troubles = 0
@@ -108,7 +108,7 @@ class Slot:
                 self._wake.clear()
                 self._wake.wait(self._cycle())
         finally:
-            self._retire()
+            self._retire_all()
             self._does = "stopped"
 
     def _cycle(self) -> float:
@@ -123,7 +123,7 @@ class Slot:
         except Exception:
             # Whatever it was, this thread is the slot: it goes on, slower each time.
             logger.exception("slot %d is in trouble", self.index)
-            self._retire()
+            self._retire_all()
             self._troubles += 1
             return self._backoff_s(LONGEST_BACKOFF_S)
 
@@ -136,7 +136,8 @@ class Slot:
             if not self._take_the_gpu():
                 return self._held_up(identity, GPU_HELD)
             try:
-                worked = self._runner is not None and self._runner.was_given_work
+                runner = self._runners.current
+                worked = runner is not None and runner.was_given_work
                 hindrance = self._fitness.hindrance(worked, self._gpu_lock)
                 if hindrance is not None:
                     return self._held_up(identity, hindrance)
@@ -155,6 +156,7 @@ class Slot:
                 return self._backoff_s(LONGEST_BACKOFF_S)
             self._warm_up()
         self._vacate_the_gpu(IDLE_ON_GPU_S)
+        self._runners.prepare_standby(self._shared())
         return self._host.settings.poll_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
     def _held_up(self, identity: SlotIdentity, hindrance: str) -> float:
@@ -166,7 +168,8 @@ class Slot:
 
     def _vacate_the_gpu(self, idle_s: float) -> None:
         """Start a new runner: one that worked keeps memory there, which others may want."""
-        if self._gpu_lock is None or self._runner is None or not self._runner.was_given_work:
+        runner = self._runners.current
+        if self._gpu_lock is None or runner is None or not runner.was_given_work:
             return
         if self._host.clock() - self._worked_until_s >= idle_s:
             self._retire()
@@ -178,14 +181,14 @@ class Slot:
         reason = self._fitness.out_of_service(self._identity.slot_id)
         if reason is not None:
             self._does = f"out of service: {reason}"
-            self._retire()
+            self._retire_all()
         return reason is not None
 
     def _gpu_works_after(self, holding: Holding, identity: SlotIdentity) -> bool:
         """Whether it does; one with a fault is tried, and put out of service if it fails that."""
         if holding.gpu_fault is None:
             return True
-        self._retire()
+        self._retire_all()
         trouble = holding.gpu_trouble or self._trouble_with_the_gpu()
         if trouble is None:
             return True
@@ -204,7 +207,8 @@ class Slot:
         ttl_s, rules = self._host.settings.lease_ttl_s, Rules.of(self._host.settings)
         if not self._host.database.read(lambda read: claims.has_work(read, identity, rules)):
             return None
-        traced = tuple(self._runner.traced) if self._runner is not None else ()
+        runner = self._runners.current
+        traced = tuple(runner.traced) if runner is not None else ()
         try:
             return self._host.database.write(
                 lambda session: claims.claim(session, identity, ttl_s, rules=rules, traced=traced)
@@ -219,12 +223,14 @@ class Slot:
         self._does = f"trial {trials}"
         logger.info("slot %d: trial %s", self.index, trials)
         try:
+            runner = self._warm_up()
+            self._runners.prepare_standby(self._shared())
             holding = Holding(
                 self._host,
                 self.index,
                 claim,
                 claimed_at_s,
-                self._warm_up(),
+                runner,
                 self._must_give_up,
                 self._trouble_with_the_gpu,
             )
@@ -252,44 +258,33 @@ class Slot:
         self._host.database.write(release)
 
     def _warm_up(self) -> WatchedRunner:
-        """A living runner, started now if there is none. Raises OSError."""
-        if self._runner is not None and not self._runner.is_alive:
-            self._retire()
-        if self._runner is None:
-            self._runner = WatchedRunner(
-                self.device,
-                self._host.scratch.slot_folder(self.index) / "home",
-                self._host.settings.memory_limit_mb,
-                self._host.clock,
-                self._wake.set,
-                self._command,
-                (self._gpu_lock.descriptor,) if self._gpu_lock is not None else (),
-                self._host.lease_clock,
-            )
-        return self._runner
+        """A living runner. Raises OSError."""
+        return self._runners.warm_up(self._shared())
+
+    def _shared(self) -> tuple[int, ...]:
+        """What a runner shares with its slot: as long as it lives, the GPU is taken."""
+        return () if self._gpu_lock is None else (self._gpu_lock.descriptor,)
 
     def _retire_if_worn(self) -> None:
-        runner = self._runner
-        if runner is None:
-            return
-        if runner.trials_served >= self._host.settings.trials_per_runner:
-            runner.must_retire = f"it served {runner.trials_served} trials"
-        if runner.must_retire is not None or not runner.is_alive:
+        runner = self._runners.current
+        if runner is not None and (self._runners.is_worn() or not runner.is_alive):
             self._retire()
 
     def _retire(self) -> None:
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            why = runner.must_retire or ("it is not needed" if runner.is_alive else "it ended")
-            runner.retire()
-            if runner.is_stuck:
-                self._leave_the_gpu_to(runner)
-            logger.info("slot %d: runner %d retired: %s", self.index, runner.pid, why)
+        runner = self._runners.retire()
+        if runner is not None and runner.is_stuck:
+            self._leave_the_gpu_to(runner)
+
+    def _retire_all(self) -> None:
+        self._retire()
+        self._runners.retire_standby()
 
     def _leave_the_gpu_to(self, runner: WatchedRunner) -> None:
         """A runner that cannot be ended keeps its GPU: this slot waits for the lock like anyone."""
         if self._gpu_lock is not None:
             logger.error("slot %d: runner %d keeps the GPU", self.index, runner.pid)
+            # It shares the lock.
+            self._runners.retire_standby()
             lock, self._gpu_lock = self._gpu_lock, self._open_gpu_lock()
             lock.close()
 
@@ -305,8 +300,8 @@ class Slot:
         if not lock.is_stale:
             return False
         logger.warning("slot %d: the lock of its GPU was removed; it is made anew", self.index)
-        # The runner shares the file that is gone.
-        self._retire()
+        # The runners share the file that is gone.
+        self._retire_all()
         self._gpu_lock = self._open_gpu_lock()
         lock.close()
         self._warm_up()

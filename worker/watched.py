@@ -20,8 +20,6 @@ from worker.watch import Item, Rang, Watch
 
 logger = logging.getLogger(__name__)
 
-# A warm runner that grew by this much since its first trial leaks; starting anew costs seconds.
-MOST_GROWTH_BYTES = 2048 * MEBIBYTE
 BYE_GRACE_S = 1.0
 # As many as a runner keeps; `worker.runner` is a process of its own, and nothing imports it.
 MOST_TRACED = 32
@@ -53,11 +51,12 @@ class WatchedRunner:
         self.traced: dict[str, None] = {}
         """Trace keys of what it has trained, the latest last."""
         self.was_given_work = False
-        self.is_ready = False
         self.must_retire: str | None = None
         self.is_stuck = False
         self._ending: Ending | None = None
-        self._resident_at_first_bytes: int | None = None
+        self.growth_mb = 0.0
+        """MiB that its processes hold more than after its first trial."""
+        self._resident_at_first_mb: float | None = None
         self._watch = Watch(
             self._process, self.guards, on_end, name=f"watch of runner {self._process.pid}"
         )
@@ -65,6 +64,11 @@ class WatchedRunner:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its imports are done."""
+        return self.guards.is_ready
 
     @property
     def is_alive(self) -> bool:
@@ -106,19 +110,17 @@ class WatchedRunner:
         self._process.counters = read_counters()
 
     def note_served(self, trace_key: str | None = None) -> None:
-        """A trial was answered; decides whether the runner is fit for another."""
+        """A trial was answered; ``trace_key`` names what was traced for it."""
         self.trials_served += 1
         if trace_key is not None:
             self.traced.pop(trace_key, None)
             self.traced[trace_key] = None
             if len(self.traced) > MOST_TRACED:
                 del self.traced[next(iter(self.traced))]
-        resident_bytes = self._process.resident_bytes()
-        if self._resident_at_first_bytes is None:
-            self._resident_at_first_bytes = resident_bytes
-        growth_bytes = resident_bytes - self._resident_at_first_bytes
-        if growth_bytes > MOST_GROWTH_BYTES:
-            self.must_retire = f"it grew by {growth_bytes / MEBIBYTE:,.0f} MiB"
+        resident_mb = self._process.resident_bytes() / MEBIBYTE
+        if self._resident_at_first_mb is None:
+            self._resident_at_first_mb = resident_mb
+        self.growth_mb = resident_mb - self._resident_at_first_mb
 
     def retire(self) -> Ending:
         """End the runner, leave nothing of its group, and tell how it ended.

@@ -193,7 +193,7 @@ class Bench:
         with (folder / "log.txt").open("rb") as log:
             time.sleep(self._random.uniform(0.0, LONGEST_WAIT_S))
             family = descendants(self._worker.pid)
-            runners = [one for one in family if _works_in(one, folder.parent)]
+            runners = [one for one in family if _writes(one, log.name)]
             if self._trials.state(trial_id) is not TrialState.RUNNING or not runners:
                 return _epochs_in(log)
             if self.kills % 2 == 0:
@@ -222,10 +222,10 @@ class Bench:
         wait_until(holds, PATIENCE_S, what, poll_s=0.05)
 
 
-def _works_in(process: ProcessId, slot: Path) -> bool:
-    """Whether it is the runner of the slot with this folder."""
+def _writes(process: ProcessId, log: str) -> bool:
+    """Whether it is the runner whose output goes to this log."""
     try:
-        return Path(f"/proc/{process.pid}/cwd").readlink() == slot / "home"
+        return Path(f"/proc/{process.pid}/fd/1").readlink() == Path(log)
     except OSError:
         return False
 

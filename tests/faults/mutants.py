@@ -43,6 +43,7 @@ NOT_WALKED = {
     "turns._heads": "tests/contracts/test_fairness.py",
     "turns._oldest": "tests/contracts/test_ageing.py",
     "turns._recent": "tests/contracts/test_ageing.py",
+    "turns._traced_sibling": "tests/contracts/test_traced.py",
     "sweeper._expired": "tests/contracts/test_sweepers_grace.py",
     "sweeper._held": "`_still`, which asks again under a lock",
     "sweeper._was_together": "which rows, not whether",

@@ -177,7 +177,7 @@ def test_cancel_ends_a_stuck_c_call_and_all_that_it_started(
     [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.hangs_with_a_child)))
     with running_pool(settings) as pool:
         begun(database, trial_id)
-        runner = pool.slots[0]._runner
+        runner = pool.slots[0]._runners.current
         assert runner is not None
         members = process_group.members(runner.pid)
         assert len(members) == 2

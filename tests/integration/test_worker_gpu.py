@@ -116,7 +116,7 @@ def test_a_lock_that_was_cleared_away_is_made_anew(
         [trial_id] = submit(database, catalog, behaving(0))
         pool.ring()
         [done] = wait_for_end(database, trial_id)
-        runner, after = pool.slots[0]._runner, lock_of(settings, gpu)
+        runner, after = pool.slots[0]._runners.current, lock_of(settings, gpu)
         assert runner is not None
         # What it runs in holds the new file, and nobody the old one.
         assert after.is_open_in(runner.pid)
@@ -158,7 +158,7 @@ def is_held_up(database: Database) -> bool:
 
 
 def has_a_fresh_runner(pool: SlotPool) -> bool:
-    runner = pool.slots[0]._runner
+    runner = pool.slots[0]._runners.current
     return runner is not None and not runner.was_given_work
 
 

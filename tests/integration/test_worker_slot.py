@@ -287,7 +287,7 @@ def test_a_killed_runner_is_noticed_while_idle(
     database: Database, catalog: Catalog, settings: Settings
 ) -> None:
     with running_pool(settings) as pool:
-        wait_until(lambda: pool.slots[0]._runner is not None)
+        wait_until(lambda: pool.slots[0]._runners.current is not None)
         runner = runner_pid(pool)
         os.kill(runner, signal.SIGKILL)
         wait_until(lambda: runner_pid(pool) != runner, "a new runner")

@@ -85,8 +85,8 @@ def test_kills_before_the_trial_was_handed_out_are_not_its(
     database: Database, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_pool(settings_for(database, tmp_path)) as pool:
-        wait_until(lambda: pool.slots[0]._runner is not None)
-        runner = pool.slots[0]._runner
+        wait_until(lambda: pool.slots[0]._runners.current is not None)
+        runner = pool.slots[0]._runners.current
         assert runner is not None
         monkeypatch.setattr("worker.watched.read_counters", lambda: KillCounters(None, 7))
         [trial_id] = submit(database, catalog, behaving(0))

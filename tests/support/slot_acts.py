@@ -33,7 +33,7 @@ def runs(database: Database, trial_id: int) -> bool:
 
 def runner_pid(pool: object) -> int:
     """That of the first slot's runner; -1 without one."""
-    runner = pool.slots[0]._runner  # type: ignore[attr-defined]
+    runner = pool.slots[0]._runners.current  # type: ignore[attr-defined]
     return -1 if runner is None else int(runner.pid)
 
 
