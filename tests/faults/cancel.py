@@ -8,6 +8,7 @@ grace, with all of its group. Without a broker a cancel waits for the next heart
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -114,14 +115,16 @@ def cancel_stuck(running: Service) -> tuple[float, int]:
     assert worker is not None
     [trial_id] = running.submit(STUCK)
     wait_until(
-        lambda: any("sleep" in _command(process) for process in descendants(worker.pid)),
+        lambda: bool(_sleepers(worker.pid)),
         PATIENCE_S,
         "a runner with a process of its own",
         poll_s=0.1,
     )
     # The call that holds the lock comes right after it.
     time.sleep(0.5)
-    family = descendants(worker.pid)
+    # Not the slot's standby, which is to live on.
+    session = os.getsid(_sleepers(worker.pid)[0].pid)
+    family = [one for one in descendants(worker.pid) if _session(one) == session]
     seconds = _cancel(running, trial_id)
     deadline_s = time.monotonic() + GONE_S
     while any(map(is_alive, family)) and time.monotonic() < deadline_s:
@@ -129,6 +132,17 @@ def cancel_stuck(running: Service) -> tuple[float, int]:
     left_over = sum(map(is_alive, family))
     print(f"  stuck: cancelled after {seconds:.2f} s; {left_over} of {len(family)} processes left")
     return seconds, left_over
+
+
+def _sleepers(worker: int) -> list[ProcessId]:
+    return [process for process in descendants(worker) if "sleep" in _command(process)]
+
+
+def _session(process: ProcessId) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return None
 
 
 @contextmanager
