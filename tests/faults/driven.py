@@ -99,23 +99,24 @@ class DrivenPool(RuleBasedStateMachine):
         self._both(real, lambda: told(self.pool.own(trial_id, fence)), FencedOff)
 
     def _both(
-        self, real: Callable[[Session], None], told: Callable[[], None], refusal: type[Exception]
+        self, real: Callable[[Session], None], told: Callable[[], None], kind: type[Exception]
     ) -> None:
         """Both do it, or both refuse."""
-        wanted = _refusal(told, expected.Refused)
+        wanted = refusal(told, expected.Refused)
 
         def commit() -> None:
             with self.transaction() as session:
                 real(session)
 
-        found = _refusal(commit, refusal)
+        found = refusal(commit, kind)
         assert (found is None) == (wanted is None), f"{found!r}, it must be {wanted!r}"
 
 
-def _refusal(work: Callable[[], None], refusal: type[Exception]) -> Exception | None:
+def refusal(work: Callable[[], object], kind: type[Exception]) -> Exception | None:
+    """The error of this kind that the work ends with, if it does."""
     try:
         work()
-    except refusal as error:
+    except kind as error:
         return error
     return None
 

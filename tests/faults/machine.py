@@ -46,10 +46,10 @@ def drive(
     from hypothesis import HealthCheck, Phase, settings
     from hypothesis.stateful import run_state_machine_as_test
 
-    from tests.faults.stale import StaleRules
+    from tests.faults.last_look import LastLook
     from tests.faults.submitting import plans
 
-    class Machine(StaleRules):
+    class Machine(LastLook):
         pass
 
     Machine.database, Machine.plans = database, plans()

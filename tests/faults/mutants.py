@@ -68,14 +68,12 @@ _LEFT_OUT = {
         "Lease.ended_at.is_(None)", "Trial.fence == seen.fence",
         "Trial.lease_id == seen.lease_id", "Trial.state == TrialState.RUNNING",
     },
-    # All slots of the histories are alike, and so are all trials of an experiment; `start` asks
-    # again whether one is due; one that is to be alone seldom waits with others.
+    # All slots of the histories are alike, and so are all trials of an experiment; one that is to
+    # be alone seldom waits with others.
     "siblings": {
-        "*servable(slot)", "Trial.fuse_key == head.fuse_key", "*due()", "Trial.alone.is_(False)",
+        "*servable(slot)", "Trial.fuse_key == head.fuse_key", "Trial.alone.is_(False)",
     },
     "heartbeat": {"Trial.state == TrialState.RUNNING"},
-    # It takes a trial that is paused twice, and is too rare; the model's search catches it.
-    "resume": {"Trial.fence == trial.fence"},
     "_may_claim": {
         "Slot.worker_id == slot.worker_id",
         # The histories have no GPUs; tests/contracts/test_quarantine.py has.

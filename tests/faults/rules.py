@@ -57,8 +57,9 @@ class PoolRules(DrivenPool):
     def ask(self, command: str, which: int) -> None:
         """Somebody asks something of a trial."""
         trials = sorted(self.pool.trials.values(), key=lambda trial: trial.state == "running")
-        trial = pick(trials, which)
+        self._ask(pick(trials, which), command)
 
+    def _ask(self, trial: expected.Trial, command: str) -> None:
         def real(session: Session) -> None:
             row = session.get_one(Trial, trial.id)
             user = session.get_one(User, trial.owner)
