@@ -184,7 +184,9 @@ def _may_claim(session: Session, slot: SlotIdentity) -> bool:
 
 
 def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:
-    points = resume_points(session, trial.id)
+    # The first attempt has nothing before it, and it is the one that somebody waits for.
+    ran_before = attempt.fence > 1
+    points = resume_points(session, trial.id) if ran_before else []
     resume = points[0] if points else None
     attempt.resumed_epoch = resume.epoch if resume else None
     return ClaimedTrial(
@@ -202,7 +204,7 @@ def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:
         resume=resume,
         time_limit_s=trial.spec["time_limit_s"],
         stall_limit_s=trial.spec["stall_limit_s"],
-        seconds_used=seconds_used(session, trial.id),
+        seconds_used=seconds_used(session, trial.id) if ran_before else 0.0,
         wish=trial.wish,
         trace_key=trial.trace_key,
     )
