@@ -15,11 +15,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from labpool.errors import CatalogError
 from labpool.parameters import Parameter, Size
 
+LOSS = "loss"
+"""The metric that every model has: what its training makes small."""
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adadelta"]
@@ -60,12 +62,49 @@ class TrainingDefaults(BaseModel):
     epochs: int = Field(default=10, ge=1)
 
 
+class Metric(BaseModel):
+    """A number that a model is judged by, a mean over examples."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    direction: Literal["maximize", "minimize"]
+    meaning: str
+
+
+class Judging(BaseModel):
+    """A model's metrics by name; `loss` is always there too. ``selects`` names the one that
+    chooses the best epoch and that early stopping watches, on the validation split."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metrics: dict[str, Metric] = {
+        "accuracy": Metric(direction="maximize", meaning="Share of the examples named right.")
+    }
+    selects: str = "accuracy"
+
+    @model_validator(mode="after")
+    def _selects_what_there_is(self) -> Self:
+        if self.selects not in (LOSS, *self.metrics):
+            known = ", ".join([LOSS, *self.metrics])
+            raise ValueError(f"selects: {self.selects!r} is none of {known}.")
+        if LOSS in self.metrics:
+            raise ValueError("metrics: the loss is there anyway; leave it out.")
+        return self
+
+    @property
+    def is_maximized(self) -> bool:
+        """Whether more of what selects is better."""
+        chosen = self.metrics.get(self.selects)
+        return chosen is not None and chosen.direction == "maximize"
+
+
 class ModelEntry(Entry):
     """A network: ``models/<name>/{model.toml, model.py}``."""
 
     task: Literal["classification"] = "classification"
     framework: Literal["keras"] = "keras"
     input: ModelInput
+    judging: Judging = Judging()
     parameters: dict[str, Parameter] = {}
     defaults: TrainingDefaults = TrainingDefaults()
 

@@ -62,13 +62,51 @@ class Examples:
 
 
 class Model(Protocol):
-    """`model.py`: a network for classification, written with Keras 3."""
+    """`model.py`: a network written with Keras 3. `build` alone makes a classifier."""
 
     def build(self, parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
         """A fresh model that maps [batch, *data.shape] float32 to logits [batch, data.classes].
 
-        Logits: no softmax at the end, labpool's loss adds it. `parameters` holds every parameter
-        of `model.toml`, checked. Raises Unsuitable when they cannot work together.
+        Logits: no softmax at the end, labpool's loss adds it. With a `loss` of its own the outputs
+        are what that takes. `parameters` holds every parameter of `model.toml`, checked. Raises
+        Unsuitable when they cannot work together.
+        """
+        ...
+
+
+class Objective(Protocol):
+    """What `model.py` may offer beside `build`, when it is for something else than classes.
+
+    labpool's loop traces these once for each architecture, and later trials reuse the trace: they
+    may depend on their arguments and on TensorFlow operations, and keep nothing.
+    """
+
+    def loss(self, parameters: Mapping[str, Any], y: Any, outputs: Any) -> Any:
+        """Each example's loss [batch] float32; training makes their mean small.
+
+        `y` [batch, ...] are targets as the data set has them, `outputs` what the model made.
+        """
+        ...
+
+    def metrics(self, parameters: Mapping[str, Any], y: Any, outputs: Any) -> Mapping[str, Any]:
+        """Each example's value [batch] of every metric under `[judging.metrics]` in `model.toml`.
+
+        What is shown is their mean over a split.
+        """
+        ...
+
+
+class OwnStep(Protocol):
+    """What `model.py` may offer when one loss and one gradient of it are not how it learns."""
+
+    def gradients(
+        self, parameters: Mapping[str, Any], model: keras.Model, x: Any, y: Any
+    ) -> tuple[Any, Any, Sequence[Any]]:
+        """One training step's mean loss [], its outputs [batch, ...], and the gradients.
+
+        These are in the order of `model.trainable_variables`. The optimizer, its rate and the
+        order of the examples stay labpool's, so it is paused, resumed and repeated like any other.
+        `outputs` go to `metrics`.
         """
         ...
 

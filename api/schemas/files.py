@@ -70,7 +70,9 @@ class Checkpoint(Model):
     epoch: int
     sha256: str
     size_bytes: int
-    value: float | None = Field(description="Validation accuracy at this epoch.")
+    value: float | None = Field(
+        description="What the model selects its best epoch by, on the validation split."
+    )
     best: bool
     created_at: Instant
     url: str = Field(description="The file itself.")

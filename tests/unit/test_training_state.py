@@ -23,7 +23,7 @@ def test_the_best_is_most_accurate_then_least_loss_then_earliest(
         standing = standing.watch(number, accuracy, loss).offer(number, accuracy, loss)
     ranked = sorted(range(len(epochs)), key=lambda n: (-epochs[n][0], epochs[n][1], n))
     assert standing.best_epoch == standing.watched_epoch == ranked[0] + 1
-    assert (standing.best_accuracy, standing.best_loss) == epochs[ranked[0]]
+    assert (standing.best_score, standing.best_loss) == epochs[ranked[0]]
 
 
 def test_an_accuracy_of_nought_can_be_the_best() -> None:

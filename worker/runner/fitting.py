@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from worker.runner import backend
 from worker.runner.network import Network
+from worker.runner.objective import CLASSIFICATION, Objective
 from worker.runner.resident import Resident
 
 
@@ -23,16 +25,25 @@ class FitNetwork(Network):
     whole_epochs: ClassVar[bool] = True
 
     def __init__(
-        self, model: keras.Model, optimizer: str, batch_size: int, device: backend.Device
+        self,
+        model: keras.Model,
+        optimizer: str,
+        batch_size: int,
+        device: backend.Device,
+        objective: Objective = CLASSIFICATION,
     ) -> None:
-        """`model` must be built; the learning rate is to be set before the first step."""
-        super().__init__(model, optimizer, batch_size, device)
-        model.compile(
-            optimizer=self.optimizer,
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-            jit_compile=False,
-        )
+        """`model` must be built; the learning rate is to be set before the first step.
+
+        Raises Unsuitable when the model has a step of its own.
+        """
+        objective.refuse_own_step()
+        super().__init__(model, optimizer, batch_size, device, objective)
+        if objective.is_cross_entropy:
+            loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        else:
+            loss = _loss(objective)
+        metrics = [_metric(objective, name) for name in objective.names]
+        model.compile(optimizer=self.optimizer, loss=loss, metrics=metrics, jit_compile=False)
 
     def train_steps(
         self,
@@ -41,8 +52,8 @@ class FitNetwork(Network):
         first: int,
         count: int,
         cancel_point: Callable[[], None] = lambda: None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """As in `Network`, but each step's loss is the mean over all, and the last has all hits."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """As in `Network`, but each step's loss is the mean over all, and the last has all sums."""
         chosen = order[first * self._batch_size : (first + count) * self._batch_size]
         with backend.on(self._device):
             history = self.model.fit(
@@ -53,9 +64,26 @@ class FitNetwork(Network):
                 verbose=0,
                 callbacks=[_CancelPoints(cancel_point)],
             ).history
-        right = np.zeros(count, np.int64)
-        right[-1] = round(history["accuracy"][0] * len(chosen))
-        return np.full(count, history["loss"][0], np.float32), right
+        sums = np.zeros((count, len(self.objective.names)))
+        sums[-1] = [history[name][0] * len(chosen) for name in self.objective.names]
+        return np.full(count, history["loss"][0], np.float32), sums
+
+
+# Keras hands targets over as floating-point numbers.
+
+
+def _loss(objective: Objective) -> Any:
+    def of_each(y: Any, outputs: Any) -> Any:
+        return objective.loss(tf.cast(y, tf.int64), outputs)
+
+    return of_each
+
+
+def _metric(objective: Objective, name: str) -> Any:
+    def of_each(y: Any, outputs: Any) -> Any:
+        return tf.cast(objective.metrics(tf.cast(y, tf.int64), outputs)[name], tf.float32)
+
+    return keras.metrics.MeanMetricWrapper(of_each, name=name)
 
 
 class _CancelPoints(keras.callbacks.Callback):  # type: ignore[misc]

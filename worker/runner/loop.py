@@ -86,7 +86,7 @@ class Loop:
         self._stopped = False
         self._validated: tuple[float, float] | None = None
         self._disk_was_full = False
-        self._test = (math.nan, math.nan)
+        self._test: tuple[float, dict[str, float]] = (math.nan, {})
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """Put everything back as it was after `checkpoint.epoch`. Raises CheckpointBroken."""
@@ -117,12 +117,13 @@ class Loop:
 
     def results(self) -> dict[str, float]:
         """The numbers that boards and tables show."""
-        loss, accuracy = self._test
+        loss, metrics = self._test
+        objective = self._network.objective
         return {
-            "test_accuracy": accuracy,
+            **{f"test_{name}": value for name, value in metrics.items()},
             "test_loss": loss,
-            "val_accuracy": self._standing.best_accuracy,
             "val_loss": self._standing.best_loss,
+            f"val_{objective.judging.selects}": objective.signed(self._standing.best_score),
             "best_epoch": self._standing.best_epoch,
             "epochs_run": self.epoch,
             "train_seconds": self._train_seconds,
@@ -164,10 +165,10 @@ class Loop:
                 raise TrialPaused(self.epoch)
 
     def _validation(self) -> tuple[float, float]:
-        """Accuracy and loss after the last epoch; a run that goes on from there measures anew."""
+        """Score and loss after the last epoch; a run that goes on from there measures anew."""
         if self._validated is None:
-            val_loss, val_accuracy = self._network.measure(self._splits.validation)
-            self._validated = (val_accuracy, val_loss)
+            loss, metrics = self._network.measure(self._splits.validation)
+            self._validated = (self._network.objective.score(loss, metrics), loss)
         return self._validated
 
     def _should_stop(self) -> bool:
@@ -176,51 +177,52 @@ class Loop:
     def _one_epoch(self) -> None:
         rate = self._plan.rate(self.epoch)
         self._network.set_learning_rate(rate)
-        loss, accuracy = self._train_epoch()
+        loss, metrics = self._train_epoch()
         self._report.wait_until_kept(self.epoch + 1 - 1 / self._steps)
         self.epoch += 1
-        val_loss, val_accuracy = self._network.measure(self._splits.validation)
+        val_loss, val_metrics = self._network.measure(self._splits.validation)
         if not math.isfinite(val_loss):
             raise Diverged(f"The validation loss is {val_loss} after epoch {self.epoch}.")
-        self._validated = (val_accuracy, val_loss)
-        self._standing = self._standing.watch(self.epoch, val_accuracy, val_loss)
+        score = self._network.objective.score(val_loss, val_metrics)
+        self._validated = (score, val_loss)
+        self._standing = self._standing.watch(self.epoch, score, val_loss)
+        shown = {
+            "loss": loss,
+            **metrics,
+            "val_loss": val_loss,
+            **{f"val_{name}": value for name, value in val_metrics.items()},
+        }
         self._report.metrics(
-            self.epoch * self._steps,
-            float(self.epoch),
-            {
-                "loss": loss,
-                "accuracy": accuracy,
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
-                "learning_rate": rate,
-            },
+            self.epoch * self._steps, float(self.epoch), {**shown, "learning_rate": rate}
         )
+        told = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
         # Plain output, for people who watch the log.
         print(  # noqa: T201
-            f"epoch {self.epoch}/{self._plan.epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}, "
-            f"val_loss {val_loss:.4f}, val_accuracy {val_accuracy:.4f}, "
-            f"{self._epoch_seconds[-1]:.2f} s",
+            f"epoch {self.epoch}/{self._plan.epochs}: {told}, {self._epoch_seconds[-1]:.2f} s",
             flush=True,
         )
         if self._is_done() or self.epoch % self._plan.checkpoint_every_epochs == 0:
-            self._save(val_accuracy, val_loss)
+            self._save(score, val_loss)
         self._report.progress(self.epoch)
 
-    def _train_epoch(self) -> tuple[float, float]:
-        """Mean loss and accuracy over the epoch, in chunks that leave room for a cancel."""
+    def _train_epoch(self) -> tuple[float, dict[str, float]]:
+        """Mean loss and metrics over the epoch, in chunks that leave room for a cancel."""
         examples = self._splits.training.count
         order = data.permutation(examples, self._plan.seed, self.epoch)
         losses = np.empty(self._steps, np.float32)
-        right, done, chunk = 0, 0, self._chunk
+        sums = np.zeros(len(self._network.objective.names))
+        done, chunk = 0, self._chunk
         self._points.begin()
         began = time.monotonic()
         while done < self._steps:
             self._report.stop_if_cancelled()
             chunk_began = time.monotonic()
             count = min(chunk, self._steps - done)
-            new_losses, hits = self._network.train_steps(self._splits.training, order, done, count)
+            new_losses, new_sums = self._network.train_steps(
+                self._splits.training, order, done, count
+            )
             losses[done : done + count] = new_losses
-            right += int(hits.sum())
+            sums += new_sums.sum(axis=0)
             done += count
             if not np.isfinite(new_losses).all():
                 step = self.epoch * self._steps + done - count + _first_bad(new_losses)
@@ -234,7 +236,7 @@ class Loop:
         self._chunk = self._steps if self._network.whole_epochs else chunk
         self._epoch_seconds.append(time.monotonic() - began)
         self._train_seconds += self._epoch_seconds[-1]
-        return float(losses.mean(dtype=np.float64)), right / examples
+        return float(losses.mean(dtype=np.float64)), self._network.means(sums, examples)
 
     def _report_steps(self, losses: NDArray[np.float32]) -> None:
         if self._network.whole_epochs:
@@ -245,13 +247,13 @@ class Loop:
         if len(losses) < self._steps:
             self._report.progress(self.epoch + len(losses) / self._steps)
 
-    def _save(self, val_accuracy: float, val_loss: float) -> None:
+    def _save(self, score: float, val_loss: float) -> None:
         """A checkpoint where the plan wants one; its epoch may be the best."""
         before, best = self._standing, self._best
-        self._standing = before.offer(self.epoch, val_accuracy, val_loss)
+        self._standing = before.offer(self.epoch, score, val_loss)
         if self._standing.best_epoch == self.epoch:
             self._best = self._network.weights()
-        if not self._write(val_accuracy):
+        if not self._write(score):
             self._standing, self._best = before, best
 
     def _save_to_go_on(self) -> bool:
@@ -261,7 +263,7 @@ class Loop:
         """
         return self._write(self._validation()[0])
 
-    def _write(self, val_accuracy: float) -> bool:
+    def _write(self, score: float) -> bool:
         checkpoint = Checkpoint(
             epoch=self.epoch,
             train_seconds=self._train_seconds,
@@ -281,7 +283,8 @@ class Loop:
             return False
         self._saved_at = self.epoch
         is_best = self._standing.best_epoch == self.epoch
-        self._report.checkpoint(written, self.epoch, val_accuracy, is_best)
+        value = self._network.objective.signed(score)
+        self._report.checkpoint(written, self.epoch, value, is_best)
         return True
 
     def _images_per_second(self) -> float:

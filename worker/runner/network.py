@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from labpool.sdk import DataShape
 from worker.runner import backend, optimizers, traces
+from worker.runner.objective import CLASSIFICATION, Objective
 from worker.runner.reasons import CheckpointBroken, EntryBroken
 from worker.runner.resident import Resident
 
@@ -33,10 +34,16 @@ class Network:
     """Whether `train_steps` runs an epoch at once, and tells its mean loss for every step."""
 
     def __init__(
-        self, model: keras.Model, optimizer: str, batch_size: int, device: backend.Device
+        self,
+        model: keras.Model,
+        optimizer: str,
+        batch_size: int,
+        device: backend.Device,
+        objective: Objective = CLASSIFICATION,
     ) -> None:
         """`model` must be built; the learning rate is to be set before the first step."""
         self.model = model
+        self.objective = objective
         self.optimizer = optimizers.make(optimizer)
         self._batch_size = batch_size
         self._device = device
@@ -70,37 +77,42 @@ class Network:
         first: int,
         count: int,
         cancel_point: Callable[[], None] = lambda: None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Run steps first..first+count-1 of an epoch whose examples come in `order` [n].
 
         `cancel_point` may be called in between, and what it raises goes through.
 
-        Returns each step's mean loss and its number of right answers, both of shape [count].
+        Returns each step's mean loss [count] and the sums of its metrics [count, metrics].
         Raises EntryBroken when the model depends on what no checkpoint holds.
         """
         cancel_point()
         with backend.on(self._device):
             if not self._is_checked:
+                self.objective.check(self.model, training.x[:1], training.y[:1])
                 traces.check(self._train.get_concrete_function(), self._variables())
                 self._is_checked = True
-            losses, right = self._train(
+            losses, sums = self._train(
                 training.x,
                 training.y,
                 tf.constant(order),
                 tf.constant(first, tf.int32),
                 tf.constant(count, tf.int32),
             )
-        return losses.numpy(), right.numpy()
+        return losses.numpy(), sums.numpy()
 
-    def measure(self, split: Resident) -> tuple[float, float]:
-        """Mean loss and accuracy over a split, without dropout."""
-        loss_sum, right = 0.0, 0
+    def measure(self, split: Resident) -> tuple[float, dict[str, float]]:
+        """Mean loss and means of the metrics by name over a split, without dropout."""
+        loss_sum, sums = 0.0, np.zeros(len(self.objective.names))
         with backend.on(self._device):
             for x, y in split.parts(MEASURE_AT_ONCE):
-                losses, hits = self._measure(x, y)
+                losses, values = self._measure(x, y)
                 loss_sum += float(losses.numpy().sum(dtype=np.float64))
-                right += int(hits.numpy().sum())
-        return loss_sum / split.count, right / split.count
+                sums += values.numpy().sum(axis=0)
+        return loss_sum / split.count, self.means(sums, split.count)
+
+    def means(self, sums: NDArray[np.float64], count: int) -> dict[str, float]:
+        """Means by name of metrics whose `sums` [metrics] are over `count` examples."""
+        return dict(zip(self.objective.names, (sums / count).tolist(), strict=True))
 
     def parameter_count(self) -> int:
         """Numbers that training changes."""
@@ -134,35 +146,40 @@ class Network:
         count: tf.Tensor,
     ) -> Any:  # fmt: skip
         losses = tf.TensorArray(tf.float32, count)
-        right = tf.TensorArray(tf.int64, count)
+        sums = tf.TensorArray(tf.float64, count)
         for step in tf.range(count):
             start = (first + step) * self._batch_size
             # A slice past the end is cut off: the last batch is as small as it is.
             chosen = order[start : start + self._batch_size]
             x, y = tf.gather(all_x, chosen), tf.gather(all_y, chosen)
-            with tf.GradientTape() as tape:
-                logits = self.model(x, training=True)
-                loss = tf.reduce_mean(_cross_entropy(y, logits))
-                # What layers add of themselves: weight penalties and the like.
-                total = tf.add_n([loss, *self.model.losses])
-            variables = self.model.trainable_variables
-            self.optimizer.apply(tape.gradient(total, variables), variables)
+            total, outputs, gradients = (self.objective.gradients or self._gradients)(
+                self.model, x, y
+            )
+            self.optimizer.apply(gradients, self.model.trainable_variables)
             losses = losses.write(step, total)
-            right = right.write(step, tf.reduce_sum(_hits(y, logits)))
-        return losses.stack(), right.stack()
+            sums = sums.write(step, tf.reduce_sum(self.objective.values(y, outputs), axis=0))
+        return losses.stack(), sums.stack()
+
+    def _gradients(self, model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> Any:
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)
+            loss = tf.reduce_mean(self.objective.loss(y, outputs))
+            # What layers add of themselves: weight penalties and the like.
+            total = tf.add_n([loss, *model.losses])
+        return total, outputs, tape.gradient(total, model.trainable_variables)
 
     def _measure_batch(self, x: tf.Tensor, y: tf.Tensor) -> Any:
-        logits = self.model(x, training=False)
-        return _cross_entropy(y, logits), _hits(y, logits)
+        outputs = self.model(x, training=False)
+        return self.objective.loss(y, outputs), self.objective.values(y, outputs)
 
 
-def check_model(model: Any, data: DataShape) -> None:
-    """Refuse what is no classifier for `data`. Raises EntryBroken."""
+def check_model(model: Any, data: DataShape, objective: Objective = CLASSIFICATION) -> None:
+    """Refuse what cannot be trained on `data` for `objective`. Raises EntryBroken."""
     if not isinstance(model, keras.Model):
         raise EntryBroken(f"build gave a {type(model).__name__}, not a keras.Model.")
     if not model.built:
         model.build((None, *data.shape))
-    if tuple(model.output_shape) != (None, data.classes):
+    if objective.is_cross_entropy and tuple(model.output_shape) != (None, data.classes):
         raise EntryBroken(
             f"the model gives {model.output_shape}, not (batch, {data.classes}) logits."
         )
@@ -180,14 +197,6 @@ def digest_of_weights(weights: Sequence[NDArray[Any]]) -> str:
         total.update(f"{array.dtype.str}{array.shape}".encode())
         total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()
-
-
-def _cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
-
-
-def _hits(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.equal(tf.argmax(logits, axis=1), y), tf.int64)
 
 
 def _assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:

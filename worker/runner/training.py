@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from labpool.catalog import ModelInput
+from labpool.catalog import Judging, ModelInput
 from labpool.catalog import Splits as Fractions
 from labpool.sdk import Examples
 from worker import protocol
@@ -17,6 +17,7 @@ from worker.runner.fitting import FitNetwork
 from worker.runner.kept import Kept, key_of
 from worker.runner.loop import Loop, Plan
 from worker.runner.network import Network, check_model
+from worker.runner.objective import Objective
 from worker.runner.reasons import Diverged, EntryBroken
 from worker.runner.report import Report, TrialCancelled, TrialPaused
 from worker.runner.resident import ResidentSplits
@@ -68,26 +69,32 @@ def _load(
         raise EntryBroken("a training run needs a data set.")
     data_toml = loading.verify(reference)
     model_folder = loading.verify(trial.code)
-    wanted = ModelInput.model_validate(loading.read_toml(model_folder / "model.toml")["input"])
+    model_toml = loading.read_toml(model_folder / "model.toml")
+    wanted = ModelInput.model_validate(model_toml["input"])
     splits = kept.splits(
         key_of(reference.digest, chosen, wanted.model_dump(), device),
         # Data sets have seeds of their own; the trial's seed begins with the model.
         lambda: _splits(reference, data_toml, chosen, wanted, device),
     )
     code = loading.load(trial.code, model_folder / "model.py", "build")
+    judging = Judging.model_validate(model_toml.get("judging", {}))
+    parameters: Any = trial.spec["parameters"]
+    objective = Objective.of(code, parameters, judging)
 
     def build() -> Any:
         with backend.on(device):
-            model = code.build(trial.spec["parameters"], splits.shape)
-            check_model(model, splits.shape)
+            model = code.build(parameters, splits.shape)
+            check_model(model, splits.shape, objective)
             return model
 
-    architecture = (trial.code.digest, trial.spec["parameters"], asdict(splits.shape))
+    architecture = (trial.code.digest, parameters, asdict(splits.shape))
     network = kept.network(
         key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine),
         plan.seed,
         build,
-        lambda model: ENGINES[plan.engine](model, plan.optimizer, plan.batch_size, device),
+        lambda model: ENGINES[plan.engine](
+            model, plan.optimizer, plan.batch_size, device, objective
+        ),
     )
     return splits, network
 
