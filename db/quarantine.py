@@ -13,15 +13,20 @@ from db.errors import NotPossible
 from db.models import Event, Quarantine, Slot, User
 from db.rows import insert_if_absent
 from db.states import SlotState
+from labpool.shares import gpu_of_share
 
 
 def quarantine(session: Session, slot_id: int, host: str, reason: str) -> None:
-    """Take the GPU of a slot out of service: no slot claims anything for it any more."""
+    """Take the GPU of a slot out of service: no slot claims anything for it any more.
+
+    All that share it close; what runs there goes on.
+    """
     slot = session.get_one(Slot, slot_id)
     device = device_of(slot)
     added = insert_if_absent(
-        session, Quarantine, device=device, name=slot.name, host=host, reason=reason, since=db_now()
-    )
+        session, Quarantine, device=device, name=gpu_of_share(slot.name), host=host, reason=reason,
+        since=db_now(),
+    )  # fmt: skip
     session.execute(
         update(Slot)
         .where(_slots_of(device), Slot.state == SlotState.READY)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from db.models import Slot, Trial, Worker
 from db.states import SlotState
 from db.workers import alive
+from labpool.shares import gpu_of_share, is_share
 
 _Pair = tuple[Slot, Worker]
 
@@ -35,7 +36,9 @@ class Needs(NamedTuple):
 class Lack(NamedTuple):
     """What the pool does not have for a trial, by its kind and in a sentence."""
 
-    kind: Literal["worker", "service", "device", "package", "code", "data", "drained", "aside"]
+    kind: Literal[
+        "worker", "service", "device", "package", "code", "data", "drained", "aside", "shared"
+    ]
     sentence: str
 
 
@@ -78,12 +81,7 @@ class Serving:
             return Lack("device", f"It needs a {device} slot; the pool has none at present.")
         fitting = _of_kind(self._ready, needs)
         if not fitting:
-            lacks = "pycuda" if needs.kind == "benchmark" else "TensorFlow"
-            return Lack(
-                "package",
-                f"It needs a {device} slot for {needs.kind} trials; "
-                f"the workers of the pool have no {lacks}.",
-            )
+            return _without_kind(self._ready, needs)
         fitting = _with_code(fitting, needs)
         if not fitting:
             return Lack("code", _wants(needs.code_name, needs.code_digest))
@@ -99,6 +97,20 @@ def _of_kind(pairs: list[_Pair], needs: Needs) -> list[_Pair]:
         for pair in pairs
         if needs.device in ("any", pair[0].device) and needs.kind in pair[0].kinds
     ]
+
+
+def _without_kind(ready: list[_Pair], needs: Needs) -> Lack:
+    """Why the slots on such a device do not serve this kind of trial."""
+    lacks = "pycuda" if needs.kind == "benchmark" else "TensorFlow"
+    there = [slot for slot, _ in ready if needs.device in ("any", slot.device)]
+    whole = [slot for slot in there if not is_share(slot.name)]
+    says = [f"the workers of the pool have no {lacks}"] if whole else []
+    if len(whole) < len(there):
+        says.append("what shares a GPU only trains (LABPOOL_SLOTS_PER_GPU)")
+    return Lack(
+        "package" if whole else "shared",
+        f"It needs a {needs.device.upper()} slot for {needs.kind} trials; {', and '.join(says)}.",
+    )
 
 
 def _with_code(pairs: list[_Pair], needs: Needs) -> list[_Pair]:
@@ -125,7 +137,7 @@ def _set_aside(pairs: list[_Pair]) -> Lack | None:
         return Lack("drained", "Every worker that could run it is being drained.")
     # Slots of one host mostly give one reason; each is said once.
     told = {
-        (worker.host, slot.name if slot.device == "gpu" else "", slot.reason): None
+        (worker.host, gpu_of_share(slot.name) if slot.device == "gpu" else "", slot.reason): None
         for slot, worker in pairs
         if worker.drain_at is None
     }
@@ -139,7 +151,7 @@ def _out_of_service(pairs: list[_Pair]) -> str:
     """Which devices could run it, why they are out of service, and what brings them back."""
     slots = {slot.gpu_uuid or str(slot.id): (slot, worker) for slot, worker in pairs}
     reasons = "; ".join(
-        f"{worker.host}, {slot.name}: {slot.reason or 'no reason given'}".rstrip(".")
+        f"{worker.host}, {gpu_of_share(slot.name)}: {slot.reason or 'no reason given'}".rstrip(".")
         for slot, worker in slots.values()
     )
     return (

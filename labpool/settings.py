@@ -15,6 +15,8 @@ from pydantic import Field, ValidationError
 from pydantic.functional_validators import field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from labpool.shares import RUNNER_GPU_MEMORY
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 # One place for every labpool of a host: unlike /tmp it is not a service's own.
 GPU_LOCKS = Path("/run/lock/labpool")
@@ -24,7 +26,9 @@ LONGEST_SOCKET_PATH = 107
 # One beat may be lost and the next one late.
 LEAST_BEATS = 3
 # Read by the command line and by runners, not by the service.
-OTHER_VARIABLES = frozenset({"LABPOOL_URL", "LABPOOL_TOKEN", "LABPOOL_RUNNER_LAZY"})
+OTHER_VARIABLES = frozenset(
+    {"LABPOOL_URL", "LABPOOL_TOKEN", "LABPOOL_RUNNER_LAZY", RUNNER_GPU_MEMORY}
+)
 _SAYS = {"slots": "say a number from 1, or auto"}
 
 
@@ -83,7 +87,14 @@ class Settings(BaseSettings):
     )
 
     slots: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default="auto", description="Slots of this host: one a GPU, else up to two on the CPU."
+        default="auto",
+        description="Slots of this host: those of its GPUs, else up to two on the CPU.",
+    )
+    slots_per_gpu: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Slots that share each GPU and its memory; with more than one they only train.",
     )
     threads_per_slot: int | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""Which slots this host has: a GPU each, or shares of the processor where there is none.
+"""Which slots this host has: GPUs or their shares, or those of the processor without a GPU.
 
 Nothing here imports TensorFlow or pycuda: whether they can be had is asked of the import system.
 """
@@ -13,13 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from labpool.shares import share_name
+
 MEBIBYTE = 1024 * 1024
 MOST_CPU_SLOTS = 2
+# A process's CUDA context and its libraries' own memory, which TensorFlow does not count.
+CONTEXT_MB = 600
+# With less there is no room for a network worth a GPU.
+LEAST_SHARE_MB = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What one slot runs on. ``kinds`` are the kinds of trial it can serve."""
+    """What one slot runs on. ``kinds`` are the kinds of trial it can serve.
+
+    With ``shares`` above 1 it is one of so many parts of a GPU, ``share`` counted from 1, and
+    ``memory_mb`` is what its runner's tensors may take, in MiB.
+    """
 
     kind: Literal["cpu", "gpu"]
     name: str
@@ -27,6 +37,18 @@ class Device:
     kinds: tuple[str, ...]
     gpu_uuid: str | None = None
     memory_mb: int | None = None
+    share: int = 1
+    shares: int = 1
+
+    @property
+    def is_share(self) -> bool:
+        """Whether other slots may be at work on the same GPU."""
+        return self.shares > 1
+
+    @property
+    def label(self) -> str:
+        """Its name with its share, for people."""
+        return share_name(self.name, self.share, self.shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,32 +126,64 @@ def host_devices(
     visible: str | None = None,
     cores: int | None = None,
     has_module: Callable[[str], bool] | None = None,
+    slots_per_gpu: int = 1,
 ) -> tuple[Device, ...]:
     """The device of every slot of this host.
 
-    ``auto`` is a slot for each GPU and none on the processor, or, without a GPU, up to two on the
-    processor. A number asks for that many: GPUs first, the rest on the processor. ``visible`` is
-    the worker's own CUDA_VISIBLE_DEVICES: a worker under a batch system must keep to its share.
+    ``auto`` is each GPU's slots and none on the processor, or, without a GPU, up to two on the
+    processor. A number asks for that many: GPUs first, each one's first share before any second,
+    the rest on the processor. ``visible`` is the worker's own CUDA_VISIBLE_DEVICES: a worker under
+    a batch system must keep to its part. ``slots_per_gpu`` share a GPU where `shares_of` can.
     """
     has_module = has_module or _is_installed
     cores = cores or usable_cores()
     found = _visible_gpus((gpus or Nvml()).gpus(), visible)
-    if slots == "auto":
-        on_gpu, on_cpu = len(found), 0 if found else min(MOST_CPU_SLOTS, cores)
-    else:
-        on_gpu = min(slots, len(found))
-        on_cpu = slots - on_gpu
-    threads = threads_per_slot or max(1, cores // max(1, on_gpu + on_cpu))
     training = ("train",) if has_module("tensorflow") else ()
     kernels = ("benchmark",) if has_module("pycuda") else ()
+    # Shares only train.
+    parts = _parts(found, slots_per_gpu if training else 1)
+    if slots == "auto":
+        on_cpu = 0 if found else min(MOST_CPU_SLOTS, cores)
+    else:
+        parts = parts[:slots]
+        on_cpu = slots - len(parts)
+    threads = threads_per_slot or max(1, cores // max(1, len(parts) + on_cpu))
     name = processor_name()
     return (
-        *(
-            Device("gpu", gpu.name, threads, training + kernels, gpu.uuid, gpu.memory_mb)
-            for gpu in found[:on_gpu]
-        ),
+        *(_on_gpu(part, threads, training, kernels) for part in parts),
         *(Device("cpu", name, threads, (*training, "benchmark")) for _ in range(on_cpu)),
     )
+
+
+def shares_of(memory_mb: int | None, wanted: int) -> int:
+    """Into how many of the ``wanted`` shares a GPU can be divided; 1 is the whole.
+
+    One whose memory nobody tells stays whole: no share could be held to its part.
+    """
+    if memory_mb is None:
+        return 1
+    return max(1, min(wanted, memory_mb // (LEAST_SHARE_MB + CONTEXT_MB)))
+
+
+def _parts(gpus: Sequence[Gpu], wanted: int) -> list[tuple[Gpu, int, int]]:
+    """Each GPU's shares as (GPU, share, shares), dealt in turn."""
+    return [
+        (gpu, share, shares)
+        for share in range(1, wanted + 1)
+        for gpu in gpus
+        if share <= (shares := shares_of(gpu.memory_mb, wanted))
+    ]
+
+
+def _on_gpu(
+    part: tuple[Gpu, int, int], threads: int, training: tuple[str, ...], kernels: tuple[str, ...]
+) -> Device:
+    gpu, share, shares = part
+    if shares == 1 or gpu.memory_mb is None:
+        return Device("gpu", gpu.name, threads, training + kernels, gpu.uuid, gpu.memory_mb)
+    memory_mb = gpu.memory_mb // shares - CONTEXT_MB
+    # A kernel is timed with the whole GPU to itself.
+    return Device("gpu", gpu.name, threads, training, gpu.uuid, memory_mb, share, shares)
 
 
 def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> int:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from worker.out_of_memory import KillCounters
 
+# sysexits.h: it may go better another time. How a probe ends that found no memory to work with.
+NO_MEMORY = 75
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:

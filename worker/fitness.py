@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from db.quarantine import quarantine, reason_for_slot
 from db.workers import note_slot
 from worker.aside import Aside
-from worker.devices import Device
+from worker.devices import CONTEXT_MB, MEBIBYTE, Device
 from worker.free_space import lack_of_space
 from worker.gpu_lock import GpuLock
 from worker.gpu_use import used_by_others
@@ -35,14 +35,24 @@ class Fitness:
         self._look: Aside[str | None] | None = None
 
     def hindrance(self, runner_has_worked: bool, gpu_lock: GpuLock | None) -> str | None:
-        """Why the slot should claim nothing just now, in words."""
+        """Why the slot should claim nothing just now, in words.
+
+        ``runner_has_worked`` is whether a runner of this worker may hold memory on the GPU.
+        """
         lack = self._what_the_folders_lack()
         if lack is not None or self._device.gpu_uuid is None or gpu_lock is None:
             return lack
+        # Asked before the look: what begins in between holds no memory yet.
+        beside_bytes = self._neighbours_bytes() if gpu_lock.has_company() else 0
         use = self._host.gpus.look(self._device.gpu_uuid)
         if use is None:
             return None
-        return used_by_others(use, runner_has_worked, gpu_lock.is_open_in)
+        is_labpools = gpu_lock.is_open_in
+        return used_by_others(use, runner_has_worked, is_labpools, neighbours_bytes=beside_bytes)
+
+    def _neighbours_bytes(self) -> int:
+        part_mb = (self._device.memory_mb or 0) + CONTEXT_MB
+        return (self._device.shares - 1) * part_mb * MEBIBYTE
 
     def _what_the_folders_lack(self) -> str | None:
         # In a thread of its own: a file server that hangs must not keep the slot from saying so.
@@ -85,14 +95,16 @@ class Fitness:
             self._told = None
         return reason
 
-    def trouble(self, stopping: Callable[[], bool]) -> str | None:
-        """What is wrong with the GPU, tried with no runner on it. Raises OSError."""
+    def trouble(self, stopping: Callable[[], bool], pass_fds: Sequence[int] = ()) -> str | None:
+        """What is wrong with the GPU, tried with no runner of this slot on it. Raises OSError."""
         if self._device.gpu_uuid is None:
             return None
         home = self._host.scratch.slot_folder(self._index) / "probe"
-        trouble = trouble_with(self._device, home, self._host.probe_command, stopping)
+        trouble = trouble_with(
+            self._device, home, self._host.probe_command, stopping, pass_fds=pass_fds
+        )
         if trouble is None:
-            logger.warning("slot %d: its GPU was tried after a fault, and works", self._index)
+            logger.warning("slot %d: its GPU was tried after a fault; nothing found", self._index)
         return trouble
 
     def quarantine(

@@ -102,14 +102,18 @@ def used_by_others(
     is_labpools: Callable[[int], bool],
     is_ours: Callable[[int], bool] | None = None,
     name_of: Callable[[int], str | None] | None = None,
+    neighbours_bytes: int = 0,
 ) -> str | None:
     """Who else uses the GPU, in words; None when nobody does, or nobody can tell.
 
-    ``is_labpools`` tells the runners of other workers: who asks holds the GPU's lock, so they are
-    at rest, and two that took that for use would keep each other waiting. ``is_ours`` tells this
+    ``runner_has_worked`` is whether a runner of this worker has worked there. ``is_labpools`` tells
+    the runners of other workers: who asks holds the GPU's lock, so they are at rest or on shares of
+    their own, and two that took that for use would keep each other waiting. ``is_ours`` tells this
     worker's processes; ``name_of`` a process's name, None for one that cannot be seen from here.
-    Inside a container the driver may number processes as the host does: then what the slot's own
-    runner takes cannot be told from what others take, once it has worked.
+    Inside a container the driver may number processes as the host does: then what the worker's own
+    runners take cannot be told from what others take, once one has worked. Nor can what another
+    worker's runner takes that is at work on a share beside: up to ``neighbours_bytes``, what is
+    theirs to take, need no explanation.
     """
     is_ours, name_of = is_ours or _is_below_this_process, name_of or _name_of
     ours = [one for one in use.processes if is_ours(one.pid)]
@@ -124,7 +128,8 @@ def used_by_others(
         return None
     explained_bytes = sum(one.used_bytes or 0 for one in known)
     hidden_bytes = (use.used_bytes or 0) - explained_bytes
-    if hidden_bytes <= MOST_UNEXPLAINED_BYTES or any(one.used_bytes is None for one in known):
+    most_bytes = MOST_UNEXPLAINED_BYTES + neighbours_bytes
+    if hidden_bytes <= most_bytes or any(one.used_bytes is None for one in known):
         return None
     return f"used by a process that cannot be seen from here{_amount(hidden_bytes)}"
 

@@ -65,6 +65,7 @@ class SlotPool:
                 settings.slots,
                 settings.threads_per_slot,
                 visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+                slots_per_gpu=settings.slots_per_gpu,
             )
         name = socket.gethostname()
         self._database = Database(settings.database, pool_size=2 * len(devices) + 2)
@@ -86,6 +87,8 @@ class SlotPool:
             lease_clock=since_boot_s if clock is time.monotonic else clock,
         )
         self.slots = [Slot(host, index, device, command) for index, device in enumerate(devices)]
+        for slot in self.slots:
+            slot.meet(self.slots)
         self._registrar = Registrar(
             host, self._database, devices, self._bell, self._enrol, self._refused
         )

@@ -207,7 +207,7 @@ class Registrar:
             SlotInfo(
                 index=index,
                 device=device.kind,
-                name=device.name,
+                name=device.label,
                 kinds=device.kinds,
                 gpu_uuid=device.gpu_uuid,
                 memory_mb=device.memory_mb,

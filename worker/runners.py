@@ -82,10 +82,14 @@ class Runners:
 
     def retire(self) -> WatchedRunner | None:
         """End the runner; the one that ended, or that cannot be ended."""
-        runner, self.current = self.current, None
+        runner = self.current
         if runner is not None:
             why = runner.must_retire or ("it is not needed" if runner.is_alive else "it ended")
-            runner.retire()
+            try:
+                runner.retire()
+            finally:
+                # Not before: until it has ended it may hold memory that other slots must know of.
+                self.current = None
             logger.info("slot %d: runner %d retired: %s", self._slot, runner.pid, why)
         return runner
 

@@ -1,4 +1,4 @@
-"""A slot: one GPU or a share of the processor, claiming and carrying out trial after trial."""
+"""A slot: a GPU, or a share of one or of the processor, carrying out trial after trial."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class Slot:
         self._identity: SlotIdentity | None = None
         self._allocation: Allocation | None = None
         self._gpu_lock = self._open_gpu_lock()
+        self._on_my_gpu: list[Slot] = [self]
         self._fitness = Fitness(host, index, device)
         self._wake = threading.Event()
         self._runners = Runners(host, index, device, command, self._wake.set)
@@ -62,6 +63,11 @@ class Slot:
         self._claim_unanswered = False
         self._does = "starting"
         self._thread = threading.Thread(target=self._run, name=f"slot {index}", daemon=True)
+
+    def meet(self, slots: Sequence[Slot]) -> None:
+        """Get to know the worker's other slots, before the start."""
+        uuid = self.device.gpu_uuid
+        self._on_my_gpu = [one for one in slots if one is self or one.device.gpu_uuid == uuid]
 
     def start(self) -> None:
         """Start the thread; it claims nothing before `enrol`."""
@@ -97,9 +103,15 @@ class Slot:
         """Whether it holds a trial."""
         return self._allocation is not None
 
+    @property
+    def may_hold_memory(self) -> bool:
+        """Whether its runner may hold memory of the GPU; from any thread."""
+        runner = self._runners.current
+        return runner is not None and runner.was_given_work
+
     def describe(self) -> dict[str, Any]:
         """What the slot is and does, for people."""
-        return {"device": self.device.kind, "name": self.device.name, "does": self._does}
+        return {"device": self.device.kind, "name": self.device.label, "does": self._does}
 
     def _run(self) -> None:
         try:
@@ -136,8 +148,7 @@ class Slot:
             if not self._take_the_gpu():
                 return self._held_up(identity, GPU_HELD)
             try:
-                runner = self._runners.current
-                worked = runner is not None and runner.was_given_work
+                worked = any(slot.may_hold_memory for slot in self._on_my_gpu)
                 hindrance = self._fitness.hindrance(worked, self._gpu_lock)
                 if hindrance is not None:
                     return self._held_up(identity, hindrance)
@@ -197,7 +208,7 @@ class Slot:
 
     def _trouble_with_the_gpu(self) -> str | None:
         self._does = "examining its GPU"
-        return self._fitness.trouble(self._stopping.is_set)
+        return self._fitness.trouble(self._stopping.is_set, self._shared())
 
     def _claim(self, identity: SlotIdentity) -> Claim | None:
         if self._claim_unanswered:
@@ -289,8 +300,10 @@ class Slot:
             lock.close()
 
     def _open_gpu_lock(self) -> GpuLock | None:
-        uuid, folder = self.device.gpu_uuid, self._host.gpu_locks
-        return GpuLock(uuid, folder) if uuid is not None and folder is not None else None
+        device, folder = self.device, self._host.gpu_locks
+        if device.gpu_uuid is None or folder is None:
+            return None
+        return GpuLock(device.gpu_uuid, folder, device.share, device.shares)
 
     def _take_the_gpu(self) -> bool:
         """Take the GPU's lock; False when another labpool's trial has it."""

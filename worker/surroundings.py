@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from labpool.shares import RUNNER_GPU_MEMORY
 from worker.devices import Device
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -21,7 +22,9 @@ def runner_environment(
 ) -> dict[str, str]:
     """The whole environment of a runner on ``device``; ``home`` is a folder it may write to."""
     threads = str(device.threads)
+    share = {RUNNER_GPU_MEMORY: str(device.memory_mb)} if device.is_share else {}
     return {
+        **share,
         "PATH": os.defpath,
         **{name: inherited[name] for name in INHERITED if name in inherited},
         "HOME": str(home),

@@ -26,7 +26,7 @@ class Held(Model):
 
 
 class Slot(Model):
-    """One GPU, or a share of the CPU."""
+    """One GPU, or a share of one or of the CPU."""
 
     id: int
     index: int

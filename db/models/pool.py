@@ -30,7 +30,7 @@ class Worker(Base):
 
 
 class Slot(Base):
-    """One GPU, or a share of the CPU, of one worker."""
+    """One GPU, or a share of one or of the CPU, of one worker."""
 
     __tablename__ = "slots"
     __table_args__ = (

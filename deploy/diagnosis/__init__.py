@@ -26,7 +26,7 @@ def service_checks(url: str | None = None) -> list[Finding]:
     else:
         findings += check_service(url)
     findings.append(devices.check_tensorflow())
-    findings += devices.check_gpus(locks=loaded.gpu_lock_dir)
+    findings += devices.check_gpus(locks=loaded.gpu_lock_dir, slots_per_gpu=loaded.slots_per_gpu)
     if database is not None:
         try:
             findings += workers.check_workers(database, is_up=running is not None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from labpool.diagnosis import Finding, note, ok, problem
 from labpool.settings import GPU_LOCKS
+from worker.devices import shares_of
 from worker.gpu_lock import unshared
 
 TENSORFLOW, GPU, PYCUDA = "tensorflow", "gpu", "pycuda"
@@ -36,10 +37,13 @@ def check_tensorflow(installed: Callable[[str], str] = version) -> Finding:
     return problem(TENSORFLOW, says, "make setup")
 
 
-def check_gpus(library: Any = None, locks: Path | None = None) -> list[Finding]:
+def check_gpus(
+    library: Any = None, locks: Path | None = None, slots_per_gpu: int = 1
+) -> list[Finding]:
     """The GPUs that NVIDIA's management library sees, and what they need to be of use.
 
-    ``locks`` is the folder of their locks, the host's usual one when None.
+    ``locks`` is the folder of their locks, the host's usual one when None; ``slots_per_gpu`` slots
+    are to share each.
     """
     library = library or _nvml()
     if library is None:
@@ -50,7 +54,10 @@ def check_gpus(library: Any = None, locks: Path | None = None) -> list[Finding]:
     except library.NVMLError as error:
         return [_no_driver(error), _check_pycuda(has_gpu=False)]
     try:
-        names = [_described(library, index) for index in range(library.nvmlDeviceGetCount())]
+        names = [
+            _described(library, index, slots_per_gpu)
+            for index in range(library.nvmlDeviceGetCount())
+        ]
         driver = library.nvmlSystemGetDriverVersion()
     except library.NVMLError as error:
         mend = "nvidia-smi        (says more; a restart of the machine often helps)"
@@ -110,11 +117,13 @@ def _check_pycuda(has_gpu: bool) -> Finding:
     return problem(PYCUDA, says, "nvidia-smi        (is the driver well?)\n" + WITH_CUDA)
 
 
-def _described(library: Any, index: int) -> str:
+def _described(library: Any, index: int, slots_per_gpu: int) -> str:
     handle = library.nvmlDeviceGetHandleByIndex(index)
     name = library.nvmlDeviceGetName(handle)
     memory_mb = library.nvmlDeviceGetMemoryInfo(handle).total // MEBIBYTE
-    return f"{name} ({memory_mb} MiB)"
+    shares = shares_of(memory_mb, slots_per_gpu)
+    shared = f", shared by {shares} slots" if shares > 1 else ""
+    return f"{name} ({memory_mb} MiB{shared})"
 
 
 def _nvml() -> Any:

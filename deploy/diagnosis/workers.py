@@ -34,6 +34,7 @@ REMEDIES = {
 }
 ELSE = {
     "device": "add a machine that has one",
+    "shared": "set LABPOOL_SLOTS_PER_GPU=1 for one worker",
     "package": "install it on a worker's machine",
     "code": "submit it again",
     "data": "submit it again",

@@ -231,6 +231,8 @@ def test_gpus_are_named_or_their_absence(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(devices, "unshared", lambda folder: None)
     cards, tensorflow, pycuda = devices.check_gpus(Nvml(), tmp_path)
     assert cards == Finding("gpu", "ok", "Card 0 (24576 MiB), Card 1 (24576 MiB); driver 570.1")
+    shared, *_ = devices.check_gpus(Nvml(), tmp_path, slots_per_gpu=3)
+    assert shared.says.startswith("Card 0 (24576 MiB, shared by 3 slots), Card 1")
     assert (tensorflow.name, tensorflow.state) == ("tensorflow", "problem")
     assert (pycuda.name, pycuda.state) == ("pycuda", "problem")
     assert "gpu.lock" in pycuda.mend

@@ -12,8 +12,10 @@ from db.boards import board_rows
 from db.engine import Database
 from db.errors import DatabaseNewer, DatabaseOlder, ForeignStore, SecondHost
 from db.models import Base, Slot, Trial
+from db.serving import Needs, Serving
 from db.states import SlotState
 from db.workers import beat_worker
+from deploy.diagnosis.workers import ELSE
 from labpool.catalog import Catalog
 from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
 
@@ -120,6 +122,7 @@ def test_a_trial_says_why_it_waits(database: Database, catalog: Catalog) -> None
     with database.transaction() as session:
         slot(session, catalog, device="gpu", kinds=("train",))
     assert "no pycuda" in why(database, benchmark)
+    assert "shares a GPU" not in why(database, benchmark)
     with database.transaction() as session:
         session.get_one(Trial, first).code_digest = "f" * 64
     assert "ffffffffffff" in why(database, first)
@@ -127,6 +130,29 @@ def test_a_trial_says_why_it_waits(database: Database, catalog: Catalog) -> None
         session.get_one(Slot, here.slot_id).state = SlotState.QUARANTINED
         session.get_one(Trial, second).held = True
     assert "held" in why(database, second)
+
+
+def test_a_benchmark_says_that_shares_of_a_gpu_only_train(
+    database: Database, catalog: Catalog
+) -> None:
+    kernel = {"kind": "benchmark", "kernel": "dense_relu", "device": "gpu"}
+    with database.transaction() as session:
+        [benchmark] = submitted(session, catalog, person(session), kernel)
+        slot(session, catalog, device="gpu", name="H200, share 1 of 2", kinds=("train",))
+    assert why(database, benchmark) == (
+        "It needs a GPU slot for benchmark trials; "
+        "what shares a GPU only trains (LABPOOL_SLOTS_PER_GPU)."
+    )
+    with database.snapshot() as session:
+        lack = Serving(session).lack(Needs.of(trial(session, benchmark)))
+    assert lack is not None
+    assert lack.kind in ELSE
+    with database.transaction() as session:
+        slot(session, catalog, device="gpu", name="H200", kinds=("train",))
+    assert "have no pycuda, and what shares a GPU only trains" in why(database, benchmark)
+    with database.transaction() as session:
+        slot(session, catalog, device="gpu", name="H200")
+    assert "starts" in why(database, benchmark) or "next" in why(database, benchmark)
 
 
 def finish(database: Database, catalog: Catalog, metrics: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,3 +42,31 @@ def test_a_gpu_that_is_well_passes_its_probe(
         pytest.skip(f"{module} is not installed")
     alone = Device("gpu", device.name, 1, (kind,), device.gpu_uuid)
     assert probe.trouble_with(alone, tmp_path / "probe") is None
+
+
+KEEPS_TO_ITS_PART = """
+import sys
+from worker.runner import backend
+backend.prepare(1)
+import tensorflow as tf
+MEBIBYTE = 2**20
+with tf.device("/GPU:0"):
+    held = tf.zeros([64 * MEBIBYTE // 4])
+    if tf.config.experimental.get_memory_info("GPU:0")["current"] < 64 * MEBIBYTE:
+        sys.exit("It does not count what it holds.")
+    try:
+        tf.zeros([2048 * MEBIBYTE // 4])
+    except tf.errors.ResourceExhaustedError:
+        sys.exit(0)
+sys.exit("It took more than its part.")
+"""
+
+
+def test_a_shares_runner_keeps_to_its_part_of_the_memory(tmp_path: Path, device: Device) -> None:
+    if find_spec("tensorflow") is None:
+        pytest.skip("tensorflow is not installed")
+    share = Device("gpu", device.name, 1, ("train",), device.gpu_uuid, 1024, 1, 2)
+    code = (sys.executable, "-c", KEEPS_TO_ITS_PART)
+    assert probe.trouble_with(share, tmp_path / "part", code) is None
+    # And the probe itself has room in it.
+    assert probe.trouble_with(share, tmp_path / "probe") is None

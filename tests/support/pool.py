@@ -38,6 +38,7 @@ def slot(
     catalog: Catalog,
     *,
     device: str = "cpu",
+    name: str | None = None,
     kinds: tuple[str, ...] = ("train", "benchmark"),
     host: str = "here",
     code_digests: list[str] | None = None,
@@ -50,7 +51,7 @@ def slot(
     data = [entry.digest for entry in catalog.datasets.values()]
     info = workers.WorkerInfo(worker_id, host, 1, "0", code, data, store_id)
     [slot_id] = workers.register_worker(
-        session, info, [workers.SlotInfo(index=0, device=device, name=device, kinds=kinds)]
+        session, info, [workers.SlotInfo(index=0, device=device, name=name or device, kinds=kinds)]
     )
     return claims.SlotIdentity(slot_id, worker_id, device, kinds, code, data)
 

@@ -81,6 +81,24 @@ def test_memory_without_a_process_counts_when_it_is_much() -> None:
     )
 
 
+def test_what_neighbours_on_shares_may_take_needs_no_explanation() -> None:
+    def beside(use: Use) -> str | None:
+        return used_by_others(
+            use, False, {ANOTHER_LABPOOLS}.__contains__, {OURS, RUNNER}.__contains__, NAMES.get,
+            neighbours_bytes=40 * GIBIBYTE,
+        )  # fmt: skip
+
+    # In a container another worker's runner on the share beside is not shown.
+    assert beside(use(used=40.5)) is None
+    assert beside(use((RUNNER, 20.0), used=60.5)) is None
+    assert beside(use(used=42.0)) == "used by a process that cannot be seen from here, 42.0 GiB"
+    # Where processes are shown, its runner is known by the lock, and a stranger is named.
+    assert beside(use((ANOTHER_LABPOOLS, 40.0), (RUNNER, 20.0), used=60.5)) is None
+    assert beside(use((ANOTHER_LABPOOLS, 39.0), (STRANGER, 0.5), used=39.6)) == (
+        "used by hand: pid 20 (python), 0.5 GiB"
+    )
+
+
 def test_in_doubt_the_slot_goes_on() -> None:
     # In a container its own runner may be the one that shows under another number.
     assert told(use((ELSEWHERE, 9.0), used=9.0), runner_has_worked=True) is None

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.fake_nvml import FakeNvml
-from worker.devices import Device, Gpu, Nvml, host_devices, processor_name, usable_cores
+from worker.devices import (
+    CONTEXT_MB,
+    LEAST_SHARE_MB,
+    Device,
+    Gpu,
+    Nvml,
+    host_devices,
+    processor_name,
+    shares_of,
+    usable_cores,
+)
 
 TWO = Nvml(FakeNvml([{"uuid": "GPU-aa"}, {"uuid": "GPU-bb", "old": True}]))
 NONE = Nvml(FakeNvml([]))
@@ -56,6 +67,59 @@ def test_without_a_gpu_up_to_two_slots_share_the_cores(library: FakeNvml) -> Non
 def test_a_number_of_slots_takes_gpus_first(wanted: int, kinds: list[str]) -> None:
     slots = host_devices(wanted, gpus=TWO, cores=8, has_module=has_all)
     assert [slot.kind for slot in slots] == kinds
+
+
+def test_shares_of_a_gpu_divide_its_memory_and_only_train() -> None:
+    one = Nvml(FakeNvml([{"uuid": "GPU-aa"}]))
+    slots = host_devices(gpus=one, cores=8, has_module=has_all, slots_per_gpu=2)
+    part_mb = 141 * 1024 // 2 - CONTEXT_MB
+    assert slots == tuple(
+        Device("gpu", "NVIDIA H200", 4, ("train",), "GPU-aa", part_mb, share, 2) for share in (1, 2)
+    )
+    assert [slot.label for slot in slots] == [
+        "NVIDIA H200, share 1 of 2", "NVIDIA H200, share 2 of 2",
+    ]  # fmt: skip
+    assert host_devices(gpus=one, has_module=has_all)[0].label == "NVIDIA H200"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "dealt"),
+    [
+        ("auto", ["aa 1/2", "bb 1/2", "aa 2/2", "bb 2/2"]),
+        (1, ["aa 1/2"]),
+        (2, ["aa 1/2", "bb 1/2"]),
+        (3, ["aa 1/2", "bb 1/2", "aa 2/2"]),
+        (5, ["aa 1/2", "bb 1/2", "aa 2/2", "bb 2/2", "cpu"]),
+    ],
+)
+def test_shares_are_dealt_in_turn(wanted: Any, dealt: list[str]) -> None:
+    gpus = Nvml(FakeNvml([{"uuid": "aa"}, {"uuid": "bb"}]))
+    slots = host_devices(wanted, gpus=gpus, cores=8, has_module=has_all, slots_per_gpu=2)
+    assert dealt == [
+        f"{slot.gpu_uuid} {slot.share}/{slot.shares}" if slot.gpu_uuid else "cpu" for slot in slots
+    ]
+    assert {slot.threads for slot in slots} == {8 // len(slots)}
+
+
+def test_a_gpu_that_cannot_be_divided_stays_whole() -> None:
+    # Nobody tells how much memory the second one has.
+    slots = host_devices(gpus=TWO, cores=8, has_module=has_all, slots_per_gpu=2)
+    assert [(slot.gpu_uuid, slot.shares) for slot in slots] == [
+        ("GPU-aa", 2), ("GPU-bb", 1), ("GPU-aa", 2),
+    ]  # fmt: skip
+    assert slots[1].kinds == ("train", "benchmark")
+    kernels_only = host_devices(gpus=TWO, has_module=lambda name: name == "pycuda", slots_per_gpu=2)
+    assert {(slot.shares, slot.kinds) for slot in kernels_only} == {(1, ("benchmark",))}
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "wanted", "shares"),
+    [(24_576, 2, 2), (24_576, 16, 15), (6_144, 16, 3), (2_048, 4, 1), (512, 4, 1), (None, 4, 1)],
+)
+def test_a_small_gpu_has_fewer_shares(memory_mb: int | None, wanted: int, shares: int) -> None:
+    assert shares_of(memory_mb, wanted) == shares
+    if shares > 1 and memory_mb is not None:
+        assert memory_mb // shares - CONTEXT_MB >= LEAST_SHARE_MB
 
 
 def test_threads_can_be_set() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from labpool.settings import unknown_variables
+from labpool.shares import RUNNER_GPU_MEMORY
 from worker.devices import Device
 from worker.surroundings import runner_environment
 
@@ -36,6 +38,16 @@ def test_nothing_secret_gets_through(tmp_path: Path) -> None:
 def test_a_gpu_slots_runner_sees_its_gpu_alone(tmp_path: Path) -> None:
     assert runner_environment(GPU, tmp_path, HOST)["CUDA_VISIBLE_DEVICES"] == "GPU-aa"
     assert runner_environment(CPU, tmp_path, HOST)["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_a_shares_runner_is_told_its_memory(tmp_path: Path) -> None:
+    share = Device("gpu", "NVIDIA H200", 4, ("train",), "GPU-aa", 4000, 2, 3)
+    environment = runner_environment(share, tmp_path, {**HOST, RUNNER_GPU_MEMORY: "9"})
+    assert environment[RUNNER_GPU_MEMORY] == "4000"
+    # TensorFlow would take all of it at once otherwise.
+    assert environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    assert RUNNER_GPU_MEMORY not in runner_environment(GPU, tmp_path, HOST)
+    assert unknown_variables([RUNNER_GPU_MEMORY, "LABPOOL_SLOTS_PER_GPU"]) == []
 
 
 def test_threads_are_those_of_the_slot(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from labpool.shares import RUNNER_GPU_MEMORY
 from worker.runner.reasons import GpuTrouble
 
 Device = Literal["cpu", "gpu"]
@@ -28,8 +29,7 @@ def prepare(threads: int) -> None:
     # Independent operations side by side would add their results up in the order they finish.
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    _bound_memory(tf.config, os.environ.get(RUNNER_GPU_MEMORY))
     # A keras.json in somebody's home must not change what a spec means.
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
@@ -40,6 +40,17 @@ def prepare(threads: int) -> None:
     # What the imports made stays for good: without this each collection looks at all of it again,
     # 0.2 s a trial.
     gc.freeze()
+
+
+def _bound_memory(config: Any, limit_mb: str | None) -> None:
+    """Take memory of the GPUs as it is needed, and on a share no more than ``limit_mb`` MiB."""
+    for gpu in config.list_physical_devices("GPU"):
+        if limit_mb is None:
+            config.experimental.set_memory_growth(gpu, True)
+        else:
+            # TensorFlow refuses both at once; TF_FORCE_GPU_ALLOW_GROWTH makes this one grow too.
+            part = config.LogicalDeviceConfiguration(memory_limit=int(limit_mb))
+            config.set_logical_device_configuration(gpu, [part])
 
 
 def reset(seed: int) -> None:

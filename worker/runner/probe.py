@@ -1,22 +1,26 @@
 """`python -m worker.runner.probe`: whether a fresh process can compute on this slot's GPU.
 
 Run by a slot after a GPU fault. It ends with status 0 when the first operation came out right, else
-its last line says what went wrong.
+its last line says what went wrong; with 75 when there was no memory for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.exits import NO_MEMORY
 from worker.runner import lifeline
 from worker.runner.reasons import GpuTrouble, classify
 
 SIZE = 512
+# A context that finds no room is no ResourceExhaustedError.
+_NO_MEMORY = re.compile("out.of.memory", re.IGNORECASE)
 
 
 def main() -> None:
@@ -33,8 +37,11 @@ def main() -> None:
         else:
             by_pycuda()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-        _, reason = classify(error)
-        sys.exit(reason)
+        kind, reason = classify(error)
+        if kind != "out_of_memory" and not _NO_MEMORY.search(reason):
+            sys.exit(reason)
+        sys.stderr.write(f"{reason}\n")
+        sys.exit(NO_MEMORY)
 
 
 def by_tensorflow(device: Literal["cpu", "gpu"], threads: int) -> None:
