@@ -36,7 +36,7 @@ from tests.support.slots import (
 )
 from worker.devices import Device
 from worker.gpu_lock import GpuLock
-from worker.gpu_use import NvmlMonitor
+from worker.gpu_use import NvmlMonitor, Use
 from worker.slot import GPU_HELD
 
 GOES_ON = behaving(seed_of(fake_runner.goes_on))
@@ -59,6 +59,16 @@ def settings(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def uuid() -> str:
     return f"GPU-{secrets.token_hex(8)}"
+
+
+class Looking(NvmlMonitor):
+    """Counts how often slots look."""
+
+    looks = 0
+
+    def look(self, gpu_uuid: str) -> Use | None:
+        self.looks += 1
+        return super().look(gpu_uuid)
 
 
 def shares(uuid: str, number: int = 2) -> list[Device]:
@@ -96,9 +106,16 @@ def test_two_shares_work_at_once_and_the_neighbours_memory_is_no_use_by_hand(
 ) -> None:
     # As in a container: the driver shows memory, and no processes.
     gpu = {"uuid": uuid, "processes": [], "used": 0}
-    with running_pool(settings, devices=shares(uuid), gpus=NvmlMonitor(FakeNvml([gpu]))) as pool:
-        first = start_one(database, catalog)
+    gpus = Looking(FakeNvml([gpu]))
+    with running_pool(settings, devices=shares(uuid), gpus=gpus) as pool:
+        # A runner that rests keeps memory too, and the slot beside it has a fresh one.
+        [resting] = submit(database, catalog, behaving(0))
+        wait_for_end(database, resting)
         gpu["used"] = 60 * GIBIBYTE
+        seen = gpus.looks
+        wait_until(lambda: gpus.looks >= seen + 8)
+        assert reasons(database) == {None}
+        first = start_one(database, catalog)
         [second] = submit(database, catalog, GOES_ON)
         has_begun(database, second)
         wait_until(lambda: (trial(database, second).progress_done or 0) > 0)
@@ -109,12 +126,7 @@ def test_two_shares_work_at_once_and_the_neighbours_memory_is_no_use_by_hand(
         assert {row["name"] for row in pool.info().values()} == {
             "NVIDIA H200, share 1 of 2", "NVIDIA H200, share 2 of 2",
         }  # fmt: skip
-        # One that rests keeps memory too.
-        end(database, first)
-        [third] = submit(database, catalog, behaving(0))
-        has_begun(database, third)
-        wait_for_end(database, third)
-        end(database, second)
+        end(database, first, second)
     with database.snapshot() as session:
         rows = session.execute(select(Slot.name, Slot.memory_mb).order_by(Slot.index)).all()
     assert [tuple(row) for row in rows] == [
