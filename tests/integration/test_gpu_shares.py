@@ -53,7 +53,7 @@ def database_url(sqlite_url: str) -> str:
 def settings(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr("worker.slot.LOOK_AGAIN_S", 0.1)
     monkeypatch.setitem(retries.AFTER_FAILURE, "gpu_fault", retries.Rule(3, 0.0))
-    return settings_for(database, tmp_path)
+    return settings_for(database, tmp_path, standby=False)
 
 
 @pytest.fixture
