@@ -18,12 +18,10 @@ from worker.allocation import Allocation
 from worker.database_access import DatabaseAway
 from worker.devices import Device
 from worker.fitness import Fitness
-from worker.gpu_lock import GpuLock
 from worker.holding import Holding
 from worker.host import Host
 from worker.process import COMMAND
 from worker.runners import Runners
-from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +49,6 @@ class Slot:
         self._host = host
         self._identity: SlotIdentity | None = None
         self._allocation: Allocation | None = None
-        self._gpu_lock = self._open_gpu_lock()
         self._on_my_gpu: list[Slot] = [self]
         self._fitness = Fitness(host, index, device)
         self._wake = threading.Event()
@@ -120,7 +117,7 @@ class Slot:
                 self._wake.clear()
                 self._wake.wait(self._cycle())
         finally:
-            self._retire_all()
+            self._runners.retire_all()
             self._does = "stopped"
 
     def _cycle(self) -> float:
@@ -128,14 +125,14 @@ class Slot:
         try:
             if self._is_out_of_service():
                 return self._host.settings.poll_s
-            self._warm_up()
+            self._runners.warm_up()
             return self._drain()
         except DatabaseAway:
             return self._backoff_s(self._host.settings.poll_s)
         except Exception:
             # Whatever it was, this thread is the slot: it goes on, slower each time.
             logger.exception("slot %d is in trouble", self.index)
-            self._retire_all()
+            self._runners.retire_all()
             self._troubles += 1
             return self._backoff_s(LONGEST_BACKOFF_S)
 
@@ -145,11 +142,11 @@ class Slot:
             return self._host.settings.poll_s
         self._does = "idle"
         while not self._stopping.is_set():
-            if not self._take_the_gpu():
+            if not self._runners.take_the_gpu():
                 return self._held_up(identity, GPU_HELD)
             try:
                 worked = any(slot.may_hold_memory for slot in self._on_my_gpu)
-                hindrance = self._fitness.hindrance(worked, self._gpu_lock)
+                hindrance = self._fitness.hindrance(worked, self._runners.gpu_lock)
                 if hindrance is not None:
                     return self._held_up(identity, hindrance)
                 self._fitness.tell(identity.slot_id, None)
@@ -161,13 +158,12 @@ class Slot:
                 if not self._gpu_works_after(holding, identity):
                     return 0.0
             finally:
-                if self._gpu_lock is not None:
-                    self._gpu_lock.release()
+                self._runners.let_go_of_the_gpu()
             if self._troubles:
                 return self._backoff_s(LONGEST_BACKOFF_S)
-            self._warm_up()
+            self._runners.warm_up()
         self._vacate_the_gpu(IDLE_ON_GPU_S)
-        self._runners.prepare_standby(self._shared())
+        self._runners.prepare_standby()
         return self._host.settings.poll_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
     def _held_up(self, identity: SlotIdentity, hindrance: str) -> float:
@@ -180,11 +176,11 @@ class Slot:
     def _vacate_the_gpu(self, idle_s: float) -> None:
         """Start a new runner: one that worked keeps memory there, which others may want."""
         runner = self._runners.current
-        if self._gpu_lock is None or runner is None or not runner.was_given_work:
+        if self._runners.gpu_lock is None or runner is None or not runner.was_given_work:
             return
         if self._host.clock() - self._worked_until_s >= idle_s:
-            self._retire()
-            self._warm_up()
+            self._runners.retire()
+            self._runners.warm_up()
 
     def _is_out_of_service(self) -> bool:
         if self._identity is None:
@@ -192,14 +188,14 @@ class Slot:
         reason = self._fitness.out_of_service(self._identity.slot_id)
         if reason is not None:
             self._does = f"out of service: {reason}"
-            self._retire_all()
+            self._runners.retire_all()
         return reason is not None
 
     def _gpu_works_after(self, holding: Holding, identity: SlotIdentity) -> bool:
         """Whether it does; one with a fault is tried, and put out of service if it fails that."""
         if holding.gpu_fault is None:
             return True
-        self._retire_all()
+        self._runners.retire_all()
         trouble = holding.gpu_trouble or self._trouble_with_the_gpu()
         if trouble is None:
             return True
@@ -208,7 +204,7 @@ class Slot:
 
     def _trouble_with_the_gpu(self) -> str | None:
         self._does = "examining its GPU"
-        return self._fitness.trouble(self._stopping.is_set, self._shared())
+        return self._fitness.trouble(self._stopping.is_set, self._runners.shared)
 
     def _claim(self, identity: SlotIdentity) -> Claim | None:
         if self._claim_unanswered:
@@ -234,8 +230,8 @@ class Slot:
         self._does = f"trial {trials}"
         logger.info("slot %d: trial %s", self.index, trials)
         try:
-            runner = self._warm_up()
-            self._runners.prepare_standby(self._shared())
+            runner = self._runners.warm_up()
+            self._runners.prepare_standby()
             holding = Holding(
                 self._host,
                 self.index,
@@ -257,7 +253,7 @@ class Slot:
             self._worked_until_s = self._host.clock()
             for attempt in holding.attempts:
                 scratch.remove(attempt.folder)
-            self._retire_if_worn()
+            self._runners.retire_if_worn()
         self._troubles = self._troubles + 1 if holding.runner_never_ready else 0
         return holding
 
@@ -267,58 +263,6 @@ class Slot:
                 owner.release(session, trial.trial_id, trial.fence, reason, reason_kind="no_runner")
 
         self._host.database.write(release)
-
-    def _warm_up(self) -> WatchedRunner:
-        """A living runner. Raises OSError."""
-        return self._runners.warm_up(self._shared())
-
-    def _shared(self) -> tuple[int, ...]:
-        """What a runner shares with its slot: as long as it lives, the GPU is taken."""
-        return () if self._gpu_lock is None else (self._gpu_lock.descriptor,)
-
-    def _retire_if_worn(self) -> None:
-        runner = self._runners.current
-        if runner is not None and (self._runners.is_worn() or not runner.is_alive):
-            self._retire()
-
-    def _retire(self) -> None:
-        runner = self._runners.retire()
-        if runner is not None and runner.is_stuck:
-            self._leave_the_gpu_to(runner)
-
-    def _retire_all(self) -> None:
-        self._retire()
-        self._runners.retire_standby()
-
-    def _leave_the_gpu_to(self, runner: WatchedRunner) -> None:
-        """A runner that cannot be ended keeps its GPU: this slot waits for the lock like anyone."""
-        if self._gpu_lock is not None:
-            logger.error("slot %d: runner %d keeps the GPU", self.index, runner.pid)
-            # It shares the lock.
-            self._runners.retire_standby()
-            lock, self._gpu_lock = self._gpu_lock, self._open_gpu_lock()
-            lock.close()
-
-    def _open_gpu_lock(self) -> GpuLock | None:
-        device, folder = self.device, self._host.gpu_locks
-        if device.gpu_uuid is None or folder is None:
-            return None
-        return GpuLock(device.gpu_uuid, folder, device.share, device.shares)
-
-    def _take_the_gpu(self) -> bool:
-        """Take the GPU's lock; False when another labpool's trial has it."""
-        lock = self._gpu_lock
-        if lock is None or lock.acquire():
-            return True
-        if not lock.is_stale:
-            return False
-        logger.warning("slot %d: the lock of its GPU was removed; it is made anew", self.index)
-        # The runners share the file that is gone.
-        self._retire_all()
-        self._gpu_lock = self._open_gpu_lock()
-        lock.close()
-        self._warm_up()
-        return self._gpu_lock is None or self._gpu_lock.acquire()
 
     def _must_give_up(self) -> bool:
         return self._give_up_at_s is not None and self._host.clock() >= self._give_up_at_s

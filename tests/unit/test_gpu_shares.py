@@ -188,14 +188,17 @@ def test_tensorflow_gives_a_share_one_bounded_device_and_no_growth_of_its_own() 
 
 
 def test_until_a_runner_has_ended_its_memory_is_known_to_be_the_workers() -> None:
-    host: Any = SimpleNamespace(clock=lambda: 0.0)
+    host: Any = SimpleNamespace(clock=lambda: 0.0, gpu_locks=None)
     runners = Runners(host, 0, SHARE, (), lambda: None)
     known: list[object] = []
     leaving: Any = SimpleNamespace(
-        must_retire="it is worn", pid=1, retire=lambda: known.append(runners.current)
+        must_retire="it is worn",
+        pid=1,
+        is_stuck=False,
+        retire=lambda: known.append(runners.current),
     )
     runners.current = leaving
-    assert runners.retire() is leaving
+    runners.retire()
     assert known == [leaving]
     assert runners.current is None
 
