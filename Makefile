@@ -1,11 +1,11 @@
 # One environment in .venv; every target makes what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults bench screenshots check format-check lint types arrows format lock clean
+.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults bench bench-setup screenshots check format-check lint types arrows format lock clean
 
 BIN := .venv/bin
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header pyproject.toml
+	--no-emit-index-url --no-header
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -33,6 +33,9 @@ test-browser: setup-dev ## Run the tests of the pages in Chromium (Debian: sudo 
 faults: setup-dev ## Measure the service under faults; ends with the figures as JSON (FAULTS='--quick' or '--only NAME')
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
+bench-setup: setup-dev ## Make .venv-peers, for bench to set labpool against Celery, Optuna, Ray Tune and PyTorch
+	@sh tests/bench/peers/environment.sh
+
 bench: setup-dev ## Measure what a trial costs beside its arithmetic; ends with the figures as JSON (BENCH='--only NAME')
 	@$(BIN)/python -m tests.bench $(BENCH)
 
@@ -57,14 +60,15 @@ format: setup-dev ## Format the code and apply safe lint repairs
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 lock: setup-dev ## Write requirements/*.lock anew from pyproject.toml (uv; the index is pip's and uv's own)
-	@$(COMPILE) --extra server --output-file requirements/server.lock
-	@$(COMPILE) --extra server --extra dev -c requirements/server.lock --output-file requirements/dev.lock
-	@$(COMPILE) --extra api -c requirements/server.lock --output-file requirements/api.lock
-	@$(COMPILE) --extra worker -c requirements/server.lock --output-file requirements/worker.lock
-	@$(COMPILE) --extra worker --extra gpu -c requirements/server.lock --output-file requirements/gpu.lock
+	@$(COMPILE) pyproject.toml --extra server --output-file requirements/server.lock
+	@$(COMPILE) pyproject.toml --extra server --extra dev -c requirements/server.lock --output-file requirements/dev.lock
+	@$(COMPILE) pyproject.toml --extra api -c requirements/server.lock --output-file requirements/api.lock
+	@$(COMPILE) pyproject.toml --extra worker -c requirements/server.lock --output-file requirements/worker.lock
+	@$(COMPILE) pyproject.toml --extra worker --extra gpu -c requirements/server.lock --output-file requirements/gpu.lock
+	@$(COMPILE) requirements/peers.in -c requirements/server.lock --output-file requirements/peers.lock
 	@grep -c == requirements/*.lock
 
 clean: ## Remove the environment, caches and the demo's data (never ~/.labpool)
-	@rm -rf .venv .venv.unfinished .labpool-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf .venv .venv.unfinished .venv-peers .labpool-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

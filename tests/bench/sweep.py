@@ -1,27 +1,28 @@
 """24 small trials on two slots of one thread each, from the POST to the last result.
 
 *Ideal* is the time of the same Keras fits back to back in two warm processes that do nothing else.
-Each round takes it, labpool with `engine: fit` and labpool's own loop in turn, so that a busy
-machine slows all of them; the figures are medians of the rounds' ratios.
+Each round takes it, labpool with `engine: fit`, labpool's own loop and the peers in turn, so that a
+busy machine slows all of them; the figures are medians of the rounds' ratios. The slow peers are
+taken in the first round alone. Peers do the same Keras fits, warm, each in its own best way; they
+need `make bench-setup`, and `peers_measured` is 0 without it.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
-import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.bench import programs
 from tests.faults.service import Service, service
 from tests.support.databases import fresh_database
-from tests.support.processes import kept_environment, wait_until
+from tests.support.processes import wait_until
 
 ROUNDS, ROUNDS_QUICK = 5, 1
 EPOCHS = {32: 24, 64: 42}
@@ -30,8 +31,10 @@ SPACE: Mapping[str, list[Any]] = {
     "learning_rate": [1e-2, 1e-3],
     "parameters.activation": ["relu", "tanh"],
 }
-SETTINGS = {"LABPOOL_SLOTS": "2"}
+SLOTS = 2
+SETTINGS = {"LABPOOL_SLOTS": str(SLOTS)}
 PATIENCE_S = 600.0
+EACH_ROUND, ONCE = ("celery", "optuna"), ("ray", "fresh")
 
 BOUNDS = {"bench_trials": "== 24"}
 FULL_BOUNDS = {"ratio_fit": "<= 1.15", "ratio_loop": "<= 0.35"}
@@ -40,28 +43,36 @@ FULL_BOUNDS = {"ratio_fit": "<= 1.15", "ratio_loop": "<= 0.35"}
 def figures(quick: bool) -> dict[str, float | int | bool | None]:
     """Ratios to the ideal, their spread over the rounds, and the seconds behind them."""
     rounds = ROUNDS_QUICK if quick else ROUNDS
-    seconds: dict[str, list[float]] = {"ideal": [], "fit": [], "loop": []}
+    python = programs.peers_python()
+    seconds: dict[str, list[float]] = defaultdict(list)
     with _pool() as running:
         # Once unmeasured: the first trials of a pool find its runners still importing.
         submitted = len(_labpool(running, "loop", 0)[1])
+        broker = running.processes.broker() if python else None
         for number in range(1, rounds + 1):
             seconds["ideal"].append(_ideal(number))
             for engine in ("fit", "loop"):
                 seconds[engine].append(_labpool(running, engine, number)[0])
+            if python and broker:
+                for name in EACH_ROUND if number > 1 else EACH_ROUND + ONCE:
+                    seconds[name].append(_peer(python, name, number, broker.socket_path))
             print({name: round(times[-1], 2) for name, times in seconds.items()})
+    ideal = seconds.pop("ideal")
     return {
         "bench_trials": submitted,
-        "ideal_s": round(median(seconds["ideal"]), 2),
+        "ideal_s": round(median(ideal), 2),
+        "peers_measured": int(python is not None),
         **{
-            name: value
-            for engine in ("fit", "loop")
-            for name, value in _ratios(engine, seconds[engine], seconds["ideal"]).items()
+            figure: value
+            for name, times in seconds.items()
+            for figure, value in _ratios(name, times, ideal).items()
         },
     }
 
 
 def _ratios(name: str, times: Sequence[float], ideal: Sequence[float]) -> dict[str, float]:
-    ratios = [one / other for one, other in zip(times, ideal, strict=True)]
+    """To the ideal of the same round; who is taken once is taken in the first."""
+    ratios = [one / other for one, other in zip(times, ideal, strict=False)]
     return {
         f"ratio_{name}": round(median(ratios), 3),
         f"ratio_{name}_least": round(min(ratios), 3),
@@ -101,7 +112,21 @@ def _sweep(engine: str, batch_size: int, seed: int) -> dict[str, Any]:
 
 def _ideal(seed: int) -> float:
     """Seconds for the same fits in two warm processes, the trials dealt out beforehand."""
-    trials = [
+    trials = _trials(seed)
+    shares = [trials[number::SLOTS] for number in range(SLOTS)]
+    return programs.seconds(programs.ideal_command(), shares, {})
+
+
+def _peer(python: Path, name: str, seed: int, broker: Path) -> float:
+    """Seconds for the same fits shared out by a peer."""
+    trials = _trials(seed)
+    command = programs.peer_command(python, name, str(len(trials)))
+    return programs.seconds(command, [trials], {"PEERS_BROKER_SOCKET": str(broker)})
+
+
+def _trials(seed: int) -> list[dict[str, Any]]:
+    """What the sweeps of `_sweep` are, as `tests/bench/peers/fits.py` takes them."""
+    return [
         {
             "parameters": {"hidden": hidden, "activation": activation}, "seed": seed,
             "learning_rate": rate, "batch_size": batch_size, "epochs": epochs,
@@ -109,47 +134,6 @@ def _ideal(seed: int) -> float:
         for batch_size, epochs in EPOCHS.items()
         for hidden, rate, activation in itertools.product(*SPACE.values())
     ]  # fmt: skip
-    with ExitStack() as stack:
-        processes = [stack.enter_context(_warm_process()) for _ in range(2)]
-        began_s = time.monotonic()
-        for number, process in enumerate(processes):
-            _say(process, json.dumps(trials[number::2]))
-        for process in processes:
-            _hear(process, "done")
-        return time.monotonic() - began_s
-
-
-@contextmanager
-def _warm_process() -> Iterator[subprocess.Popen[str]]:
-    environment = {
-        **kept_environment(),
-        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
-        "CUDA_VISIBLE_DEVICES": "",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.ideal"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=environment,
-    )  # fmt: skip
-    try:
-        _hear(process, "ready")
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _say(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(f"{text}\n")
-    process.stdin.flush()
-
-
-def _hear(process: subprocess.Popen[str], wanted: str) -> None:
-    assert process.stdout is not None
-    heard = process.stdout.readline().strip()
-    assert heard == wanted, f"a process of the ideal said {heard!r}, not {wanted!r}"
 
 
 @contextmanager
@@ -160,5 +144,5 @@ def _pool() -> Iterator[Service]:
         service(Path(folder), database, SETTINGS) as running,
     ):
         running.start_worker()
-        running.wait_ready(2)
+        running.wait_ready(SLOTS)
         yield running
