@@ -18,13 +18,13 @@ from statistics import median
 from typing import Self
 
 from labpool.settings import CHECKOUT
+from tests.bench import programs
 from tests.support.processes import kept_environment
 
 ROUNDS, ROUNDS_QUICK = 9, 1
 IMAGES, IMAGES_QUICK = 12_800, 512
 NETWORKS = ("lenet", "mlp")
 MODES = ("deterministic", "free")
-PEERS = CHECKOUT / ".venv-peers" / "bin" / "python"
 
 BOUNDS = {"lenet_vs_fit": "> 0", "mlp_vs_fit": "> 0"}
 FULL_BOUNDS = {
@@ -51,9 +51,10 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
 def _compared(network: str, mode: str, quick: bool) -> dict[str, float | int | bool | None]:
     rounds, images = (ROUNDS_QUICK, IMAGES_QUICK) if quick else (ROUNDS, IMAGES)
     ways = {way: [sys.executable, "-m", "tests.bench.loops_keras", way] for way in ("loop", "fit")}
-    if PEERS.exists():
+    peers = programs.peers_python()
+    if peers is not None:
         torch = CHECKOUT / "tests" / "bench" / "peers" / "torch_loop.py"
-        ways["torch"] = [str(PEERS), str(torch)]
+        ways["torch"] = [str(peers), str(torch)]
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     with ExitStack() as stack:
         processes = {
