@@ -50,13 +50,17 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
         submitted = len(_labpool(running, "loop", 0)[1])
         broker = running.processes.broker() if python else None
         for number in range(1, rounds + 1):
-            seconds["ideal"].append(_ideal(number))
+
+            def keep(name: str, taken_s: float, number: int = number) -> None:
+                seconds[name].append(taken_s)
+                print(f"  round {number} of {rounds}: {name} {taken_s:.2f} s", flush=True)
+
+            keep("ideal", _ideal(number))
             for engine in ("fit", "loop"):
-                seconds[engine].append(_labpool(running, engine, number)[0])
+                keep(engine, _labpool(running, engine, number)[0])
             if python and broker:
                 for name in EACH_ROUND if number > 1 else EACH_ROUND + ONCE:
-                    seconds[name].append(_peer(python, name, number, broker.socket_path))
-            print({name: round(times[-1], 2) for name, times in seconds.items()})
+                    keep(name, _peer(python, name, number, broker.socket_path))
     ideal = seconds.pop("ideal")
     return {
         "bench_trials": submitted,
