@@ -24,7 +24,7 @@ from tests.faults.service import Service, service
 from tests.support.databases import fresh_database
 from tests.support.processes import wait_until
 
-ROUNDS, ROUNDS_QUICK = 5, 1
+ROUNDS, ROUNDS_QUICK = 3, 1
 EPOCHS = {32: 24, 64: 42}
 SPACE: Mapping[str, list[Any]] = {
     "parameters.hidden": [[32], [64], [128]],
