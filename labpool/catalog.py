@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from labpool.errors import CatalogError
 from labpool.parameters import Parameter, Size
+from labpool.program_form import Hyperparameter, Program
 
 LOSS = "loss"
 """The metric that every model has: what its training makes small."""
@@ -42,11 +43,11 @@ class Entry(BaseModel):
 
 
 class ModelInput(BaseModel):
-    """What a model takes. ``size`` is (height, width) that labpool resizes image data to."""
+    """What a model takes, or none. ``size`` is (height, width) that labpool resizes images to."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["image", "vector", "any"]
+    kind: Literal["image", "vector", "any", "none"]
     size: tuple[int, int] | None = None
 
 
@@ -97,16 +98,57 @@ class Judging(BaseModel):
         chosen = self.metrics.get(self.selects)
         return chosen is not None and chosen.direction == "maximize"
 
+    def score(self, measures: Mapping[str, float]) -> float:
+        """What the best epoch has most of, from the loss and the metrics by name."""
+        return self.signed(measures[self.selects])
+
+    def signed(self, number: float) -> float:
+        """The score of a selecting metric's value, or the value of a score: more is better."""
+        return number if self.is_maximized else -number
+
 
 class ModelEntry(Entry):
     """A network: ``models/<name>/{model.toml, model.py}``."""
 
-    task: Literal["classification"] = "classification"
-    framework: Literal["keras"] = "keras"
+    task: Literal["classification", "control"] = "classification"
+    framework: Literal["keras", "numpy"] = "keras"
     input: ModelInput
+    program: Program | None = None
     judging: Judging = Judging()
     parameters: dict[str, Parameter] = {}
     defaults: TrainingDefaults = TrainingDefaults()
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether a spec must name a data set; otherwise it must name none."""
+        return self.input.kind != "none"
+
+    @property
+    def heeds(self) -> frozenset[Hyperparameter]:
+        """The hyperparameters that change what this model learns."""
+        every: tuple[Hyperparameter, ...] = get_args(Hyperparameter)
+        return frozenset(every if self.program is None else self.program.uses)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.program is None and not self.needs_data:
+            raise ValueError("input.kind: only a program (the table [program]) works without data.")
+        if (self.program is None) == (self.framework == "numpy"):
+            raise ValueError("framework: numpy is what a [program] has, and nothing else.")
+        every = set(get_args(Hyperparameter))
+        idle = sorted(self.defaults.model_fields_set & every - self.heeds)
+        if idle:
+            raise ValueError(f"defaults.{idle[0]}: the program does not use it; see program.uses.")
+        return self
+
+
+class Undivided(BaseModel):
+    """Training, validation and test are all the same examples: for truth tables, where there are
+    no others, and nothing can be said about what a model has not seen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    undivided: Literal[True]
 
 
 class Splits(BaseModel):
@@ -128,7 +170,7 @@ class DatasetEntry(Entry):
     classes: int = Field(ge=2)
     source: str
     license: str
-    splits: Splits
+    splits: Splits | Undivided
     parameters: dict[str, Parameter] = {}
 
 

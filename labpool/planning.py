@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
-from labpool.catalog import Catalog
+from labpool.catalog import Catalog, ModelEntry
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
 from labpool.resolving import catalog_problems, resolve
@@ -115,7 +115,8 @@ def _trial(
     resolved = resolve(dict(raw), catalog)
     train = resolved["kind"] == "train"
     code = catalog.models[resolved["model"]] if train else catalog.kernels[resolved["kernel"]]
-    data = catalog.datasets[resolved["dataset"]] if train else None
+    is_program = isinstance(code, ModelEntry) and code.program is not None
+    data = catalog.datasets[resolved["dataset"]] if resolved.get("dataset") else None
     return TrialPlan(
         number=number,
         kind="train" if train else "benchmark",
@@ -127,7 +128,9 @@ def _trial(
         code_digest=code.digest,
         data_name=data.name if data else None,
         data_digest=data.digest if data else None,
-        trace_key=_trace_key(resolved, code.digest, data.digest) if data else None,
+        trace_key=_trace_key(resolved, code.digest, data.digest)
+        if data and not is_program
+        else None,
     )
 
 

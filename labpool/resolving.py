@@ -12,6 +12,7 @@ from typing import Any
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import Problem, pointer
 from labpool.parameters import fill
+from labpool.programs import missing_data, program_problems
 from labpool.spec import BenchmarkSpec, TrainSpec
 from labpool.suggest import closest
 
@@ -37,6 +38,9 @@ def _train_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) -> l
     problems += found
     if isinstance(model, ModelEntry):
         problems += _filled(model, raw, "parameters", where)
+        problems += program_problems(model, raw, where)
+    if model is None or (isinstance(model, ModelEntry) and model.needs_data):
+        problems += missing_data(raw, catalog, where)
     if isinstance(dataset, DatasetEntry):
         problems += _filled(dataset, raw, "dataset_parameters", where)
     return problems + _misfit(model, dataset, catalog, where)
@@ -90,15 +94,17 @@ def _filled(
 
 
 def _resolve_train(spec: TrainSpec, catalog: Catalog) -> dict[str, Any]:
-    model, dataset = catalog.models[spec.model], catalog.datasets[spec.dataset]
+    model = catalog.models[spec.model]
     resolved = spec.model_dump(mode="json")
     for name, default in model.defaults.model_dump().items():
-        if resolved[name] is None:
+        if resolved[name] is None and (name in model.heeds or name == "epochs"):
             resolved[name] = default
     resolved["parameters"], _ = fill(dict(model.parameters), spec.parameters, of=model.name)
-    resolved["dataset_parameters"], _ = fill(
-        dict(dataset.parameters), spec.dataset_parameters, of=dataset.name
-    )
+    if spec.dataset is not None:
+        dataset = catalog.datasets[spec.dataset]
+        resolved["dataset_parameters"], _ = fill(
+            dict(dataset.parameters), spec.dataset_parameters, of=dataset.name
+        )
     return resolved
 
 

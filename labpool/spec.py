@@ -66,7 +66,9 @@ class TrainSpec(_Runnable):
     kind: Literal["train"]
     model: Name = Field(description="A model of the catalog.")
     parameters: dict[str, Any] = Field(default={}, description="The model's own parameters.")
-    dataset: Name = Field(description="A data set of the catalog.")
+    dataset: Name | None = Field(
+        default=None, description="A data set of the catalog; left out for a model without data."
+    )
     dataset_parameters: dict[str, Any] = Field(
         default={}, description="The data set's own parameters."
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from api.forms.fields import Field, field_id, parameter_field, property_field, text_of
 from api.forms.sweep import Path, SweepForm, choosing_paths, sweep_form
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import Problem, pointer
+from labpool.program_form import Hyperparameter
 from labpool.spec import FORMS, BenchmarkSpec, TrainSpec
 
 KINDS = {
@@ -122,7 +123,20 @@ def build(data: Mapping[str, Any], catalog: Catalog) -> SpecForm:
 
 def fits(model: ModelEntry | None, dataset: DatasetEntry) -> bool:
     """Whether `dataset` can be given to `model`; an unknown model takes anything."""
-    return model is None or model.input.kind != "image" or dataset.kind == "image"
+    if model is None:
+        return True
+    return model.needs_data and (model.input.kind != "image" or dataset.kind == "image")
+
+
+def _unfit(model: ModelEntry | None) -> str:
+    return "holds no images" if model is None or model.needs_data else "the model takes no data"
+
+
+def is_heeded(model: ModelEntry, name: str) -> bool:
+    """Whether `model` may be given the hyperparameter `name`."""
+    if name == "engine":
+        return model.program is None
+    return name not in get_args(Hyperparameter) or name in model.heeds
 
 
 def _training(
@@ -131,7 +145,7 @@ def _training(
     model = catalog.models.get(text_of(base.get("model")))
     dataset = catalog.datasets.get(text_of(base.get("dataset")))
     datasets = tuple(
-        Option(entry.name, entry.title, "" if fits(model, entry) else "holds no images")
+        Option(entry.name, entry.title, "" if fits(model, entry) else _unfit(model))
         for entry in catalog.datasets.values()
     )
     choosers = [
@@ -140,8 +154,13 @@ def _training(
             pointer(*where, "dataset"), "Data set", text_of(base.get("dataset")), datasets, dataset
         ),
     ]
+    if model and not model.needs_data and not base.get("dataset"):
+        del choosers[1]
     defaults = model.defaults.model_dump() if model else {}
     names = [name for name in schema if name not in _ELSEWHERE]
+    if model:
+        # What a program ignores is on offer only where somebody has set it, to be taken out.
+        names = [name for name in names if is_heeded(model, name) or base.get(name) is not None]
     groups = [
         _declared("parameters", "The model's own parameters", model, base, where),
         _declared("dataset_parameters", "The data set's own parameters", dataset, base, where),

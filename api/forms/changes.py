@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.forms.build import fits
+from api.forms.build import fits, is_heeded
 from api.forms.text import in_order
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import SpecError
@@ -78,10 +78,7 @@ def with_entry(spec: Mapping[str, Any], key: str, name: str, catalog: Catalog) -
     model, dataset = catalog.models.get(name), catalog.datasets.get(name)
     if key == "model":
         _keep(base, "parameters", model.parameters if model else {})
-        other = catalog.datasets.get(str(base.get("dataset")))
-        if other and not fits(model, other):
-            base["dataset"] = _fitting(catalog, model)
-            base.pop("dataset_parameters", None)
+        _refit(base, model, catalog)
     elif key == "dataset":
         _keep(base, "dataset_parameters", dataset.parameters if dataset else {})
     else:
@@ -96,6 +93,20 @@ def with_entry(spec: Mapping[str, Any], key: str, name: str, catalog: Catalog) -
     if isinstance(spec.get("space"), Mapping):
         changed["space"] = _kept_axes(spec["space"], base, catalog)
     return in_order(changed)
+
+
+def _refit(base: Spec, model: ModelEntry | None, catalog: Catalog) -> None:
+    """Take out of `base` what another `model` cannot take, and give it data if it needs some."""
+    for name in [name for name in base if model and not is_heeded(model, name)]:
+        del base[name]
+    if model and not model.needs_data:
+        base.pop("dataset", None)
+        base.pop("dataset_parameters", None)
+        return
+    other = catalog.datasets.get(str(base.get("dataset")))
+    if (other and not fits(model, other)) or not base.get("dataset"):
+        base["dataset"] = _fitting(catalog, model)
+        base.pop("dataset_parameters", None)
 
 
 def _keep(base: Spec, group: str, declared: Mapping[str, Any]) -> None:
@@ -126,7 +137,8 @@ def _kept_axes(space: Mapping[str, Any], base: Spec, catalog: Catalog) -> dict[s
     kept = {}
     for path, axis in space.items():
         group, _, name = str(path).partition(".")
-        if not name or name in declared.get(group, {}):
+        ignored = model is not None and not is_heeded(model, group)
+        if not ignored and (not name or name in declared.get(group, {})):
             kept[path] = axis
     return kept or _first_axis(base, catalog)
 
@@ -141,6 +153,8 @@ def _first_axis(base: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
                 return {f"{group}.{name}": sorted({low, size.default})}
         return {"seed": [0, 1]}
     model = catalog.models.get(str(base.get("model")))
+    if model and "learning_rate" not in model.heeds:
+        return {"seed": [0, 1, 2]}
     rate = model.defaults.learning_rate if model else 1e-3
     return {"learning_rate": [float(f"{rate * factor:.3g}") for factor in (0.5, 1, 2)]}
 
@@ -173,7 +187,10 @@ def _least(catalog: Catalog, name: str, entry: Entry | None, *, benchmark: bool)
     if benchmark:
         return {"kind": "benchmark", "kernel": name}
     model = entry if isinstance(entry, ModelEntry) else None
-    return {"kind": "train", "model": name, "dataset": _fitting(catalog, model)}
+    least = {"kind": "train", "model": name}
+    if model and not model.needs_data:
+        return least
+    return {**least, "dataset": _fitting(catalog, model)}
 
 
 def _fitting(catalog: Catalog, model: ModelEntry | None) -> str:

@@ -140,7 +140,8 @@ def spec_subject(spec: Mapping[str, Any]) -> str:
     base = spec.get("base", spec)
     if base.get("kind") == "benchmark":
         return str(base.get("kernel", ""))
-    return f"{base.get('model', '')} on {base.get('dataset', '')}"
+    model, dataset = base.get("model", ""), base.get("dataset")
+    return f"{model} on {dataset}" if dataset else str(model)
 
 
 def experiment_title(row: Any) -> str:

@@ -72,17 +72,24 @@ def count_of(entry: dict[str, Any], name: str) -> str:
     return str(details.get(name) or "-")
 
 
+def _split_text(splits: dict[str, Any]) -> str:
+    if splits.get("undivided"):
+        return "none: training, validation and test are all the same examples"
+    train = 1 - splits["validation"] - splits["test"]
+    return (
+        f"{train:.0%} train, {splits['validation']:.0%} validation, "
+        f"{splits['test']:.0%} test, by seed {splits['seed']}"
+    )
+
+
 def _print_dataset(entry: dict[str, Any]) -> None:
     details = entry["details"]
-    splits = details["splits"]
-    train = 1 - splits["validation"] - splits["test"]
     facts = {
         "kind": details["kind"],
         "shape": shape_of(entry),
         "classes": count_of(entry, "classes"),
         "examples": count_of(entry, "examples"),
-        "split": f"{train:.0%} train, {splits['validation']:.0%} validation, "
-        f"{splits['test']:.0%} test, by seed {splits['seed']}",
+        "split": _split_text(details["splits"]),
         "licence": details["license"],
         "source": details["source"],
         "digest": entry["digest"],

@@ -52,7 +52,8 @@ def trial_of(
     scratch.mkdir(parents=True, exist_ok=True)
     if spec["kind"] == "train":
         code: Entry = catalog.models[resolved["model"]]
-        data: Entry | None = catalog.datasets[resolved["dataset"]]
+        named = resolved["dataset"]
+        data: Entry | None = catalog.datasets[named] if named else None
     else:
         code, data = catalog.kernels[resolved["kernel"]], None
     return TrialToRun(

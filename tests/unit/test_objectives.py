@@ -18,7 +18,8 @@ from worker.protocol import Checkpoint, Metrics, Result
 from worker.runner import backend, loading
 from worker.runner.data import Split
 from worker.runner.fitting import FitNetwork
-from worker.runner.network import Network, check_model, digest_of_weights
+from worker.runner.digests import digest_of_weights
+from worker.runner.network import Network, check_model
 from worker.runner.objective import CLASSIFICATION, Objective
 from worker.runner.reasons import EntryBroken
 from worker.runner.resident import Resident
@@ -91,16 +92,16 @@ def test_less_of_the_selecting_metric_is_better() -> None:
     objective = Objective(CLASSIFICATION.loss, CLASSIFICATION.metrics, ENTRY.judging)
     standing = Standing()
     for epoch, distance in enumerate((0.5, 0.2, 0.3), start=1):
-        score = objective.score(1.0, {"distance": distance, "accuracy": 0.9 - distance})
+        score = objective.judging.score({"distance": distance, "accuracy": 0.9 - distance})
         standing = standing.watch(epoch, score, 1.0).offer(epoch, score, 1.0)
     assert standing.best_epoch == 2
-    assert objective.signed(standing.best_score) == 0.2
+    assert objective.judging.signed(standing.best_score) == 0.2
 
 
 def test_the_loss_can_select() -> None:
     judging = Judging(metrics={}, selects="loss")
     objective = Objective(CLASSIFICATION.loss, CLASSIFICATION.metrics, judging)
-    assert objective.score(0.25, {}) == -0.25
+    assert objective.judging.score({"loss": 0.25}) == -0.25
     assert objective.names == ()
 
 

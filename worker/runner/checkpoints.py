@@ -37,6 +37,8 @@ class Checkpoint:
     optimizer: Arrays
     best: Arrays
     """The model's variables at the best epoch; empty while there is none."""
+    names: tuple[str, ...] = ()
+    """Of the arrays of `model` and `best`, where a program made them."""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Written:
@@ -46,6 +48,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Written:
         "epoch": checkpoint.epoch,
         "train_seconds": checkpoint.train_seconds,
         "standing": asdict(checkpoint.standing),
+        "names": checkpoint.names,
     }
     arrays = {"header": np.array(json.dumps(header))}
     arrays |= _numbered("model", checkpoint.model) | _numbered("optimizer", checkpoint.optimizer)
@@ -78,6 +81,8 @@ def load(path: Path, sha256: str) -> Checkpoint:
                 model=model,
                 optimizer=_gather(file, "optimizer"),
                 best=model if is_best else _gather(file, "best"),
+                # Files that were written before there were programs have none.
+                names=tuple(header.get("names", ())),
             )
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointBroken(f"{path.name}: {error}") from error

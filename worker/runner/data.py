@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labpool.catalog import ModelInput
+from labpool.catalog import ModelInput, Undivided
 from labpool.catalog import Splits as Fractions
 from labpool.sdk import DataShape, Examples, Unsuitable
 from worker.runner.reasons import EntryBroken
@@ -29,6 +29,8 @@ class Splits:
     training: Split
     validation: Split
     test: Split
+    undivided: bool = False
+    """Whether all three are the same examples."""
 
 
 def check(examples: Examples, kind: str) -> None:
@@ -47,12 +49,15 @@ def check(examples: Examples, kind: str) -> None:
         raise EntryBroken("x holds numbers that are not finite.")
 
 
-def split(examples: Examples, fractions: Fractions) -> Splits:
+def split(examples: Examples, fractions: Fractions | Undivided) -> Splits:
     """Deal the examples out by one permutation: test first, then validation, the rest trains.
 
-    So another validation fraction leaves the test split as it is. Raises Unsuitable when a split
-    would be empty.
+    So another validation fraction leaves the test split as it is. Undivided, each split is all of
+    them in their own order. Raises Unsuitable when a split would be empty.
     """
+    if isinstance(fractions, Undivided):
+        whole = Split(examples.x, examples.y)
+        return Splits(whole, whole, whole, undivided=True)
     count = len(examples.y)
     order = np.random.Generator(np.random.PCG64(fractions.seed)).permutation(count)
     test = round(count * fractions.test)

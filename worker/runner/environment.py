@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pycuda")
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "gymnasium", "pycuda")
 CPU_INFO = Path("/proc/cpuinfo")
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import keras
 
+from worker.runner.digests import digest_of_weights
 from worker.runner import backend
-from worker.runner.network import Network, arrays_of, digest_of_weights
+from worker.runner.network import Network, arrays_of
 from worker.runner.resident import ResidentSplits
 
 MOST_NETWORKS = 32

@@ -60,6 +60,11 @@ def verify(reference: CodeReference) -> Path:
     return path
 
 
+def is_program(reference: CodeReference) -> bool:
+    """Whether a model trains itself. Raises EntryBroken, DigestMismatch."""
+    return "program" in read_toml(verify(reference) / "model.toml")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """A catalog file. Raises EntryBroken."""
     try:

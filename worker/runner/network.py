@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -188,15 +187,6 @@ def check_model(model: Any, data: DataShape, objective: Objective = CLASSIFICATI
 def arrays_of(variables: Sequence[Any]) -> list[NDArray[Any]]:
     """Copies of Keras variables, that later steps leave alone."""
     return [variable.numpy().copy() for variable in variables]
-
-
-def digest_of_weights(weights: Sequence[NDArray[Any]]) -> str:
-    """One sha256 over all arrays: equal when every bit is."""
-    total = hashlib.sha256()
-    for array in weights:
-        total.update(f"{array.dtype.str}{array.shape}".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
 
 
 def _assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:

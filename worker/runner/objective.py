@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from labpool.catalog import LOSS, Judging
+from labpool.catalog import Judging
 from labpool.sdk import Unsuitable
 from worker.runner.reasons import EntryBroken
 
@@ -59,14 +59,6 @@ class Objective:
         """Raises Unsuitable for a model with a step of its own, which `fit` would not take."""
         if self.gradients is not None:
             raise Unsuitable("this model has a step of its own; train it with engine: loop.")
-
-    def score(self, loss: float, metrics: Mapping[str, float]) -> float:
-        """What the best epoch has most of."""
-        return self.signed({**metrics, LOSS: loss}[self.judging.selects])
-
-    def signed(self, number: float) -> float:
-        """The score of a selecting metric's value, or the value of a score."""
-        return number if self.judging.is_maximized else -number
 
     def check(self, model: Any, x: Any, y: Any) -> None:
         """Try the metrics on a few examples. Raises EntryBroken when `model.toml` has others."""

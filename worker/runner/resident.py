@@ -41,6 +41,7 @@ class ResidentSplits:
     validation: Resident
     test: Resident
     shape: DataShape
+    undivided: bool = False
 
     @classmethod
     def of(cls, splits: Splits, shape: DataShape, device: backend.Device) -> ResidentSplits:
@@ -49,7 +50,7 @@ class ResidentSplits:
             Resident.of(split, device)
             for split in (splits.training, splits.validation, splits.test)
         )
-        return cls(training, validation, test, shape)
+        return cls(training, validation, test, shape, splits.undivided)
 
     @property
     def bytes(self) -> int:

@@ -11,6 +11,7 @@ from worker import protocol
 from worker.protocol import FromRunner, TrialToRun
 from worker.runner import environment, logs
 from worker.runner.connection import Connection
+from worker.runner.loading import is_program
 from worker.runner.reasons import classify
 from worker.runner.report import Report, TrialCancelled, TrialPaused
 
@@ -51,6 +52,10 @@ def _run(connection: Connection, trial: TrialToRun, threads: int) -> FromRunner:
 
 
 def _do(connection: Connection, trial: TrialToRun, report: Report, threads: int) -> FromRunner:
+    if trial.kind == "train" and is_program(trial.code):
+        from worker.runner.program_training import train_program
+
+        return train_program(trial, report, threads)
     if trial.kind == "train":
         from worker.runner.kept import of_this_process
         from worker.runner.training import train

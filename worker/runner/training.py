@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from labpool.catalog import Judging, ModelInput
-from labpool.catalog import Splits as Fractions
-from labpool.sdk import Examples
 from worker import protocol
 from worker.protocol import CodeReference, TrialToRun
-from worker.runner import backend, checkpoints, data, environment, loading
+from worker.runner import backend, checkpoints, environment, loading
+from worker.runner.examples import UNDIVIDED, load_splits
 from worker.runner.fitting import FitNetwork
 from worker.runner.kept import Kept, key_of
 from worker.runner.loop import Loop, Plan
@@ -103,14 +102,7 @@ def _splits(
     reference: CodeReference, toml: Path, parameters: Json, wanted: ModelInput,
     device: backend.Device,
 ) -> ResidentSplits:  # fmt: skip
-    about = loading.read_toml(toml)
-    dataset = loading.load(reference, toml.with_suffix(".py"), "load")
-    examples = dataset.load(parameters)
-    data.check(examples, about["kind"])
-    x, kind = data.fit_to_model(examples.x, about["kind"], wanted)
-    shape = data.shape_of(x, kind, examples.classes)
-    fractions = Fractions.model_validate(about["splits"])
-    splits = data.split(Examples(x, examples.y, examples.classes), fractions)
+    splits, shape = load_splits(reference, toml, parameters, wanted)
     return ResidentSplits.of(splits, shape, device)
 
 
@@ -132,4 +124,5 @@ def _environment(
             "validation": splits.validation.count,
             "test": splits.test.count,
         },
+        **({"splits": UNDIVIDED} if splits.undivided else {}),
     }
