@@ -136,7 +136,9 @@ class Epoch:
         """Random numbers that depend on `seed` and `number` alone, from their beginning."""
         import numpy as np
 
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, self.number])))
+        return np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence([self.seed, self.number]))
+        )
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,9 @@ def _unfit(model: ModelEntry | None) -> str:
 
 
 def is_heeded(model: ModelEntry, name: str) -> bool:
-    """Whether `model` may be given the hyperparameter `name`."""
+    """Whether a spec for `model` may say anything under `name`."""
+    if name in ("dataset", "dataset_parameters"):
+        return model.needs_data
     if name == "engine":
         return model.program is None
     return name not in get_args(Hyperparameter) or name in model.heeds

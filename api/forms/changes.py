@@ -25,7 +25,9 @@ def start(catalog: Catalog, kind: str = "train", name: str = "") -> Spec:
     room: Mapping[str, Entry] = catalog.kernels if kind == "benchmark" else catalog.models
     if kind == "sweep" and name in catalog.kernels:
         room = catalog.kernels
-    chosen = name or next(iter(room), "")
+    # A form that lacks half of its fields is no beginning for somebody new.
+    networks = (entry.name for entry in room.values() if not _trains_itself(entry))
+    chosen = name or next(networks, "") or next(iter(room), "")
     entry = room.get(chosen)
     spec = _example(entry) if entry else {}
     if not spec:
@@ -34,6 +36,10 @@ def start(catalog: Catalog, kind: str = "train", name: str = "") -> Spec:
         # What the example says of itself fits its own kind only.
         spec = _without_description(spec)
     return with_kind(spec, kind, catalog)
+
+
+def _trains_itself(entry: Entry) -> bool:
+    return isinstance(entry, ModelEntry) and entry.program is not None
 
 
 def with_kind(spec: Mapping[str, Any], kind: str, catalog: Catalog) -> Spec:
@@ -100,8 +106,6 @@ def _refit(base: Spec, model: ModelEntry | None, catalog: Catalog) -> None:
     for name in [name for name in base if model and not is_heeded(model, name)]:
         del base[name]
     if model and not model.needs_data:
-        base.pop("dataset", None)
-        base.pop("dataset_parameters", None)
         return
     other = catalog.datasets.get(str(base.get("dataset")))
     if (other and not fits(model, other)) or not base.get("dataset"):

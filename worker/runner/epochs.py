@@ -50,9 +50,7 @@ class Measures:
 class EpochLoop(ABC):
     """The state of a run between two epochs, and the loop over them."""
 
-    def __init__(
-        self, schedule: Schedule, judging: Judging, report: Report, scratch: Path
-    ) -> None:
+    def __init__(self, schedule: Schedule, judging: Judging, report: Report, scratch: Path) -> None:
         self._schedule, self._judging = schedule, judging
         self._report, self._scratch = report, scratch
         self.epoch = 0

@@ -97,9 +97,7 @@ class ProgramLoop(EpochLoop):
         return [array.copy() for array in self._state.values()]
 
     def _set_model(self, arrays: Arrays) -> None:
-        self._state = {
-            name: array.copy() for name, array in zip(self._state, arrays, strict=True)
-        }
+        self._state = {name: array.copy() for name, array in zip(self._state, arrays, strict=True)}
 
     def _steps_per_epoch(self) -> int:
         return 1
@@ -115,9 +113,7 @@ class ProgramLoop(EpochLoop):
         began = time.monotonic()
         epoch = self._plan.epoch(self.epoch, self._cancel_point)
         self._cancel_point(0.0)
-        self._state, metrics = self._program.advance(
-            self._state, epoch, self._examples("training")
-        )
+        self._state, metrics = self._program.advance(self._state, epoch, self._examples("training"))
         self._took(time.monotonic() - began)
         return metrics
 
