@@ -128,17 +128,11 @@ class Epoch:
     cancel_point: Callable[[float], None]
     """To be called at least every 0.2 s with the share of the epoch that is done, 0..1. What it
     raises has to go through."""
+    random: np.random.Generator
+    """Fresh, and made from `seed` and `number` alone."""
     optimizer: str | None = None
     learning_rate: float | None = None
     batch_size: int | None = None
-
-    def random(self) -> np.random.Generator:
-        """Random numbers that depend on `seed` and `number` alone, from their beginning."""
-        import numpy as np
-
-        return np.random.Generator(
-            np.random.PCG64(np.random.SeedSequence([self.seed, self.number]))
-        )
 
 
 @dataclass(frozen=True)
@@ -154,7 +148,7 @@ class Program(Protocol):
 
     labpool counts the epochs, keeps checkpoints, chooses the best epoch by `[judging]`, and pauses,
     resumes and ends the run. For that a program keeps nothing outside of its State, and draws
-    randomness from the seed in `begin` and from `Epoch.random` only. `data` are the examples of a
+    randomness from the seed in `begin` and from `Epoch.random` alone. `data` are the examples of a
     split, x and y as the data set has them, or None where `input.kind` is "none".
     """
 

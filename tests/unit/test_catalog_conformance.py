@@ -16,10 +16,10 @@ from labpool.planning import plan
 from labpool.reading import read_spec
 from labpool.sdk import DataShape
 from tests.support.runners import CATALOG, reference_to
-from worker.runner.digests import digest_of_weights
 from worker.runner import backend, data, judging, loading
 from worker.runner.benchmark import FUNCTIONS
 from worker.runner.data import Split
+from worker.runner.digests import digest_of_weights
 from worker.runner.kept import Kept
 from worker.runner.network import Network, arrays_of, check_model
 from worker.runner.resident import Resident

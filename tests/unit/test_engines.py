@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worker.runner.digests import digest_of_weights
 from worker.runner import backend
 from worker.runner.data import Split, permutation
+from worker.runner.digests import digest_of_weights
 from worker.runner.fitting import FitNetwork
 from worker.runner.network import Network
 from worker.runner.optimizers import RULES

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from labpool.sdk import DataShape
-from worker.runner.digests import digest_of_weights
 from worker.runner import backend, kept
 from worker.runner.data import Split, Splits
+from worker.runner.digests import digest_of_weights
 from worker.runner.kept import Kept, key_of
 from worker.runner.network import Network, arrays_of
 from worker.runner.optimizers import RULES

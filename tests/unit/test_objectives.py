@@ -17,8 +17,8 @@ from tests.support.runners import of_type, reference_to, runner, trial_of
 from worker.protocol import Checkpoint, Metrics, Result
 from worker.runner import backend, loading
 from worker.runner.data import Split
-from worker.runner.fitting import FitNetwork
 from worker.runner.digests import digest_of_weights
+from worker.runner.fitting import FitNetwork
 from worker.runner.network import Network, check_model
 from worker.runner.objective import CLASSIFICATION, Objective
 from worker.runner.reasons import EntryBroken

@@ -16,8 +16,8 @@ from typing import Any
 
 import keras
 
-from worker.runner.digests import digest_of_weights
 from worker.runner import backend
+from worker.runner.digests import digest_of_weights
 from worker.runner.network import Network, arrays_of
 from worker.runner.resident import ResidentSplits
 

@@ -45,7 +45,7 @@ class OwnProgram:
             raise EntryBroken("advance must give a state and a table of metrics.")
         found = _checked(answer[0], "advance")
         if set(found) != names:
-            odd = sorted(set(found) ^ names)[0]
+            odd = min(set(found) ^ names)
             raise EntryBroken(f"advance gave a state with other names than it got: {odd!r}.")
         metrics = _numbers(answer[1], "advance")
         after = f"after epoch {epoch.number + 1}"

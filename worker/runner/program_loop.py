@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from labpool.catalog import LOSS
 from labpool.sdk import Epoch, Exam, Examples, State
 from worker.runner.checkpoints import Arrays, Checkpoint
@@ -26,7 +28,7 @@ ALMOST = 0.999
 
 @dataclass(frozen=True)
 class ProgramPlan(Schedule):
-    """The part of a resolved training spec that a program may see; None for what it does not use."""
+    """The part of a resolved training spec that a program sees; None for what it does not use."""
 
     optimizer: str | None
     learning_rate: float | None
@@ -55,8 +57,17 @@ class ProgramPlan(Schedule):
 
     def epoch(self, number: int, cancel_point: Callable[[float], None]) -> Epoch:
         """What the program is told of an epoch."""
-        rate = self.rate(number)
-        return Epoch(number, self.seed, cancel_point, self.optimizer, rate, self.batch_size)
+        return Epoch(
+            number=number,
+            seed=self.seed,
+            cancel_point=cancel_point,
+            random=np.random.Generator(
+                np.random.PCG64(np.random.SeedSequence([self.seed, number]))
+            ),
+            optimizer=self.optimizer,
+            learning_rate=self.rate(number),
+            batch_size=self.batch_size,
+        )
 
 
 class ProgramLoop(EpochLoop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import gymnasium
@@ -28,6 +29,7 @@ Layers = list[tuple[Array, Array]]
 
 def begin(parameters: Mapping[str, Any], seed: int, data: Examples | None) -> State:
     """An empty memory, and a network whose weights lie one after another in `online` [weights]."""
+    del data  # the world is met later
     random = np.random.default_rng(seed)
     parts = []
     for rows, columns in _shapes(parameters):
@@ -54,7 +56,8 @@ def advance(
     parameters: Mapping[str, Any], state: State, epoch: Epoch, data: Examples | None
 ) -> tuple[State, Mapping[str, float]]:
     """`steps_per_epoch` steps from a fresh start, learning after each from what is remembered."""
-    random = epoch.random()
+    del data  # there is none, only a world
+    random = epoch.random
     world = gymnasium.make(ENVIRONMENT, disable_env_checker=True)
     observation, _ = world.reset(seed=int(random.integers(2**31)))
     layers = _layers(state["online"], parameters)
@@ -90,6 +93,7 @@ def evaluate(
     parameters: Mapping[str, Any], state: State, exam: Exam, data: Examples | None
 ) -> Mapping[str, float]:
     """Mean sum of rewards of episodes in which the network decides alone."""
+    del data  # there is none, only worlds
     worlds = [gymnasium.make(ENVIRONMENT, disable_env_checker=True) for _ in range(EPISODES)]
     first = STARTS[exam.split]
     now = np.stack([world.reset(seed=first + n)[0] for n, world in enumerate(worlds)])
@@ -179,13 +183,12 @@ def _remember(
 
 def _share_of_chance(parameters: Mapping[str, Any], seen: int) -> float:
     """How many of the actions are drawn at random: all at first, then fewer down to the least."""
-    least: float = parameters["least_random"]
-    return max(least, 1 - (1 - least) * seen / parameters["explore_steps"])
+    least, over = float(parameters["least_random"]), int(parameters["explore_steps"])
+    return max(least, 1 - (1 - least) * seen / over)
 
 
 def _shapes(parameters: Mapping[str, Any]) -> list[tuple[int, int]]:
-    widths = [OBSERVED, *parameters["hidden"], ACTIONS]
-    return list(zip(widths, widths[1:], strict=False))
+    return list(pairwise([OBSERVED, *parameters["hidden"], ACTIONS]))
 
 
 def _layers(weights: Array, parameters: Mapping[str, Any]) -> Layers:

@@ -49,6 +49,7 @@ def evaluate(
     parameters: Mapping[str, Any], state: State, exam: Exam, data: Examples | None
 ) -> Mapping[str, float]:
     """How far the outputs are from the table."""
+    del parameters  # the matrices say it all
     x, y = _table(data)
     exam.cancel_point(0.0)
     error = np.abs(y - _outputs(state, x))
@@ -63,6 +64,7 @@ def predict(
     parameters: Mapping[str, Any], state: State, x: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """[n, features] -> [n, 1], each in 0..1."""
+    del parameters  # the matrices say it all
     return _outputs(state, x.astype(np.float64))
 
 
