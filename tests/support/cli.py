@@ -186,7 +186,8 @@ class FakeClient(Client):
         return QUEUE[:limit]
 
     def catalog(self) -> dict[str, Any]:
-        return {"datasets": [DATASET]}
+        details = {**DATASET["details"], "splits": {"undivided": True}}
+        return {"datasets": [DATASET, {**DATASET, "name": "table", "details": details}]}
 
     def boards(self) -> list[dict[str, Any]]:
         return [{"name": "digits", "title": "Digits", **BOARD["board"]}]

@@ -130,6 +130,7 @@ def test_data_sets_are_listed_and_shown(service: type[FakeClient]) -> None:
     shown = run("data", "show", "spirals").stdout
     assert "60% train, 20% validation, 20% test" in shown
     assert re.search(r"examples\s+integer\s+2000\s+50\s+100000\s+How many", shown)
+    assert "all the same examples" in run("data", "show", "table").stdout
     missing = run("data", "show", "mnist")
     assert missing.exit_code == ExitCode.NOT_FOUND
     assert "spirals" in missing.stderr

@@ -184,3 +184,15 @@ def test_an_epochs_order_depends_on_seed_and_epoch_alone() -> None:
     assert np.array_equal(order, data.permutation(50, 1, 2))
     assert not np.array_equal(order, data.permutation(50, 2, 1))
     assert not np.array_equal(order, data.permutation(50, 1, 3))
+
+
+def test_a_truth_table_is_all_of_every_split() -> None:
+    examples = load("xor")
+    assert np.column_stack([examples.x, examples.y]).tolist() == [
+        [0, 0, 1, 0], [0, 1, 1, 1], [1, 0, 1, 1], [1, 1, 1, 0],
+    ]  # fmt: skip
+    splits = data.split(examples, CATALOG.datasets["xor"].splits)
+    assert splits.undivided
+    for part in (splits.training, splits.validation, splits.test):
+        assert np.array_equal(part.x, examples.x) and np.array_equal(part.y, examples.y)
+    assert not data.split(numbered(100), FRACTIONS).undivided

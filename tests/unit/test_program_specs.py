@@ -30,7 +30,7 @@ def test_it_works() -> None:
     [trial] = plan(DQN, CATALOG).trials
     assert (trial.data_name, trial.data_digest, trial.trace_key) == (None, None, None)
     assert trial.spec["dataset"] is None and trial.spec["dataset_parameters"] == {}
-    assert trial.spec["batch_size"] == 64 and trial.spec["optimizer"] is None
+    assert trial.spec["batch_size"] == 128 and trial.spec["optimizer"] is None
     [trial] = plan(TEN_LINES, CATALOG).trials
     assert trial.data_name == "xor" and trial.trace_key is None
     assert trial.spec["learning_rate"] == 1.0 and trial.spec["batch_size"] is None
