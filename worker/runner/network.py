@@ -100,6 +100,21 @@ class Network:
             )
         return losses.numpy(), sums.numpy()
 
+    def gradients(self, x: tf.Tensor, y: tf.Tensor) -> Any:
+        """A batch's mean loss [], outputs [batch, ...], and gradients of the trainable variables.
+
+        To be called while tracing; a model's own step goes before labpool's.
+        """
+        model = self.model
+        if self.objective.gradients is not None:
+            return self.objective.gradients(model, x, y)
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)
+            loss = tf.reduce_mean(self.objective.loss(y, outputs))
+            # What layers add of themselves: weight penalties and the like.
+            total = tf.add_n([loss, *model.losses])
+        return total, outputs, tape.gradient(total, model.trainable_variables)
+
     def measure(self, split: Resident) -> tuple[float, dict[str, float]]:
         """Mean loss and means of the metrics by name over a split, without dropout."""
         loss_sum, sums = 0.0, np.zeros(len(self.objective.names))
@@ -152,21 +167,11 @@ class Network:
             # A slice past the end is cut off: the last batch is as small as it is.
             chosen = order[start : start + self._batch_size]
             x, y = tf.gather(all_x, chosen), tf.gather(all_y, chosen)
-            total, outputs, gradients = (self.objective.gradients or self._gradients)(
-                self.model, x, y
-            )
+            total, outputs, gradients = self.gradients(x, y)
             self.optimizer.apply(gradients, self.model.trainable_variables)
             losses = losses.write(step, total)
             sums = sums.write(step, tf.reduce_sum(self.objective.values(y, outputs), axis=0))
         return losses.stack(), sums.stack()
-
-    def _gradients(self, model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> Any:
-        with tf.GradientTape() as tape:
-            outputs = model(x, training=True)
-            loss = tf.reduce_mean(self.objective.loss(y, outputs))
-            # What layers add of themselves: weight penalties and the like.
-            total = tf.add_n([loss, *model.losses])
-        return total, outputs, tape.gradient(total, model.trainable_variables)
 
     def _measure_batch(self, x: tf.Tensor, y: tf.Tensor) -> Any:
         outputs = self.model(x, training=False)
