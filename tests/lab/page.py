@@ -33,8 +33,8 @@ def written(rows: Sequence[Shown]) -> str:
 def _table(rows: Sequence[Shown]) -> Markup:
     lines = [
         Markup(
-            '<tr><th scope="row">{row}</th><td>{name}</td><td class="number">{value}</td>'
-            "<td>{floor}</td><td>{said}</td></tr>"
+            '<tr><th scope="row">{name}</th><td class="number">{value}</td><td>{floor}</td>'
+            "<td>{said}</td><td>{row}</td></tr>"
         ).format(
             row=row.row.title,
             name=name,
@@ -46,8 +46,9 @@ def _table(rows: Sequence[Shown]) -> Markup:
         for name, one in row.judged().items()
     ]
     return Markup(
-        '<div class="scroll"><table><thead><tr><th scope="col">row</th><th scope="col">number</th>'
-        '<th scope="col">value</th><th scope="col">floor</th><th scope="col"></th></tr></thead>'
+        '<div class="scroll"><table><thead><tr><th scope="col">number</th>'
+        '<th scope="col">value</th><th scope="col">floor</th><th scope="col"></th>'
+        '<th scope="col">row</th></tr></thead>'
         "<tbody>{}</tbody></table></div>"
     ).format(Markup("").join(lines))
 
