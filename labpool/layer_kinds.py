@@ -1,6 +1,6 @@
 """The layers that a spec may list, as data: their arguments, and what they do to a shape.
 
-Names and arguments are those of Keras, which is not imported here: the service checks lists by this.
+Names and arguments are those of Keras, which is not imported: the service checks lists by this.
 A layer that runs a user's code or loads anything has no place in it.
 """
 
@@ -205,7 +205,7 @@ KINDS: Mapping[str, Kind] = {
     "Dropout": Kind("anything", {"rate": _SHARE}, _same),
     "SpatialDropout2D": Kind("picture", {"rate": _SHARE}, _same),
     "GaussianNoise": Kind(
-        "anything", {"stddev": Argument("number", required=True, least=0.0, most=10.0)}, _same
+        "anything", {"stddev": Argument("number", required=True, least=0.0, most=1.0)}, _same
     ),
     "BatchNormalization": Kind(
         "anything",
