@@ -126,8 +126,8 @@ def _convolved(shape: Shape, given: Mapping[str, Any]) -> Shape:
 
 
 def _convolution_weights(shape: Shape, given: Mapping[str, Any]) -> int:
-    filters: int = given["filters"]
-    return (prod(given["kernel_size"]) * shape[2] + given["use_bias"]) * filters
+    count: int = (prod(given["kernel_size"]) * shape[2] + given["use_bias"]) * given["filters"]
+    return count
 
 
 def _pooled(shape: Shape, given: Mapping[str, Any]) -> Shape:
@@ -135,8 +135,8 @@ def _pooled(shape: Shape, given: Mapping[str, Any]) -> Shape:
 
 
 def _dense_weights(shape: Shape, given: Mapping[str, Any]) -> int:
-    units: int = given["units"]
-    return (shape[0] + given["use_bias"]) * units
+    count: int = (shape[0] + given["use_bias"]) * given["units"]
+    return count
 
 
 def _padded(shape: Shape, given: Mapping[str, Any]) -> Shape:

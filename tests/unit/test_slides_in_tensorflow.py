@@ -159,7 +159,7 @@ def test_pkeep_is_the_share_that_stays_and_its_draws_are_a_variable() -> None:
     assert np.array_equal(np.array(model(x, training=False)), np.ones((1, 10)))
 
     [state] = [one for one in model.variables if "seed" in one.path]
-    before = np.array(state)
+    before = state.numpy()
     drawn = np.stack([np.array(model(x, training=True))[0] for _ in range(100)])
     kept = float((drawn > 0).mean())
     # Four standard deviations of 1,000 draws.
