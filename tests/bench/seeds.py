@@ -3,8 +3,7 @@
     python -m tests.bench.seeds catalog/models/lenet_tf/example.yaml parameters.pkeep=1.0
 
 trains the spec with seeds 0 to 2 in one runner on one CPU thread, and prints the metrics of the
-test split, their mean and the seconds an epoch took. `NAME=VALUE` sets a field of the spec; VALUE is
-YAML.
+test split, their mean, and the seconds an epoch took. `NAME=VALUE` (YAML) sets a field of it.
 """
 
 from __future__ import annotations
