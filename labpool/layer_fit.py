@@ -12,6 +12,8 @@ from labpool.errors import Problem
 from labpool.parameters import LayersParameter, fill
 
 Where = tuple[str | int, ...]
+MOST_BATCH = 65536
+"""What the form of a spec lets a batch have; beyond it is the form's problem alone."""
 
 
 def layer_problems(
@@ -36,7 +38,7 @@ def layer_problems(
         found = layers.size_problems(values[name], shape, classes, *at)
         if not found:
             batch = raw.get("batch_size") or model.defaults.batch_size
-            if isinstance(batch, int):  # the form says so otherwise
+            if isinstance(batch, int) and 0 < batch <= MOST_BATCH:  # the form says so otherwise
                 found = layers.batch_problems(values[name], shape, classes, batch, *at)
         problems += found
     return problems

@@ -94,8 +94,8 @@ def batch_problems(
     if needed <= MOST_BATCH_BYTES:
         return []
     message = (
-        f"needs {needed / 2**30:.1f} GiB for the outputs of {batch_size:,} examples, "
-        f"where {MOST_BATCH_BYTES / 2**30:g} GiB is the most."
+        f"needs {needed // 2**20:,} MiB for the outputs of {batch_size:,} examples, "
+        f"where {MOST_BATCH_BYTES // 2**20:,} MiB is the most."
     )
     return [Problem(pointer(*where), message, "Take a smaller batch_size or smaller layers.")]
 

@@ -187,7 +187,10 @@ def test_a_batch_has_a_most_of_memory() -> None:
     wide = [{"type": "Conv2D", "filters": 512, "kernel_size": 1}, FLAT]
     plan(spec_of(wide), CATALOG)
     found = the_problem(wide, batch_size=65536)
-    assert "GiB for the outputs of 65,536 examples" in found and "smaller batch_size" in found
+    assert "MiB for the outputs of 65,536 examples" in found and "smaller batch_size" in found
+    for beyond in (10**4000, -1, "64", 1e9):
+        [wrong] = problems_of(spec_of(wide, batch_size=beyond))
+        assert wrong.pointer == "/batch_size"
 
 
 @pytest.mark.parametrize(
