@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.models import Experiment, Result, Trial, User
@@ -89,6 +89,8 @@ def _eligible(board: BoardEntry) -> list[ColumnElement[bool]]:
     for name, wanted in board.where.items():
         if name == "device":
             conditions.append(Result.device == wanted)
+        elif isinstance(wanted, list):
+            conditions.append(or_(*(_equals(name, one) for one in wanted)))
         elif name == "epochs":
             # Who stopped early did not run the epochs that the board fixes.
             conditions += [_equals(name, wanted), Trial.ended_early.is_(False)]

@@ -143,14 +143,15 @@ class KernelEntry(Entry):
 
 
 class BoardEntry(Entry):
-    """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial."""
+    """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial;
+    a list holds values of which any will do."""
 
     kind: Literal["train", "benchmark"]
     metric: str
     unit: str = ""
     direction: Literal["maximize", "minimize"]
     rule: Literal["best", "last", "all"] = "best"
-    where: dict[str, str | int | float | bool] = {}
+    where: dict[str, str | int | float | bool | list[str]] = {}
 
 
 E = TypeVar("E", bound=Entry)

@@ -98,6 +98,9 @@ def _problems(raw: dict[str, Any], catalog: Catalog, max_trials: int) -> list[Pr
         else catalog_problems(raw, catalog)
     )
     seen = {problem.pointer for problem in problems}
+    # What cannot be varied at all is told once, not again for each form that its values lack.
+    axes = tuple(f"{one.pointer}/" for one in more if one.pointer.startswith("/space/"))
+    problems = [one for one in problems if not one.pointer.startswith(axes)]
     return problems + [problem for problem in more if problem.pointer not in seen]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import Problem, pointer
+from labpool.layer_fit import layer_problems
 from labpool.parameters import fill
 from labpool.spec import BenchmarkSpec, TrainSpec
 from labpool.suggest import closest
@@ -39,6 +40,8 @@ def _train_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) -> l
         problems += _filled(model, raw, "parameters", where)
     if isinstance(dataset, DatasetEntry):
         problems += _filled(dataset, raw, "dataset_parameters", where)
+    if isinstance(model, ModelEntry) and isinstance(dataset, DatasetEntry):
+        problems += layer_problems(model, dataset, raw, where)
     return problems + _misfit(model, dataset, catalog, where)
 
 

@@ -1,8 +1,9 @@
 """What a model, a data set and a kernel of the catalog must offer.
 
-Catalog code imports this module and nothing else of labpool. Each entry is a Python module whose
-functions fulfil one of the protocols below; labpool loads it in a runner process only, after its
-digest was checked. Nothing heavy is imported here: the client package carries this file too.
+Catalog code imports this module and, for a list of layers, `labpool.layers`; nothing else of
+labpool. Each entry is a Python module whose functions fulfil one of the protocols below; labpool
+loads it in a runner process only, after its digest was checked. Nothing heavy is imported here: the
+client package carries this file too.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from labpool.catalog import Catalog
 from labpool.errors import Problem, pointer
 from labpool.form import form_problems
+from labpool.parameters import LayersParameter
 from labpool.resolving import catalog_problems
 from labpool.search import STRATEGIES, Create
 from labpool.search.grid import values_of
@@ -89,6 +90,9 @@ def _axis_problems(
         return [Problem(pointer("space", path), "is nothing that a trial can vary in.", hint)]
     if head in nested and not isinstance(base.get(head, {}), dict):
         return []  # the base's own problem
+    if _is_list_of_layers(base, head, rest, catalog):
+        message = "is a list of layers, which a sweep cannot vary."
+        return [Problem(pointer("space", path), message, "Submit each list as a run of its own.")]
     problems: list[Problem] = []
     seen: set[str] = set()
     # The value is checked beside what it depends on, not beside all that the base says.
@@ -102,6 +106,13 @@ def _axis_problems(
         seen.add(written)
         problems += _value_problems(beside, path, value, at, catalog)
     return problems
+
+
+def _is_list_of_layers(base: Mapping[str, Any], head: str, name: str, catalog: Catalog) -> bool:
+    model = base.get("model")
+    entry = catalog.models.get(model) if isinstance(model, str) else None
+    declared = entry.parameters if entry and head == "parameters" else {}
+    return isinstance(declared.get(name), LayersParameter)
 
 
 def _values(path: str, axis: Any) -> list[tuple[str, Any]]:

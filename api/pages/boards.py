@@ -185,10 +185,11 @@ def example_command(entry: BoardEntry, catalog: Catalog) -> str:
     """A command whose result would stand on this board."""
     room = "models" if entry.kind == "train" else "kernels"
     names = list(catalog.models if entry.kind == "train" else catalog.kernels)
-    preferred = entry.where.get("model") or entry.where.get("kernel")
+    wanted = entry.where.get("model") or entry.where.get("kernel")
+    preferred = wanted[0] if isinstance(wanted, list) else wanted
     fitting = [name for name in names if name in (preferred, "lenet5", "mlp")] or names or ["NAME"]
     name = preferred if preferred in names else fitting[0]
-    if entry.where.get("dataset") == "spirals" and "mlp" in names:
+    if not preferred and entry.where.get("dataset") == "spirals" and "mlp" in names:
         name = "mlp"
     file = f"catalog/{room}/{name}/example.yaml"
     device = entry.where.get("device")

@@ -83,6 +83,27 @@ def test_fields_and_spec_follow_each_other(visit: Visit, guard: Guard) -> None:
     expect_checked(page, "good")
 
 
+def test_a_list_of_layers_is_typed_and_its_mistakes_are_named(visit: Visit, guard: Guard) -> None:
+    guard.allow("status of 422")
+    page = visit("/submit?kind=train&model=layers")
+    listed = page.locator("#field-parameters-layers")
+    listed.fill("[{type: Flatten},\n {type: Dense, units: 12, activation: relu}]")
+    lines = "  layers:\n    - {type: Flatten}\n    - {type: Dense, units: 12, activation: relu}\n"
+    expect(page.locator("#spec")).to_have_value(re.compile(re.escape(lines)))
+    expect_checked(page, "good")
+    page.locator("#spec").fill(spec_of(page).replace("units: 12", "units: 13"))
+    expect(listed).to_have_value(re.compile("units: 13"))
+    for bad, words in (
+        ("[{type: Lambda}]", "not 'Lambda'"),
+        ("[{type: Dense", "be a list of layers"),
+        ("[{type: Dense, units: 4}]", "takes a vector"),
+    ):
+        listed.fill(bad)
+        expect_checked(page, "bad")
+        expect(page.locator("#field-parameters-layers-problem")).to_contain_text(words)
+    assert violations(page) == []
+
+
 def test_without_javascript_the_spec_is_edited_checked_and_sent(
     visit: Visit, service: Service
 ) -> None:
