@@ -140,5 +140,6 @@ def _trace_key(spec: Mapping[str, Any], code_digest: str, data_digest: str) -> s
             spec[name]
             for name in ("parameters", "dataset_parameters", "optimizer", "batch_size", "engine")
         ),
+        *([spec["freeze"]] if "freeze" in spec else []),
     ]
     return sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 from pydantic_core import PydanticCustomError
 
 from labpool.catalog import DataType, Optimizer
+from labpool.origins import TrialReference
 from labpool.parameters import LARGEST
 
 Device = Literal["any", "cpu", "gpu"]
@@ -20,6 +21,8 @@ Engine = Literal["loop", "fit"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
+LayerName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+LayerNames = Annotated[list[LayerName], Field(max_length=256)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Scalar = bool | int | float | str | list[int]
 
@@ -94,6 +97,14 @@ class TrainSpec(_Runnable):
     engine: Engine = Field(
         default="loop", description="What trains: labpool's own loop, or Keras's fit to compare."
     )
+    init_from: TrialReference | None = Field(
+        default=None, description="Begin with the best weights of this trial."
+    )
+    fresh: LayerNames = Field(
+        default=[],
+        description="Layers that begin anew all the same, as the output layer may have to.",
+    )
+    freeze: LayerNames = Field(default=[], description="Layers that do not learn.")
 
 
 class BenchmarkSpec(_Runnable):

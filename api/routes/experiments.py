@@ -11,6 +11,7 @@ from api.bodies import require_no_body, spec_from_body
 from api.context import services
 from api.openapi import ApiBlueprint, spec_body
 from api.paging import decode_cursor, encode_cursor, link_next, next_url
+from api.planned import planned_for_me
 from api.problems import ApiProblem
 from api.responses import answer
 from api.schemas import experiments as schemas
@@ -26,7 +27,6 @@ from db.models import User
 from db.reads.experiments import experiment_row, experiments_page
 from db.reads.listing import Wanted
 from db.submissions import Submitted, replayed, submit
-from labpool.planning import plan
 
 routes = ApiBlueprint("experiments", __name__, "Submissions: a run, a sweep or a benchmark")
 
@@ -64,7 +64,7 @@ def submit_experiment() -> Response:
         with parts.database.snapshot() as session:
             known = earlier(session)
         if known is None:
-            planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
+            planned = planned_for_me(spec)
         done, model = parts.database.run(work)
     except IdempotencyConflict as error:
         raise ApiProblem(422, "idempotency-conflict", str(error)) from error
