@@ -18,7 +18,7 @@ def build(parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
         [
             keras.Input(data.shape),
             layers.Conv2D(filters, 3, padding="same", activation="relu", name="base_conv1"),
-            layers.BatchNormalization(name="base_norm"),
+            layers.BatchNormalization(momentum=0.9, name="base_norm"),
             layers.MaxPooling2D(padding="same", name="base_pool1"),
             layers.Conv2D(2 * filters, 3, padding="same", activation="relu", name="base_conv2"),
             layers.MaxPooling2D(padding="same", name="base_pool2"),
