@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import select
@@ -17,7 +18,7 @@ from db.checkpoints import ResumePoint, best_point
 from db.models import Checkpoint, Result, Trial
 from db.states import TERMINAL
 from labpool.errors import Problem, SpecError, pointer
-from labpool.origins import LAYER_FIELDS, Origin, origin_of
+from labpool.origins import LAYER_FIELDS, Origin, begun_from
 from labpool.planning import Plan, TrialPlan
 from labpool.suggest import closest
 
@@ -29,14 +30,15 @@ def pin(session: Session, plan: Plan, may_see: Callable[[int], bool] = lambda _:
     """
     problems: dict[str, Problem] = {}
     trials = []
+    find = cache(partial(_point, session))
     for trial in plan.trials:
-        origin = origin_of(trial.spec)
+        origin = begun_from(trial.spec)
         if origin is None:
             trials.append(trial)
             continue
         where = _where(plan, trial)
         try:
-            pinned = _pinned(session, trial, origin, may_see, where)
+            pinned = _pinned(session, trial, origin, may_see, find, where)
         except SpecError as error:
             problems |= {problem.pointer: problem for problem in error.problems}
         else:
@@ -64,6 +66,10 @@ def point_of(session: Session, origin: Origin) -> ResumePoint | None:
     return ResumePoint(row.id, row.key, row.epoch, row.sha256, row.bytes, row.fence)
 
 
+def _point(session: Session, origin: Origin) -> ResumePoint | None:
+    return best_point(session, origin.trial) if origin.sha256 is None else point_of(session, origin)
+
+
 def _where(plan: Plan, trial: TrialPlan) -> tuple[str, ...]:
     if plan.kind != "sweep":
         return ()
@@ -75,6 +81,7 @@ def _pinned(
     trial: TrialPlan,
     origin: Origin,
     may_see: Callable[[int], bool],
+    find: Callable[[Origin], ResumePoint | None],
     where: tuple[str, ...],
 ) -> Origin:
     def refused(message: str, hint: str) -> SpecError:
@@ -90,7 +97,7 @@ def _pinned(
             f"trial {source.id} has not ended: it is {source.state}.",
             f"Wait for it, or end it with what there is: labpool stop {source.id} --trial",
         )
-    point = best_point(session, source.id) if origin.sha256 is None else point_of(session, origin)
+    point = find(origin)
     if point is None:
         of = "no best checkpoint" if origin.sha256 is None else "no checkpoint of this sha256"
         hint = f"Say init_from: {source.id}" if origin.sha256 else f"See: labpool retry {source.id}"

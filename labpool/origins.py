@@ -30,7 +30,7 @@ class Origin:
         return str(self.trial) if self.sha256 is None else f"{self.trial}@{self.sha256}"
 
 
-def origin_of(spec: Mapping[str, Any]) -> Origin | None:
+def begun_from(spec: Mapping[str, Any]) -> Origin | None:
     """What a train spec says under ``init_from``; None when it begins from nothing."""
     written = spec.get("init_from")
     match = None if written is None else _FORM.fullmatch(str(written))

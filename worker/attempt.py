@@ -17,7 +17,7 @@ from db.origins import point_of
 from db.states import Wish
 from labpool.catalog import Catalog, Entry
 from labpool.errors import LabpoolError
-from labpool.origins import origin_of
+from labpool.origins import begun_from
 from worker.database_access import DatabaseAccess
 from worker.files import fetch
 from worker.logs import TrialLog
@@ -156,7 +156,7 @@ def fetch_origin(
     None when it begins with nothing. Raises OriginGone, DatabaseAway, and OSError when the folder
     cannot be written.
     """
-    named = origin_of(attempt.claimed.spec)
+    named = begun_from(attempt.claimed.spec)
     if named is None:
         return None
     point = database.insist(lambda session: point_of(session, named), give_up)

@@ -43,10 +43,9 @@ FLOORS = {
 
 def figures(quick: bool) -> dict[str, dict[str, float | bool]]:
     """Means over the seeds: `value`, `floor` and `ok` by name. Accuracies and gains are shares."""
-    rows = []
+    seeds = range(SEEDS_QUICK if quick else SEEDS)
     with tempfile.TemporaryDirectory(prefix="lp-") as name, runner(Path(name), "--light") as one:
-        for seed in range(SEEDS_QUICK if quick else SEEDS):
-            rows.append(compared(one, Path(name) / str(seed), seed))
+        rows = [compared(one, Path(name) / str(seed), seed) for seed in seeds]
     values = {
         "transfer_frozen_identical": float(min(row["identical"] for row in rows)),
         "transfer_accuracy": mean(row["transferred"] for row in rows),
