@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from labpool.catalog import DataType, Optimizer
@@ -26,6 +35,9 @@ LayerNames = Annotated[list[LayerName], Field(max_length=256)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Scalar = bool | int | float | str | list[int]
 
+# `labpool.devices` makes a sweep of a list, before any form sees it.
+_DEVICE = {"type": "string", "enum": ["any", "cpu", "gpu"]}
+_DEVICES = {"anyOf": [_DEVICE, {"type": "array", "items": _DEVICE, "uniqueItems": True}]}
 MOST_AXES = 16
 DAY_S = 24 * 3600.0
 
@@ -47,8 +59,10 @@ class _Described(_Form):
 
 
 class _Runnable(_Described):
-    device: Device = Field(
-        default="any", description="What it may run on. A gpu spec never falls back to the CPU."
+    device: Annotated[Device, WithJsonSchema(_DEVICES)] = Field(
+        default="any",
+        description="What it may run on. A gpu spec never falls back to the CPU. "
+        "[cpu, gpu] runs it on each, to compare.",
     )
     seed: Seed = Field(default=0, description="Seed of everything random.")
     time_limit_s: Annotated[float, Field(ge=1, le=14 * DAY_S)] = Field(

@@ -34,6 +34,7 @@ from api.visibility import visible_experiment, visible_trial
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import User
 from db.submissions import submit
+from labpool.devices import unfold
 from labpool.errors import Problem, SpecError
 from labpool.planning import Plan
 from labpool.reading import read_spec
@@ -124,7 +125,9 @@ def show_fields() -> Response:
         data = _parsed(_typed())
     except SpecError as error:
         raise from_spec_error(error) from error
-    data = _changed(data if isinstance(data, dict) else {})
+    known = data if isinstance(data, dict) else {}
+    # The fields of a run have room for one device; those of a sweep for several.
+    data = _changed(unfold(known) or known)
     html = render_template("submit_fields.html", **_form_values(build(data, services().catalog)))
     body = json.dumps({"spec": spec_text(data), "fields": html})
     response = Response(body, mimetype="application/json")

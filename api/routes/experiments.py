@@ -19,6 +19,7 @@ from api.schemas.base import ExperimentPath
 from api.schemas.trials import trial_urls
 from api.security.identity import me
 from api.security.roles import allow
+from api.speed_ups import speed_ups_of
 from api.visibility import narrowed_owner_id, require_change, visible_experiment
 from db.commands import cancel_experiment
 from db.errors import IdempotencyConflict, QueueFull
@@ -26,6 +27,7 @@ from db.models import Experiment as ExperimentModel
 from db.models import User
 from db.reads.experiments import experiment_row, experiments_page
 from db.reads.listing import Wanted
+from db.reads.trials import trials_of_experiment
 from db.submissions import Submitted, replayed, submit
 
 routes = ApiBlueprint("experiments", __name__, "Submissions: a run, a sweep or a benchmark")
@@ -138,7 +140,10 @@ def show_experiment(path: ExperimentPath) -> Response:
     """Show an experiment"""
     with services().database.snapshot() as session:
         row = visible_experiment(session, path.experiment_id)
-    return answer(schemas.detail_of(row))
+        wanted = Wanted(experiment_id=row.id)
+        over_devices = "device" in row.spec.get("space", {})
+        trials = trials_of_experiment(session, wanted, None, 5000) if over_devices else []
+    return answer(schemas.detail_of(row, speed_ups_of(trials)))
 
 
 @routes.post("/experiments/<row:experiment_id>/cancel", responses={200: schemas.ChangedExperiment})

@@ -84,6 +84,11 @@ def show(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
         print(f"Experiment {experiment.id}: {name} of {experiment.owner}")
         print(f"{pairs(experiment.shown_states)}; {client.page(experiment.page_url)}\n")
         _print_trials(trials)
+        for one in experiment.model_dump(mode="json").get("speed_ups", []):
+            print(
+                f"\nGPU against CPU: {number(one['ratio'])} times as fast by {one['metric']} "
+                f"(trial {one['gpu_trial']} against {one['cpu_trial']})"
+            )
 
 
 @click.command("board")
