@@ -129,7 +129,7 @@ def well(talk: Talk, trial: TrialToRun) -> None:
         )
     )
     leaked = sorted(name for name in os.environ if name.startswith("LABPOOL_"))
-    about = {"pid": os.getpid(), "leaked": leaked, "origin": origin[:13]}
+    about: dict[str, Any] = {"pid": os.getpid(), "leaked": leaked, "origin": origin[:13]}
     talk.result(trial, resumed=resumed[:13], **about)
 
 

@@ -78,7 +78,8 @@ def trial_of(
 
 
 def _origin(path: Path, scratch: Path) -> protocol.Origin:
-    copy = shutil.copy(path, scratch / "origin.npz")
+    copy = scratch / "origin.npz"
+    shutil.copyfile(path, copy)
     return protocol.Origin(file="origin.npz", sha256=sha256(copy.read_bytes()).hexdigest())
 
 

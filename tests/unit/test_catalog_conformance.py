@@ -174,6 +174,7 @@ def test_a_model_builds_with_every_choice_and_at_every_bound(entry: ModelEntry) 
             values = [[], [int(parameter.minimum or 1)] * parameter.max_items]
         else:
             values = [v for v in (parameter.minimum, parameter.maximum) if v is not None]
+            values = [int(v) for v in values] if parameter.type == "integer" else values
         for value in values:
             logits = np.array(example.model(0, **{name: value})(example.batch.x, training=True))
             assert np.isfinite(logits).all(), (name, value)
