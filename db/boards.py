@@ -86,6 +86,10 @@ def _eligible(board: BoardEntry) -> list[ColumnElement[bool]]:
         # Invariant I6: the result of the attempt that won, and of no other.
         Result.fence == Trial.fence,
     ]
+    if board.kind == "train" and "init_from" not in board.where:
+        # Whoever begins with another trial's weights has trained longer than the board tells, and
+        # maybe on what is test data here.
+        conditions.append(Trial.spec["init_from"].as_string().is_(None))
     for name, wanted in board.where.items():
         if name == "device":
             conditions.append(Result.device == wanted)

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from labpool.catalog import Catalog
+from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
 from labpool.resolving import catalog_problems, resolve
@@ -54,6 +55,11 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
     """
     if not isinstance(raw, dict):
         raise SpecError([Problem("", "must be a table of names and values.")])
+    if (sweep := unfold(raw)) is not None:
+        try:
+            return plan(sweep, catalog, max_trials, may_be_high)
+        except SpecError as error:
+            raise SpecError(fold_back(error.problems)) from None
     problems = _problems(raw, catalog, max_trials)
     if not may_be_high:
         problems += _too_high(raw)
@@ -143,5 +149,6 @@ def _trace_key(spec: Mapping[str, Any], code_digest: str, data_digest: str) -> s
             spec[name]
             for name in ("parameters", "dataset_parameters", "optimizer", "batch_size", "engine")
         ),
+        *([spec["freeze"]] if "freeze" in spec else []),
     ]
     return sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()

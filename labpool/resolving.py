@@ -12,6 +12,7 @@ from typing import Any
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import Problem, pointer
 from labpool.layer_fit import layer_problems
+from labpool.origins import LAYER_FIELDS
 from labpool.parameters import fill
 from labpool.spec import BenchmarkSpec, TrainSpec
 from labpool.suggest import closest
@@ -98,6 +99,12 @@ def _resolve_train(spec: TrainSpec, catalog: Catalog) -> dict[str, Any]:
     for name, default in model.defaults.model_dump().items():
         if resolved[name] is None:
             resolved[name] = default
+    for name in LAYER_FIELDS:
+        resolved[name] = sorted(set(resolved[name]))
+    for name in ("init_from", *LAYER_FIELDS):
+        # Who says nothing of them has the configuration that it had before there were any.
+        if not resolved[name]:
+            del resolved[name]
     resolved["parameters"], _ = fill(dict(model.parameters), spec.parameters, of=model.name)
     resolved["dataset_parameters"], _ = fill(
         dict(dataset.parameters), spec.dataset_parameters, of=dataset.name

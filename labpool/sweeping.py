@@ -14,6 +14,7 @@ from labpool.catalog import Catalog
 from labpool.errors import Problem, pointer
 from labpool.form import form_problems
 from labpool.parameters import LayersParameter
+from labpool.origins import LAYER_FIELDS
 from labpool.resolving import catalog_problems
 from labpool.search import STRATEGIES, Create
 from labpool.search.grid import values_of
@@ -23,7 +24,7 @@ from labpool.suggest import closest
 # What names a trial rather than changing what it does.
 # One answer need not name more than people read, and checking has a price.
 MOST_PROBLEMS = 100
-NOT_VARIED = {"kind", "name", "notes", "tags", "priority"}
+NOT_VARIED = {"kind", "name", "notes", "tags", "priority", *LAYER_FIELDS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,15 @@ from sqlalchemy.orm import Session
 from db.artifacts import ArtifactStore
 from db.checkpoints import ResumePoint, discard, resume_points
 from db.claims import ClaimedTrial
+from db.origins import point_of
 from db.states import Wish
 from labpool.catalog import Catalog, Entry
 from labpool.errors import LabpoolError
+from labpool.origins import begun_from
 from worker.database_access import DatabaseAccess
 from worker.files import fetch
 from worker.logs import TrialLog
-from worker.protocol import CodeReference, Resume, TrialToRun
+from worker.protocol import CodeReference, Origin, Resume, TrialToRun
 from worker.recording import Recorder
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,10 @@ class OtherCatalog(LabpoolError):
     permanent = False
 
 
+class OriginGone(LabpoolError):
+    """The weights that this trial begins with are gone from the artifact store, or damaged."""
+
+
 @dataclass(slots=True)
 class Attempt:
     """A claimed trial while this slot holds it. ``settled``: nothing more is to be written.
@@ -46,6 +52,7 @@ class Attempt:
     log: TrialLog
     recorder: Recorder
     resume: Resume | None = None
+    origin: Origin | None = None
     message: TrialToRun | None = None
     began: bool = False
     cancel_sent: bool = False
@@ -89,6 +96,7 @@ def message_of(attempt: Attempt, catalog: Catalog) -> TrialToRun:
         scratch=str(attempt.files),
         log=str(attempt.log.path),
         resume=attempt.resume,
+        origin=attempt.origin,
     )
 
 
@@ -96,6 +104,20 @@ def _reference(entry: Entry | None, digest: str | None) -> CodeReference:
     if entry is None or entry.digest != digest:
         raise OtherCatalog("Restart the worker after a change of its catalog.")
     return CodeReference(name=entry.name, path=str(entry.path.absolute()), digest=entry.digest)
+
+
+def fetch_files(
+    attempt: Attempt,
+    database: DatabaseAccess,
+    store: ArtifactStore,
+    give_up: Callable[[], bool],
+) -> None:
+    """Bring the checkpoints that the trial goes on from and began with into the runner's folder.
+
+    Raises OriginGone, DatabaseAway, and OSError when the folder cannot be written.
+    """
+    attempt.resume = fetch_resume(attempt, database, store, give_up)
+    attempt.origin = fetch_origin(attempt, database, store, give_up)
 
 
 def fetch_resume(
@@ -121,6 +143,34 @@ def fetch_resume(
         logger.error("trial %d: checkpoint %s is damaged or gone", attempt.trial, point.key)
     attempt.log.note("no checkpoint is whole: starting over")
     return None
+
+
+def fetch_origin(
+    attempt: Attempt,
+    database: DatabaseAccess,
+    store: ArtifactStore,
+    give_up: Callable[[], bool],
+) -> Origin | None:
+    """Bring the checkpoint that the trial begins with into the runner's folder.
+
+    None when it begins with nothing. Raises OriginGone, DatabaseAway, and OSError when the folder
+    cannot be written.
+    """
+    named = begun_from(attempt.claimed.spec)
+    if named is None:
+        return None
+    point = database.insist(lambda session: point_of(session, named), give_up)
+    file = "origin.npz"
+    if point is not None and fetch(store, point.key, point.sha256, attempt.files / file):
+        return Origin(file=file, sha256=point.sha256)
+    if attempt.resume is not None:
+        # It has gone past its beginning.
+        attempt.log.note(f"the weights of trial {named.trial} are damaged or gone; not needed now")
+        return None
+    raise OriginGone(
+        f"They are the checkpoint of trial {named.trial} with the sha256 {named.sha256}. Begin "
+        f"with what that trial still keeps (init_from: {named.trial}), or run it again."
+    )
 
 
 def _discard(session: Session, point: ResumePoint) -> None:

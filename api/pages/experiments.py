@@ -26,6 +26,7 @@ from api.pages.pausing import buttons_of_all
 from api.pages.trial_table import trial_table
 from api.security.identity import me
 from api.security.roles import allow
+from api.speed_ups import speed_ups_of
 from api.visibility import may_change, require_change, visible_experiment
 from db.commands import cancel_experiment
 from db.fairness import Rules
@@ -61,6 +62,7 @@ def show_experiment(experiment_id: int) -> Response:
         finished=experiment.finished,
         experiment=experiment,
         overview=overview_of(trials, services().catalog),
+        speed_ups=speed_ups_of(trials),
         table=table,
         looks={row.id: look_of(row.id) for row in table.rows},
         remaining={row.id: remaining_s(row) for row in table.rows},

@@ -26,6 +26,7 @@ from api.forms.fields import field_id
 from api.forms.sweep import Axis
 from api.forms.text import KEY_ORDER, spec_text
 from api.pages.frame import page
+from api.planned import planned_for_me
 from api.problems import from_spec_error, not_found
 from api.security.identity import me
 from api.security.roles import allow
@@ -33,8 +34,9 @@ from api.visibility import visible_experiment, visible_trial
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import User
 from db.submissions import submit
+from labpool.devices import unfold
 from labpool.errors import Problem, SpecError
-from labpool.planning import Plan, plan
+from labpool.planning import Plan
 from labpool.reading import read_spec
 
 pages = Blueprint("submit_pages", __name__)
@@ -123,7 +125,9 @@ def show_fields() -> Response:
         data = _parsed(_typed())
     except SpecError as error:
         raise from_spec_error(error) from error
-    data = _changed(data if isinstance(data, dict) else {})
+    known = data if isinstance(data, dict) else {}
+    # The fields of a run have room for one device; those of a sweep for several.
+    data = _changed(unfold(known) or known)
     html = render_template("submit_fields.html", **_form_values(build(data, services().catalog)))
     body = json.dumps({"spec": spec_text(data), "fields": html})
     response = Response(body, mimetype="application/json")
@@ -166,14 +170,13 @@ def _typed() -> str:
 
 
 def _read(text: str) -> Reading:
-    parts = services()
     try:
         data = _parsed(text)
     except SpecError as error:
         return Reading(text, problems=error.problems)
     known = data if isinstance(data, dict) else None
     try:
-        planned = plan(data, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
+        planned = planned_for_me(data)
     except SpecError as error:
         return Reading(text, known, problems=error.problems)
     return Reading(text, known, planned)

@@ -35,6 +35,7 @@ from db.reads.events import EventRow, events_of_trial
 from db.reads.files import AttemptRow, artifacts_of, attempts_of, checkpoints_of
 from db.reads.trials import TrialRow
 from db.waiting import why_waiting
+from labpool.origins import begun_from
 
 pages = Blueprint("trial_pages", __name__)
 pages.register_blueprint(pictures.pages)
@@ -103,6 +104,7 @@ def show_trial(trial_id: int) -> Response:
         trial=trial,
         finished=trial.finished,
         topics=[f"trial:{trial.id}"],
+        begun_from=begun_from(trial.spec),
         waiting=waiting,
         turn=turn,
         may_change=may_change(me(), trial.owner_id),

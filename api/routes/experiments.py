@@ -11,6 +11,7 @@ from api.bodies import require_no_body, spec_from_body
 from api.context import services
 from api.openapi import ApiBlueprint, spec_body
 from api.paging import decode_cursor, encode_cursor, link_next, next_url
+from api.planned import planned_for_me
 from api.problems import ApiProblem
 from api.responses import answer
 from api.schemas import experiments as schemas
@@ -18,6 +19,7 @@ from api.schemas.base import ExperimentPath
 from api.schemas.trials import trial_urls
 from api.security.identity import me
 from api.security.roles import allow
+from api.speed_ups import speed_ups_of
 from api.visibility import narrowed_owner_id, require_change, visible_experiment
 from db.commands import cancel_experiment
 from db.errors import IdempotencyConflict, QueueFull
@@ -25,8 +27,8 @@ from db.models import Experiment as ExperimentModel
 from db.models import User
 from db.reads.experiments import experiment_row, experiments_page
 from db.reads.listing import Wanted
+from db.reads.trials import trials_of_experiment
 from db.submissions import Submitted, replayed, submit
-from labpool.planning import plan
 
 routes = ApiBlueprint("experiments", __name__, "Submissions: a run, a sweep or a benchmark")
 
@@ -64,7 +66,7 @@ def submit_experiment() -> Response:
         with parts.database.snapshot() as session:
             known = earlier(session)
         if known is None:
-            planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
+            planned = planned_for_me(spec)
         done, model = parts.database.run(work)
     except IdempotencyConflict as error:
         raise ApiProblem(422, "idempotency-conflict", str(error)) from error
@@ -138,7 +140,10 @@ def show_experiment(path: ExperimentPath) -> Response:
     """Show an experiment"""
     with services().database.snapshot() as session:
         row = visible_experiment(session, path.experiment_id)
-    return answer(schemas.detail_of(row))
+        wanted = Wanted(experiment_id=row.id)
+        over_devices = "device" in row.spec.get("space", {})
+        trials = trials_of_experiment(session, wanted, None, 5000) if over_devices else []
+    return answer(schemas.detail_of(row, speed_ups_of(trials)))
 
 
 @routes.post("/experiments/<row:experiment_id>/cancel", responses={200: schemas.ChangedExperiment})

@@ -7,13 +7,11 @@ import json
 from flask import Response
 
 from api.bodies import spec_from_body
-from api.context import services
 from api.openapi import ApiBlueprint, spec_body
+from api.planned import planned_for_me
 from api.responses import answer, conditional
 from api.schemas import specs as schemas
-from api.security.identity import me
 from api.security.roles import allow
-from labpool.planning import plan
 from labpool.spec import spec_schema
 
 routes = ApiBlueprint("specs", __name__, "What may be submitted")
@@ -42,6 +40,4 @@ def validate_spec() -> Response:
     Says what a submission would make, or every problem at once. Stores nothing.
     """
     spec, _ = spec_from_body()
-    parts = services()
-    planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
-    return answer(schemas.checked_of(planned))
+    return answer(schemas.checked_of(planned_for_me(spec)))

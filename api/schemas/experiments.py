@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import Field
 
 from api.schemas.base import Instant, JsonObject, Model, Query
+from api.speed_ups import SpeedUp as Gain
 from db.reads.experiments import ExperimentRow
 from db.states import TrialState
 
@@ -33,12 +36,26 @@ class ExperimentSummary(Model):
     page_url: str = Field(description="This experiment's page.")
 
 
+class SpeedUp(Model):
+    """Two trials that differ in their device alone, both done."""
+
+    metric: str = Field(description="What is compared: median_ms or images_per_second.")
+    cpu: float
+    gpu: float
+    ratio: float = Field(description="How many times as fast the GPU is.")
+    cpu_trial: int
+    gpu_trial: int
+
+
 class Experiment(ExperimentSummary):
     """One submission with its spec."""
 
     notes: str
     spec: JsonObject = Field(description="The spec as it was understood.")
     trials_url: str
+    speed_ups: list[SpeedUp] = Field(
+        default=[], description="Only when one experiment is shown: the GPU against the CPU."
+    )
 
 
 class ChangedExperiment(Experiment):
@@ -86,8 +103,9 @@ def summary_of(row: ExperimentRow) -> ExperimentSummary:
     return ExperimentSummary.model_validate(_summary_fields(row))
 
 
-def detail_of(row: ExperimentRow) -> Experiment:
-    return Experiment.model_validate(_detail_fields(row))
+def detail_of(row: ExperimentRow, speed_ups: Sequence[Gain] = ()) -> Experiment:
+    found = [asdict(one) for one in speed_ups]
+    return Experiment.model_validate({**_detail_fields(row), "speed_ups": found})
 
 
 def changed_of(row: ExperimentRow, changed: int) -> ChangedExperiment:

@@ -271,6 +271,7 @@ class Loop:
             model=self._network.weights(),
             optimizer=self._network.optimizer_state(),
             best=self._best,
+            layers=self._network.layers(),
         )
         try:
             written = checkpoints.save(self._scratch, checkpoint)

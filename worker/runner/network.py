@@ -133,6 +133,15 @@ class Network:
         """Numbers that training changes."""
         return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
 
+    def layers(self) -> dict[str, list[int]]:
+        """For each layer with weights, by name, where these stand in `weights`."""
+        places = {id(variable): number for number, variable in enumerate(self.model.variables)}
+        return {
+            layer.name: [places[id(variable)] for variable in layer.weights]
+            for layer in self.model.layers
+            if layer.weights
+        }
+
     def set_learning_rate(self, learning_rate: float) -> None:
         """The rate of every step from now on."""
         self.optimizer.learning_rate = learning_rate

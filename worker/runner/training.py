@@ -15,6 +15,7 @@ from worker.protocol import CodeReference, TrialToRun
 from worker.runner import backend, checkpoints, data, environment, loading
 from worker.runner.fitting import FitNetwork
 from worker.runner.kept import Kept, key_of
+from worker.runner.layers import Beginning, freeze
 from worker.runner.loop import Loop, Plan
 from worker.runner.network import Network, check_model
 from worker.runner.objective import Objective
@@ -42,11 +43,16 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     report.stop_if_cancelled()
     report.started(_environment(plan, network, splits, device, threads), plan.epochs, "epoch")
     loop = Loop(plan, network, splits, report, Path(trial.scratch))
+    beginning = Beginning.of(network.model, trial.spec, _read(trial, trial.origin))
     try:
-        if trial.resume is not None:
-            path = Path(trial.scratch) / trial.resume.file
-            loop.go_on_from(checkpoints.load(path, trial.resume.sha256))
+        beginning.give_to(network.model)
+        if (saved := _read(trial, trial.resume)) is not None:
+            loop.go_on_from(saved)
+        elif beginning.taken or beginning.frozen:
+            print(beginning.told(), flush=True)  # noqa: T201 - for people who watch the log
+        frozen = beginning.digest_of_frozen(network.model)
         loop.train()
+        beginning.check_frozen(network.model, frozen)
     except (TrialCancelled, TrialPaused, Diverged):
         raise
     except BaseException:
@@ -56,9 +62,18 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
         trial=trial.trial,
         fence=trial.fence,
         metrics=loop.results(),
-        summary=loop.summary(),
+        summary=loop.summary() | beginning.summary(network.model),
         ended_early=loop.epoch < plan.epochs,
     )
+
+
+def _read(
+    trial: TrialToRun, named: protocol.Resume | protocol.Origin | None
+) -> checkpoints.Checkpoint | None:
+    """A checkpoint that the slot has put into the scratch folder. Raises CheckpointBroken."""
+    if named is None:
+        return None
+    return checkpoints.load(Path(trial.scratch) / named.file, named.sha256)
 
 
 def _load(
@@ -81,15 +96,18 @@ def _load(
     parameters: Any = trial.spec["parameters"]
     objective = Objective.of(code, parameters, judging)
 
+    frozen: Any = trial.spec.get("freeze", [])
+
     def build() -> Any:
         with backend.on(device):
             model = code.build(parameters, splits.shape)
             check_model(model, splits.shape, objective)
+            freeze(model, frozen)
             return model
 
     architecture = (trial.code.digest, parameters, asdict(splits.shape))
     network = kept.network(
-        key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine),
+        key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine, frozen),
         plan.seed,
         build,
         lambda model: ENGINES[plan.engine](
