@@ -18,6 +18,8 @@ from worker.runner.kept import Kept, key_of
 from worker.runner.loop import Loop, Plan
 from worker.runner.network import Network, check_model
 from worker.runner.objective import Objective
+from worker.runner.onlooker import Onlooker
+from worker.runner.pictures import SamplePictures, Samples, samples_of
 from worker.runner.reasons import Diverged, EntryBroken
 from worker.runner.report import Report, TrialCancelled, TrialPaused
 from worker.runner.resident import ResidentSplits
@@ -38,15 +40,20 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     backend.prepare(threads)
     plan = Plan.of(trial.spec)
     device = backend.choose_device(str(trial.spec["device"]))
-    splits, network = _load(trial, plan, device, kept)
+    splits, network, samples = _load(trial, plan, device, kept)
     report.stop_if_cancelled()
     report.started(_environment(plan, network, splits, device, threads), plan.epochs, "epoch")
-    loop = Loop(plan, network, splits, report, Path(trial.scratch))
+    scratch = Path(trial.scratch)
+    pictures = samples and SamplePictures(samples, plan.epochs, plan.seed, device, scratch)
+    onlooker = Onlooker(splits, network, report, scratch, pictures)
+    loop = Loop(plan, network, splits, report, scratch, onlooker)
     try:
         if trial.resume is not None:
-            path = Path(trial.scratch) / trial.resume.file
+            path = scratch / trial.resume.file
             loop.go_on_from(checkpoints.load(path, trial.resume.sha256))
         loop.train()
+        metrics = loop.results()
+        seen = onlooker.tell(int(metrics["best_epoch"]))
     except (TrialCancelled, TrialPaused, Diverged):
         raise
     except BaseException:
@@ -55,15 +62,15 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     return protocol.Result(
         trial=trial.trial,
         fence=trial.fence,
-        metrics=loop.results(),
-        summary=loop.summary(),
+        metrics=metrics,
+        summary={**loop.summary(), **seen},
         ended_early=loop.epoch < plan.epochs,
     )
 
 
 def _load(
     trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept
-) -> tuple[ResidentSplits, Network]:
+) -> tuple[ResidentSplits, Network, Samples | None]:
     reference, chosen = trial.data, trial.spec["dataset_parameters"]
     if reference is None or not isinstance(chosen, dict):
         raise EntryBroken("a training run needs a data set.")
@@ -96,7 +103,7 @@ def _load(
             model, plan.optimizer, plan.batch_size, device, objective
         ),
     )
-    return splits, network
+    return splits, network, samples_of(code, model_toml, parameters)
 
 
 def _splits(
