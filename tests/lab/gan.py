@@ -29,7 +29,7 @@ from worker.runner.network import Network
 from worker.runner.resident import Resident
 
 SEEDS = (0, 1, 2, 3, 4)
-QUICK_EPOCHS = 40
+QUICK_EPOCHS = 30
 DRAWN_A_CLASS = 100
 READER_EPOCHS = 30
 

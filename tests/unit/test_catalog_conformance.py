@@ -21,6 +21,7 @@ from worker.runner.benchmark import FUNCTIONS
 from worker.runner.data import Split
 from worker.runner.kept import Kept
 from worker.runner.network import Network, arrays_of, check_model, digest_of_weights
+from worker.runner.objective import Objective
 from worker.runner.resident import Resident
 
 MODELS = pytest.mark.parametrize("entry", CATALOG.models.values(), ids=CATALOG.models.keys())
@@ -50,6 +51,7 @@ class Example(NamedTuple):
     parameters: dict[str, Any]
     shape: DataShape
     batch: Split
+    objective: Objective
 
     def build(self, **parameters: Any) -> Any:
         model = self.code.build({**self.parameters, **parameters}, self.shape)
@@ -61,9 +63,12 @@ class Example(NamedTuple):
         return self.build(**parameters)
 
     def network(self, seed: int) -> Network:
-        network = Network(self.model(seed), "sgd", len(self.batch.y), "cpu")
+        network = self.network_of(self.model(seed), "sgd")
         network.set_learning_rate(0.05)
         return network
+
+    def network_of(self, model: Any, optimizer: str) -> Network:
+        return Network(model, optimizer, len(self.batch.y), "cpu", self.objective)
 
     @property
     def resident(self) -> Resident:
@@ -80,11 +85,14 @@ def example_of(entry: ModelEntry, dataset: DatasetEntry) -> Example:
     module = loading.load(reference_to(dataset), dataset.path.with_suffix(".py"), "load")
     examples = module.load(fill(dict(dataset.parameters), {}, of=dataset.name)[0])
     x, kind = data.fit_to_model(examples.x[:32], dataset.kind, entry.input)
+    code = loading.load(reference_to(entry), entry.path / "model.py", "build")
+    parameters = fill(dict(entry.parameters), {}, of=entry.name)[0]
     return Example(
-        loading.load(reference_to(entry), entry.path / "model.py", "build"),
-        fill(dict(entry.parameters), {}, of=entry.name)[0],
+        code,
+        parameters,
         data.shape_of(x, kind, examples.classes),
         Split(x, examples.y[:32]),
+        Objective.of(code, parameters, entry.judging),
     )
 
 
@@ -147,7 +155,7 @@ def test_a_kept_network_gives_the_bits_of_a_new_one(example: Example) -> None:
     def after_three_steps(kept: Kept, seed: int) -> str:
         network = kept.network(
             "key", seed, example.build,
-            lambda model: Network(model, "adam", len(example.batch.y), "cpu"),
+            lambda model: example.network_of(model, "adam"),
         )  # fmt: skip
         network.set_learning_rate(0.05)
         for _ in range(3):

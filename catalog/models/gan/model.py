@@ -147,7 +147,7 @@ def _adversaries(model: keras.Model) -> Any:
 def _generator(parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
     """Class [batch, classes] and style [batch, noise] -> pictures, doubled in size twice."""
     height, width, channels = data.shape
-    filters = parameters["filters"]
+    filters = int(parameters["filters"])
     content = keras.Input((data.classes,), name="content")
     style = keras.Input((int(parameters["noise"]),), name="style")
     small = (height // LEAST_SIDE, width // LEAST_SIDE, 2 * filters)
@@ -171,11 +171,12 @@ def _normed(sums: Any, name: str) -> Any:
 
 def _discriminator(parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
     """Pictures -> how real it takes each for, were it of this class: [batch, classes] logits."""
+    filters = int(parameters["filters"])
     pictures = keras.Input(data.shape)
     seen = pictures
     for number in (1, 2):
         seen = keras.layers.Conv2D(
-            number * parameters["filters"], 4, strides=2, padding="same", name=f"d_conv{number}"
+            number * filters, 4, strides=2, padding="same", name=f"d_conv{number}"
         )(seen)
         seen = keras.layers.LeakyReLU(LEAK)(seen)
         # Off rather than 0: a layer without a part in the training has no state either.
