@@ -39,7 +39,7 @@ class Mistake(_Told):
     def words(self) -> str:
         return (
             f"Test example {self.place}: a {self.true} taken for {self.given} "
-            f"with {self.probability:.1%}"
+            f"with {100 * self.probability:.1f} %"
         )
 
 
@@ -109,7 +109,7 @@ def examined_panel(
     crops = [] if row is None or found.sheet is None else _crops(found.mistakes, found.sheet)
     right = f"{found.tested - found.wrong:,} of {found.tested:,} test examples named right"
     return ExaminedPanel(
-        verdict=f"{right} ({1 - found.wrong / found.tested:.1%})",
+        verdict=f"{right} ({100 - 100 * found.wrong / found.tested:.1f} %)",
         confused=_confused(found.confusion or []),
         rows=[_cells(number, counts) for number, counts in enumerate(found.confusion or [])],
         crops=crops,

@@ -56,7 +56,7 @@ def test_it_works(quick_api: Api, work: ClaimedTrial, tmp_path: Path) -> None:
     add_file(quick_api, work, tmp_path, "confusion.json", "application/json", b"{}")
     text = finished(quick_api, work, EXAMINED)
 
-    assert "27 of 30 test examples named right (90.0%)" in text
+    assert "27 of 30 test examples named right (90.0 %)" in text
     assert "Most often taken for another: 1 for 0 (2 times), 1 for 2 (once)." in text
     [table] = re.findall(r'<table class="confusion">.*?</table>', text, re.DOTALL)
     cells = re.findall(r'<td class="(heat-[^"]+)" title="([^"]+)">(\d+)</td>', table)
@@ -70,8 +70,8 @@ def test_it_works(quick_api: Api, work: ClaimedTrial, tmp_path: Path) -> None:
 
     boxes = re.findall(r'<svg viewBox="([^"]+)" role="img" aria-label="([^"]+)">', text)
     assert [(box, unescape(words)) for box, words in boxes] == [
-        ("0 0 32 32", "Test example 7: a 1 taken for 0 with 93.1%"),
-        ("0 33 32 32", "Test example 2: a 1 taken for 2 with 50.0%"),
+        ("0 0 32 32", "Test example 7: a 1 taken for 0 with 93.1 %"),
+        ("0 33 32 32", "Test example 2: a 1 taken for 2 with 50.0 %"),
     ]
     [href] = set(re.findall(r'<image href="([^"]+)" width="32" height="65"', text))
     assert quick_api.browser().get(href).data == PNG
