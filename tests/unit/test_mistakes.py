@@ -69,10 +69,12 @@ def test_equal_mistakes_come_in_the_order_of_the_split() -> None:
         ((None, 4), ("accuracy",), False),
         ((None, 8, 8, 3), ("accuracy",), False),
         ((None, 3), ("iou",), False),
+        (None, ("accuracy",), False),
+        ([(None, 3), (None, 4)], ("accuracy",), False),
     ],
 )
 def test_only_a_classifier_is_examined(
-    output_shape: tuple[int | None, ...], names: tuple[str, ...], is_one: bool
+    output_shape: Any, names: tuple[str, ...], is_one: bool
 ) -> None:
     model = SimpleNamespace(output_shape=output_shape)
     assert mistakes.classifies(model, DataShape("vector", (2,), 3), names) is is_one

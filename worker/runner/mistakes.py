@@ -23,7 +23,7 @@ from worker.runner import png, tiles
 from worker.runner.pictures import write_file
 from worker.runner.reasons import DISK_FULL
 from worker.runner.report import Report
-from worker.wire_types import Json
+from worker.wire_types import Json, MediaType
 
 MOST_MISTAKES = 24
 MOST_CLASSES_TOLD = 32
@@ -76,7 +76,9 @@ class Examined:
 
 def classifies(model: Any, data: DataShape, names: tuple[str, ...]) -> bool:
     """Whether a model gives one number a class and is judged by how many it gets right."""
-    return "accuracy" in names and tuple(model.output_shape) == (None, data.classes)
+    # A model that is no graph of layers has no shape to tell.
+    shape: Any = getattr(model, "output_shape", None)
+    return "accuracy" in names and shape == (None, data.classes)
 
 
 def publish(
@@ -125,7 +127,7 @@ def _told(one: Mistake, x: NDArray[np.float32]) -> Json:
 
 def _files(
     examined: Examined, x: NDArray[np.float32], epoch: int
-) -> Iterator[tuple[str, str, bytes]]:
+) -> Iterator[tuple[str, MediaType, bytes]]:
     yield "confusion.json", "application/json", _matrix_file(examined, epoch)
     if not examined.mistakes:
         return
@@ -196,5 +198,6 @@ def _probabilities(outputs: NDArray[Any]) -> NDArray[np.float64]:
     found = outputs.astype(np.float64)
     if (found >= 0).all() and np.allclose(found.sum(axis=1), 1.0, atol=1e-4):
         return found
-    lifted = np.exp(found - found.max(axis=1, keepdims=True))
-    return lifted / lifted.sum(axis=1, keepdims=True)
+    lifted: NDArray[np.float64] = np.exp(found - found.max(axis=1, keepdims=True))
+    lifted /= lifted.sum(axis=1, keepdims=True)
+    return lifted

@@ -20,12 +20,13 @@ class Onlooker:
     """Looks on while one run trains, and changes nothing of it."""
 
     def __init__(
-        self, splits: ResidentSplits, network: Network, report: Report, folder: Path,
-        pictures: SamplePictures | None = None,
-    ) -> None:  # fmt: skip
-        """Files go to `folder`; without `pictures` none are drawn."""
+        self, splits: ResidentSplits, network: Network, report: Report, folder: Path
+    ) -> None:
+        """Files go to `folder`."""
         self._splits, self._network, self._report = splits, network, report
-        self._folder, self._pictures = folder, pictures
+        self._folder = folder
+        self.pictures: SamplePictures | None = None
+        """What draws as it trains; None draws nothing."""
         self._classifies = mistakes.classifies(network.model, splits.shape, network.objective.names)
         self._outputs: list[Any] = []
 
@@ -34,8 +35,8 @@ class Onlooker:
 
         Raises EntryBroken, OSError.
         """
-        if self._pictures is not None:
-            self._pictures.after(epoch, self._network, self._report, is_last)
+        if self.pictures is not None:
+            self.pictures.after(epoch, self._network, self._report, is_last)
 
     def see_test(self, outputs: Any) -> None:
         """The outputs of a part of the test split, with the best epoch's weights."""

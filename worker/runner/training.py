@@ -44,8 +44,9 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     report.stop_if_cancelled()
     report.started(_environment(plan, network, splits, device, threads), plan.epochs, "epoch")
     scratch = Path(trial.scratch)
-    pictures = samples and SamplePictures(samples, plan.epochs, plan.seed, device, scratch)
-    onlooker = Onlooker(splits, network, report, scratch, pictures)
+    onlooker = Onlooker(splits, network, report, scratch)
+    if samples is not None:
+        onlooker.pictures = SamplePictures(samples, plan.epochs, plan.seed, device, scratch)
     loop = Loop(plan, network, splits, report, scratch, onlooker)
     try:
         if trial.resume is not None:
