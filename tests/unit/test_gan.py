@@ -10,8 +10,10 @@ import pytest
 
 from labpool.parameters import fill
 from labpool.sdk import DataShape, Unsuitable
+from tests.lab import gan as lab
 from tests.support.runners import CATALOG, reference_to
 from worker.runner import backend, loading
+from worker.runner.data import Split
 from worker.runner.network import arrays_of, digest_of_weights
 
 ENTRY = CATALOG.models["gan"]
@@ -131,6 +133,13 @@ def test_the_nearest_drawn_picture_names_the_class(code: ModuleType) -> None:
     wrong = code.metrics({}, np.array([1, 0, 0]), logits)
     assert not np.asarray(wrong["accuracy"]).any()
     assert np.asarray(wrong["distance"]) == pytest.approx(distances["wrong"], abs=3e-3)
+
+
+def test_one_picture_a_class_is_no_spread() -> None:
+    x = np.random.default_rng(0).random((20, 8, 8, 1), dtype=np.float32)
+    y = np.arange(20) % 2
+    assert lab.spread(Split(x[y], y)) < 1e-6, "a generator that has collapsed"
+    assert lab.spread(Split(x, y)) > 0.2
 
 
 def test_its_toml_says_what_its_code_gives(code: ModuleType) -> None:
