@@ -98,6 +98,14 @@ class Judging(BaseModel):
         return chosen is not None and chosen.direction == "maximize"
 
 
+class Pictures(BaseModel):
+    """When a model that offers `samples` draws: after the first epoch, every so many, the last."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every_epochs: int = Field(default=5, ge=1)
+
+
 class ModelEntry(Entry):
     """A network: ``models/<name>/{model.toml, model.py}``."""
 
@@ -105,6 +113,7 @@ class ModelEntry(Entry):
     framework: Literal["keras"] = "keras"
     input: ModelInput
     judging: Judging = Judging()
+    pictures: Pictures | None = None
     parameters: dict[str, Parameter] = {}
     defaults: TrainingDefaults = TrainingDefaults()
 

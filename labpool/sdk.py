@@ -112,6 +112,21 @@ class OwnStep(Protocol):
         ...
 
 
+class Draws(Protocol):
+    """What `model.py` may offer when it makes pictures: they are drawn and kept as it trains."""
+
+    def samples(
+        self, parameters: Mapping[str, Any], model: keras.Model, seed: int
+    ) -> NDArray[np.float32]:
+        """A grid of images [rows, columns, height, width, channels], 0..1, of 1 or 3 channels.
+
+        `seed` is the trial's: the same weights and seed give the same images, and no variable of
+        `model` may change, or a run would end otherwise for having been looked at.
+        `every_epochs` under `[pictures]` in `model.toml` says how often it is called.
+        """
+        ...
+
+
 class Dataset(Protocol):
     """`<name>.py` of a data set."""
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from labpool.catalog import Catalog
 from labpool.errors import Problem, pointer
 from labpool.form import form_problems
-from labpool.parameters import LayersParameter
 from labpool.origins import LAYER_FIELDS
+from labpool.parameters import LayersParameter
 from labpool.resolving import catalog_problems
 from labpool.search import STRATEGIES, Create
 from labpool.search.grid import values_of

@@ -17,10 +17,12 @@ from api.pages import pictures
 from api.pages.commands import Command, submit_command
 from api.pages.curves import trial_curves
 from api.pages.eta import remaining_s
+from api.pages.examined import examined_panel
 from api.pages.facts import facts_of, origin_of, settings_of
 from api.pages.filters import pretty_yaml
 from api.pages.frame import page
 from api.pages.pausing import buttons_of
+from api.pages.samples import samples_of
 from api.pages.turns import turn_of
 from api.problems import ApiProblem
 from api.security.identity import me
@@ -121,7 +123,9 @@ def show_trial(trial_id: int) -> Response:
         events=[_event_line(event) for event in reversed(events)],
         checkpoints=checkpoints,
         artifacts=artifacts,
-        pictures=[row for row in artifacts if pictures.is_picture(row)],
+        pictures=pictures.others(artifacts),
+        samples=samples_of(artifacts),
+        examined=examined_panel(trial.summary, artifacts),
         commands=_commands(trial),
         spec_text=pretty_yaml(_said(trial.spec)),
         permalink=f"{request.host_url}trials/{trial.id}",

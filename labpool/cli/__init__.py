@@ -7,6 +7,7 @@ import click
 from labpool import __version__
 from labpool.cli import (
     act,
+    artifacts,
     attempts,
     compare,
     curves,
@@ -33,6 +34,7 @@ COMMANDS = (
     look.ls,
     look.show,
     attempts.logs,
+    artifacts.artifacts,
     curves.curves,
     compare.compare,
     look.board,

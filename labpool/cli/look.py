@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from labpool.cli.artifacts import examined_lines
 from labpool.cli.attempts import in_order, outcome_of
 from labpool.cli.options import (
     NUMBER,
@@ -215,6 +216,8 @@ def _print_trial(shown: TrialDetail, page: str) -> None:
         print(f"\n{name}")
         for key, value in trial[name].items():
             print(f"  {printable(key)}: {printable(value)}")
+    if examined := list(examined_lines(shown.summary)):
+        print("\ntest split\n  " + "\n  ".join(examined))
     print("\nattempts")
     for attempt_number, attempt in enumerate(in_order(trial["attempts"]), start=1):
         print(f"  {attempt_number}: {printable(attempt['place'])}, {outcome_of(attempt)}")

@@ -30,6 +30,7 @@ PAGES = {
     "experiment_waiting": PageOf(lambda filled: f"/experiments/{filled.waiting_experiment}"),
     "experiment_failed": PageOf(lambda filled: f"/experiments/{filled.failed_experiment}"),
     "trial": PageOf(lambda filled: f"/trials/{filled.trained}"),
+    "trial_drawing": PageOf(lambda filled: f"/trials/{filled.drawing}"),
     "trial_benchmark": PageOf(lambda filled: f"/trials/{filled.benchmark}"),
     "trial_waiting": PageOf(lambda filled: f"/trials/{filled.waiting}"),
     "trial_failed": PageOf(lambda filled: f"/trials/{filled.failed}"),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from worker.runner import checkpoints, data
 from worker.runner.checkpoints import Checkpoint
 from worker.runner.network import Network, digest_of_weights
+from worker.runner.onlooker import Onlooker
 from worker.runner.reasons import DISK_FULL, Diverged
 from worker.runner.report import Report, TrialPaused
 from worker.runner.resident import ResidentSplits
@@ -67,10 +68,11 @@ class Loop:
     """The state of a run between two epochs, and the loop over them."""
 
     def __init__(
-        self, plan: Plan, network: Network, splits: ResidentSplits, report: Report, scratch: Path
-    ) -> None:
+        self, plan: Plan, network: Network, splits: ResidentSplits, report: Report, scratch: Path,
+        onlooker: Onlooker,
+    ) -> None:  # fmt: skip
         self._plan, self._network, self._splits = plan, network, splits
-        self._report, self._scratch = report, scratch
+        self._report, self._scratch, self._onlooker = report, scratch, onlooker
         self._steps = math.ceil(splits.training.count / plan.batch_size)
         self._points = StepPoints(self._steps, plan.epochs)
         self.epoch = 0
@@ -79,13 +81,11 @@ class Loop:
         self._best: checkpoints.Arrays = []
         self._train_seconds = 0.0
         self._epoch_seconds: list[float] = []
-        self._resumed_at = 0
-        self._saved_at = 0
+        self._resumed_at = self._saved_at = 0
         # Steps at once. The first traces the model, and tells nothing of how long the others take.
         self._chunk = self._steps if network.whole_epochs else 1
-        self._stopped = False
+        self._stopped = self._disk_was_full = False
         self._validated: tuple[float, float] | None = None
-        self._disk_was_full = False
         self._test: tuple[float, dict[str, float]] = (math.nan, {})
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
@@ -112,7 +112,7 @@ class Loop:
             raise OSError(errno.ENOSPC, "no checkpoint of this run could be written")
         last = self._network.weights()
         self._network.set_weights(self._best)
-        self._test = self._network.measure(self._splits.test)
+        self._test = self._network.measure(self._splits.test, self._onlooker.see_test)
         self._network.set_weights(last)
 
     def results(self) -> dict[str, float]:
@@ -156,6 +156,7 @@ class Loop:
         match self._report.wish:
             case "stop":
                 self._stopped = True
+                self._onlooker.after_epoch(self.epoch, is_last=True)
                 # As the last epoch of a run of this length it is a candidate for the best, which it
                 # was not when it was saved only to go on from.
                 if self._saved_at < self.epoch or self._resumed_at == self.epoch:
@@ -201,6 +202,7 @@ class Loop:
             f"epoch {self.epoch}/{self._plan.epochs}: {told}, {self._epoch_seconds[-1]:.2f} s",
             flush=True,
         )
+        self._onlooker.after_epoch(self.epoch, self._is_done())
         if self._is_done() or self.epoch % self._plan.checkpoint_every_epochs == 0:
             self._save(score, val_loss)
         self._report.progress(self.epoch)

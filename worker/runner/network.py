@@ -115,12 +115,18 @@ class Network:
             total = tf.add_n([loss, *model.losses])
         return total, outputs, tape.gradient(total, model.trainable_variables)
 
-    def measure(self, split: Resident) -> tuple[float, dict[str, float]]:
-        """Mean loss and means of the metrics by name over a split, without dropout."""
+    def measure(
+        self, split: Resident, look: Callable[[Any], None] = lambda _: None
+    ) -> tuple[float, dict[str, float]]:
+        """Mean loss and means of the metrics by name over a split, without dropout.
+
+        `look` is shown the outputs [part, ...] of one part of the split after the other.
+        """
         loss_sum, sums = 0.0, np.zeros(len(self.objective.names))
         with backend.on(self._device):
             for x, y in split.parts(MEASURE_AT_ONCE):
-                losses, values = self._measure(x, y)
+                losses, values, outputs = self._measure(x, y)
+                look(outputs)
                 loss_sum += float(losses.numpy().sum(dtype=np.float64))
                 sums += values.numpy().sum(axis=0)
         return loss_sum / split.count, self.means(sums, split.count)
@@ -184,7 +190,7 @@ class Network:
 
     def _measure_batch(self, x: tf.Tensor, y: tf.Tensor) -> Any:
         outputs = self.model(x, training=False)
-        return self.objective.loss(y, outputs), self.objective.values(y, outputs)
+        return self.objective.loss(y, outputs), self.objective.values(y, outputs), outputs
 
 
 def check_model(model: Any, data: DataShape, objective: Objective = CLASSIFICATION) -> None:

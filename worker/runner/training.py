@@ -19,6 +19,8 @@ from worker.runner.layers import Beginning, freeze
 from worker.runner.loop import Loop, Plan
 from worker.runner.network import Network, check_model
 from worker.runner.objective import Objective
+from worker.runner.onlooker import Onlooker
+from worker.runner.pictures import SamplePictures, Samples, samples_of
 from worker.runner.reasons import Diverged, EntryBroken
 from worker.runner.report import Report, TrialCancelled, TrialPaused
 from worker.runner.resident import ResidentSplits
@@ -39,10 +41,14 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     backend.prepare(threads)
     plan = Plan.of(trial.spec)
     device = backend.choose_device(str(trial.spec["device"]))
-    splits, network = _load(trial, plan, device, kept)
+    splits, network, samples = _load(trial, plan, device, kept)
     report.stop_if_cancelled()
     report.started(_environment(plan, network, splits, device, threads), plan.epochs, "epoch")
-    loop = Loop(plan, network, splits, report, Path(trial.scratch))
+    scratch = Path(trial.scratch)
+    onlooker = Onlooker(splits, network, report, scratch)
+    if samples is not None:
+        onlooker.pictures = SamplePictures(samples, plan.epochs, plan.seed, device, scratch)
+    loop = Loop(plan, network, splits, report, scratch, onlooker)
     beginning = Beginning.of(network.model, trial.spec, _read(trial, trial.origin))
     try:
         beginning.give_to(network.model)
@@ -53,6 +59,8 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
         frozen = beginning.digest_of_frozen(network.model)
         loop.train()
         beginning.check_frozen(network.model, frozen)
+        metrics = loop.results()
+        seen = onlooker.tell(int(metrics["best_epoch"]))
     except (TrialCancelled, TrialPaused, Diverged):
         raise
     except BaseException:
@@ -61,8 +69,8 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     return protocol.Result(
         trial=trial.trial,
         fence=trial.fence,
-        metrics=loop.results(),
-        summary=loop.summary() | beginning.summary(network.model),
+        metrics=metrics,
+        summary={**loop.summary(), **beginning.summary(network.model), **seen},
         ended_early=loop.epoch < plan.epochs,
     )
 
@@ -78,7 +86,7 @@ def _read(
 
 def _load(
     trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept
-) -> tuple[ResidentSplits, Network]:
+) -> tuple[ResidentSplits, Network, Samples | None]:
     reference, chosen = trial.data, trial.spec["dataset_parameters"]
     if reference is None or not isinstance(chosen, dict):
         raise EntryBroken("a training run needs a data set.")
@@ -114,7 +122,7 @@ def _load(
             model, plan.optimizer, plan.batch_size, device, objective
         ),
     )
-    return splits, network
+    return splits, network, samples_of(code, model_toml, parameters)
 
 
 def _splits(
