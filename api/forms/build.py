@@ -10,6 +10,7 @@ from api.forms.fields import Field, field_id, parameter_field, property_field, t
 from api.forms.sweep import Path, SweepForm, choosing_paths, sweep_form
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import Problem, pointer
+from labpool.resolving import unfit
 from labpool.spec import FORMS, BenchmarkSpec, TrainSpec
 
 KINDS = {
@@ -122,7 +123,7 @@ def build(data: Mapping[str, Any], catalog: Catalog) -> SpecForm:
 
 def fits(model: ModelEntry | None, dataset: DatasetEntry) -> bool:
     """Whether `dataset` can be given to `model`; an unknown model takes anything."""
-    return model is None or model.input.kind != "image" or dataset.kind == "image"
+    return model is None or not unfit(model, dataset)
 
 
 def _training(
@@ -131,7 +132,7 @@ def _training(
     model = catalog.models.get(text_of(base.get("model")))
     dataset = catalog.datasets.get(text_of(base.get("dataset")))
     datasets = tuple(
-        Option(entry.name, entry.title, "" if fits(model, entry) else "holds no images")
+        Option(entry.name, entry.title, unfit(model, entry) if model else "")
         for entry in catalog.datasets.values()
     )
     choosers = [
