@@ -54,6 +54,13 @@ class Chooser:
         return field_id(self.pointer)
 
     @property
+    def tasks(self) -> str:
+        """What the chosen model is for, or what the chosen data set has targets for."""
+        if isinstance(self.entry, ModelEntry):
+            return self.entry.task
+        return ", ".join(self.entry.tasks) if isinstance(self.entry, DatasetEntry) else ""
+
+    @property
     def is_known(self) -> bool:
         return any(option.name == self.value for option in self.options)
 

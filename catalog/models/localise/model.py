@@ -18,9 +18,10 @@ def build(parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
     seen = pictures
     for level in range(3):
         filters = parameters["filters"] * 2**level
-        seen = layers.Conv2D(
-            filters, 3, padding="same", activation="relu", name=f"convolution_{level + 1}"
-        )(seen)
+        called = f"convolution_{level + 1}"
+        seen = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=called)(seen)
+        seen = layers.BatchNormalization(momentum=0.9, name=f"{called}_evened")(seen)
+        seen = layers.ReLU(name=f"{called}_relu")(seen)
         seen = layers.MaxPooling2D(2, padding="same", name=f"pooling_{level + 1}")(seen)
     # Laid out flat and not averaged: where something was seen is half of the answer.
     flat = layers.Flatten(name="flat")(seen)

@@ -59,11 +59,13 @@ def metrics(parameters: Mapping[str, Any], y: Any, outputs: Any) -> Mapping[str,
 
 
 def _twice(seen: Any, filters: int, name: str) -> Any:
-    """Two convolutions of 3 x 3."""
+    """Two convolutions of 3 x 3, each brought to the same mean and spread for every batch."""
+    layers = keras.layers
     for part in "ab":
-        seen = keras.layers.Conv2D(
-            filters, 3, padding="same", activation="relu", name=f"{name}_{part}"
-        )(seen)
+        called = f"{name}_{part}"
+        seen = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=called)(seen)
+        seen = layers.BatchNormalization(momentum=0.9, name=f"{called}_evened")(seen)
+        seen = layers.ReLU(name=f"{called}_relu")(seen)
     return seen
 
 
