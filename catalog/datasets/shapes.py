@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from labpool.sdk import Examples, Unsuitable
 SHAPES: Final = ("disc", "square", "triangle", "cross")
 """Their class numbers are their places here."""
 LIMIT_BYTES = 2 * 1024**3
+Plane: TypeAlias = NDArray[np.float64]
+"""A number for each pixel of a picture [size, size]."""
 
 
 def load(parameters: Mapping[str, Any]) -> Examples:
@@ -38,7 +40,7 @@ def load(parameters: Mapping[str, Any]) -> Examples:
 
 def _picture(
     random: np.random.Generator, shape: str, size: int, strokes: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[Plane, NDArray[np.bool_]]:
     """A picture [size, size] without noise, and which of its pixels are the shape."""
     # Places of the pixels' centres; the picture goes from 0 to 1 both ways.
     down, across = (np.mgrid[:size, :size] + 0.5) / size
@@ -56,21 +58,22 @@ def _picture(
 
 
 def _stroke(
-    random: np.random.Generator, down: NDArray[Any], across: NDArray[Any], width: float
+    random: np.random.Generator, down: Plane, across: Plane, width: float
 ) -> NDArray[np.bool_]:
     """Which pixels a straight stroke at a random place covers."""
     start, angle = random.uniform(0.0, 1.0, 2), random.uniform(0.0, np.pi)
-    along = (down - start[0]) * np.sin(angle) + (across - start[1]) * np.cos(angle)
-    beside = (down - start[0]) * np.cos(angle) - (across - start[1]) * np.sin(angle)
-    return (np.abs(along) < random.uniform(0.1, 0.3)) & (np.abs(beside) < width / 2)
+    along: Plane = (down - start[0]) * np.sin(angle) + (across - start[1]) * np.cos(angle)
+    beside: Plane = (down - start[0]) * np.cos(angle) - (across - start[1]) * np.sin(angle)
+    long: NDArray[np.bool_] = np.abs(along) < random.uniform(0.1, 0.3)
+    return long & (np.abs(beside) < width / 2)
 
 
-def _inside(shape: str, down: NDArray[Any], across: NDArray[Any]) -> NDArray[np.bool_]:
+def _inside(shape: str, down: Plane, across: Plane) -> NDArray[np.bool_]:
     """Which pixels are the shape, which reaches from -1 to 1 both ways."""
     framed: NDArray[np.bool_] = np.maximum(np.abs(down), np.abs(across)) <= 1.0
     match shape:
         case "disc":
-            return down**2 + across**2 <= 1.0
+            return framed & (down**2 + across**2 <= 1.0)
         case "square":
             return framed
         case "triangle":
@@ -81,7 +84,9 @@ def _inside(shape: str, down: NDArray[Any], across: NDArray[Any]) -> NDArray[np.
 
 def _boxes(masks: NDArray[np.int64]) -> NDArray[np.float32]:
     """[n, 4]: centre x, centre y, width, height of the smallest box around each mask, as shares."""
-    (left, right), (top, bottom) = (_ends((masks > 0).any(axis=axis)) for axis in (1, 2))
+    painted = masks > 0
+    left, right = _ends(np.logical_or.reduce(painted, axis=1))
+    top, bottom = _ends(np.logical_or.reduce(painted, axis=2))
     edges = np.stack([left + right, top + bottom, 2 * (right - left), 2 * (bottom - top)], axis=1)
     boxes: NDArray[np.float32] = (edges / (2 * masks.shape[1])).astype(np.float32)
     return boxes

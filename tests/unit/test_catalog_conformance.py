@@ -14,13 +14,15 @@ from labpool.catalog import BoardEntry, DatasetEntry, Entry, KernelEntry, ModelE
 from labpool.parameters import BooleanParameter, ChoiceParameter, IntegersParameter, fill
 from labpool.planning import plan
 from labpool.reading import read_spec
+from labpool.resolving import unfit
 from labpool.sdk import DataShape
 from tests.support.runners import CATALOG, reference_to
-from worker.runner import backend, data, judging, loading
+from worker.runner import backend, data, judging, loading, tasks
 from worker.runner.benchmark import FUNCTIONS
 from worker.runner.data import Split
 from worker.runner.kept import Kept
 from worker.runner.network import Network, arrays_of, check_model, digest_of_weights
+from worker.runner.objective import Objective
 from worker.runner.resident import Resident
 
 MODELS = pytest.mark.parametrize("entry", CATALOG.models.values(), ids=CATALOG.models.keys())
@@ -32,6 +34,7 @@ EVERYTHING = [*FOLDERS, *CATALOG.datasets.values(), *CATALOG.boards.values()]
 TRAIN_METRICS = {
     *("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"),
     *("test_accuracy", "test_loss", "train_seconds", "images_per_second", "epochs_run"),
+    *(f"test_{name}" for model in CATALOG.models.values() for name in model.judging.metrics),
 }
 BENCHMARK_METRICS = {
     *("median_ms", "p5_ms", "p95_ms", "noise_percent", "gflop_s", "gb_s", "max_relative_error"),
@@ -50,10 +53,11 @@ class Example(NamedTuple):
     parameters: dict[str, Any]
     shape: DataShape
     batch: Split
+    objective: Objective
 
     def build(self, **parameters: Any) -> Any:
         model = self.code.build({**self.parameters, **parameters}, self.shape)
-        check_model(model, self.shape)
+        check_model(model, self.shape, self.objective)
         return model
 
     def model(self, seed: int, **parameters: Any) -> Any:
@@ -61,9 +65,14 @@ class Example(NamedTuple):
         return self.build(**parameters)
 
     def network(self, seed: int) -> Network:
-        network = Network(self.model(seed), "sgd", len(self.batch.y), "cpu")
+        network = self.new_network(self.model(seed), "sgd")
         network.set_learning_rate(0.05)
         return network
+
+    def new_network(self, model: Any, optimizer: str) -> Network:
+        return Network(
+            model, optimizer, len(self.batch.y), "cpu", self.objective, self.resident.target
+        )
 
     @property
     def resident(self) -> Resident:
@@ -72,19 +81,22 @@ class Example(NamedTuple):
 
 def suitable_datasets(entry: ModelEntry) -> Iterator[DatasetEntry]:
     for dataset in CATALOG.datasets.values():
-        if entry.input.kind != "image" or dataset.kind == "image":
+        if not unfit(entry, dataset):
             yield dataset
 
 
 def example_of(entry: ModelEntry, dataset: DatasetEntry) -> Example:
     module = loading.load(reference_to(dataset), dataset.path.with_suffix(".py"), "load")
     examples = module.load(fill(dict(dataset.parameters), {}, of=dataset.name)[0])
-    x, kind = data.fit_to_model(examples.x[:32], dataset.kind, entry.input)
+    x, kind = data.fit_to_model(examples.x, dataset.kind, entry.input)
+    code = loading.load(reference_to(entry), entry.path / "model.py", "build")
+    parameters = fill(dict(entry.parameters), {}, of=entry.name)[0]
     return Example(
-        loading.load(reference_to(entry), entry.path / "model.py", "build"),
-        fill(dict(entry.parameters), {}, of=entry.name)[0],
-        data.shape_of(x, kind, examples.classes),
-        Split(x, examples.y[:32]),
+        code,
+        parameters,
+        data.shape_of(x, kind, tasks.classes(examples, entry.task), entry.task),
+        Split(x[:32], tasks.targets(tasks.with_pictures(examples, x), entry.task)[:32]),
+        Objective.of(code, parameters, entry.judging, entry.task),
     )
 
 
@@ -104,9 +116,12 @@ def test_a_model_builds_for_every_data_set_that_suits_it(entry: ModelEntry) -> N
     for dataset in suitable_datasets(entry):
         example = example_of(entry, dataset)
         logits = np.array(example.model(0)(example.batch.x, training=False))
-        assert logits.shape == (32, dataset.classes) and logits.dtype == np.float32
+        assert len(logits) == 32 and logits.dtype == np.float32
+        tasks.check_outputs(logits.shape, example.shape)
+        if entry.task == "localisation":
+            logits = logits[:, :-4]
         # A softmax at the end would be applied twice: labpool's loss has it already.
-        assert not np.allclose(logits.sum(axis=1), 1.0, atol=1e-3)
+        assert not np.allclose(logits.sum(axis=-1), 1.0, atol=1e-3)
 
 
 def test_steps_lower_the_loss_and_move_every_variable(example: Example) -> None:
@@ -147,7 +162,7 @@ def test_a_kept_network_gives_the_bits_of_a_new_one(example: Example) -> None:
     def after_three_steps(kept: Kept, seed: int) -> str:
         network = kept.network(
             "key", seed, example.build,
-            lambda model: Network(model, "adam", len(example.batch.y), "cpu"),
+            lambda model: example.new_network(model, "adam"),
         )  # fmt: skip
         network.set_learning_rate(0.05)
         for _ in range(3):
@@ -173,7 +188,8 @@ def test_a_model_builds_with_every_choice_and_at_every_bound(entry: ModelEntry) 
         elif isinstance(parameter, IntegersParameter):
             values = [[], [int(parameter.minimum or 1)] * parameter.max_items]
         else:
-            values = [v for v in (parameter.minimum, parameter.maximum) if v is not None]
+            bounds = (v for v in (parameter.minimum, parameter.maximum) if v is not None)
+            values = [type(parameter.default)(v) for v in bounds]
         for value in values:
             logits = np.array(example.model(0, **{name: value})(example.batch.x, training=True))
             assert np.isfinite(logits).all(), (name, value)

@@ -17,8 +17,7 @@ from worker.runner.reasons import EntryBroken
 
 @dataclass(frozen=True)
 class Split:
-    """`x` float32 [n, ...], `y` the targets [n, ...]: class numbers int64 [n], or what `tasks` has.
-    """
+    """`x` float32 [n, ...], `y` the targets of the task [n, ...]: class numbers int64 [n], say."""
 
     x: NDArray[np.float32]
     y: NDArray[Any]
@@ -109,8 +108,6 @@ def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return random.permutation(count)
 
 
-def shape_of(
-    x: NDArray[Any], kind: str, classes: int, task: Task = "classification"
-) -> DataShape:
+def shape_of(x: NDArray[Any], kind: str, classes: int, task: Task = "classification") -> DataShape:
     """What a model is told about its data."""
     return DataShape("image" if kind == "image" else "vector", tuple(x.shape[1:]), classes, task)

@@ -13,23 +13,35 @@ from labpool.sdk import DataShape
 
 def build(parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
     """[batch, *data.shape] -> [batch, data.classes + 4]: logits, then the box."""
-    layers = keras.layers
+    layers, hidden = keras.layers, parameters["hidden"]
     pictures = keras.Input(data.shape)
-    seen = pictures
-    for level in range(3):
-        filters = parameters["filters"] * 2**level
-        called = f"convolution_{level + 1}"
-        seen = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=called)(seen)
-        seen = layers.BatchNormalization(momentum=0.9, name=f"{called}_evened")(seen)
-        seen = layers.ReLU(name=f"{called}_relu")(seen)
-        seen = layers.MaxPooling2D(2, padding="same", name=f"pooling_{level + 1}")(seen)
-    # Laid out flat and not averaged: where something was seen is half of the answer.
-    flat = layers.Flatten(name="flat")(seen)
-    shared = layers.Dense(parameters["hidden"], activation="relu", name="shared")(flat)
-    what = layers.Dense(data.classes, name="what")(shared)
+    seen = _convolution(pictures, parameters["filters"], "c1")
+    for level in (2, 3):
+        seen = layers.MaxPooling2D(2, padding="same", name=f"s{level}")(seen)
+        seen = _convolution(seen, parameters["filters"] * 2 ** (level - 1), f"c{level}")
+    # What it is does not depend on where it is, so that head reads the most of each feature.
+    most = layers.GlobalMaxPooling2D(name="most")(seen)
+    what = layers.Dense(hidden, activation="relu", name="what_hidden")(most)
+    what = layers.Dense(data.classes, name="what")(what)
+    # The other reads how the most of each feature goes from left to right, and down.
+    _, height, width, _ = seen.shape
+    across = layers.Flatten(name="across")(layers.MaxPooling2D((height, 1), name="columns")(seen))
+    down = layers.Flatten(name="down")(layers.MaxPooling2D((1, width), name="rows")(seen))
+    where = layers.Concatenate(name="sides")([across, down])
+    # The sums of so many would drive the sigmoid to where it has no slope.
+    where = layers.Dense(hidden, use_bias=False, name="where_hidden")(where)
+    where = layers.LayerNormalization(name="where_evened")(where)
+    where = layers.ReLU(name="where_relu")(where)
     # Centre, width and height are shares of the picture, so they lie between 0 and 1.
-    where = layers.Dense(4, activation="sigmoid", name="where")(shared)
+    where = layers.Dense(4, activation="sigmoid", name="where")(where)
     return keras.Model(pictures, layers.Concatenate(name="what_and_where")([what, where]))
+
+
+def _convolution(seen: Any, filters: int, name: str) -> Any:
+    seen = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=name)(seen)
+    # Brought to one mean and spread for every batch, and then rectified.
+    seen = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_evened")(seen)
+    return keras.layers.ReLU(name=f"{name}_relu")(seen)
 
 
 def loss(parameters: Mapping[str, Any], y: Any, outputs: Any) -> Any:
