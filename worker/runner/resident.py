@@ -35,7 +35,7 @@ class Resident:
     @property
     def bytes(self) -> int:
         """What the split takes."""
-        return sum(int(tf.size(part)) * int(part.dtype.size) for part in (self.x, self.y))
+        return sum(part.shape.num_elements() * part.dtype.size for part in (self.x, self.y))
 
     def parts(self, size: int) -> Iterator[tuple[Any, Any]]:
         """(x, y) of consecutive examples, at most `size` at once."""
