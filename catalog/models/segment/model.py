@@ -40,10 +40,11 @@ def build(parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
 
 
 def loss(parameters: Mapping[str, Any], y: Any, outputs: Any) -> Any:
-    """Mean cross-entropy of each example's pixels [batch]."""
-    del parameters
+    """Mean cross-entropy of each example's pixels [batch], those of things weighted."""
     of_pixels = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
-    return tf.reduce_mean(of_pixels, axis=(1, 2))
+    weights = tf.where(y > 0, parameters["thing_weight"], 1.0)
+    total = tf.reduce_sum(weights * of_pixels, axis=(1, 2))
+    return total / tf.reduce_sum(weights, axis=(1, 2))
 
 
 def metrics(parameters: Mapping[str, Any], y: Any, outputs: Any) -> Mapping[str, Any]:
