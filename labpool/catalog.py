@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -24,6 +24,7 @@ LOSS = "loss"
 """The metric that every model has: what its training makes small."""
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
+Task = Literal["classification", "localisation", "segmentation"]
 Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adadelta"]
 DataType = Literal["float32", "float64"]
 
@@ -109,13 +110,26 @@ class Pictures(BaseModel):
 class ModelEntry(Entry):
     """A network: ``models/<name>/{model.toml, model.py}``."""
 
-    task: Literal["classification"] = "classification"
+    task: Task = "classification"
     framework: Literal["keras"] = "keras"
     input: ModelInput
     judging: Judging = Judging()
     pictures: Pictures | None = None
     parameters: dict[str, Parameter] = {}
     defaults: TrainingDefaults = TrainingDefaults()
+
+    @model_validator(mode="after")
+    def _other_tasks_say_what_they_need(self) -> Self:
+        if self.task == "classification":
+            return self
+        if self.input.kind != "image":
+            raise ValueError(f"input.kind: a model for {self.task} takes images, so say image.")
+        if "metrics" not in self.judging.model_fields_set:
+            raise ValueError(
+                f"judging.metrics: a model for {self.task} declares its metrics; accuracy is what "
+                "classification is judged by."
+            )
+        return self
 
 
 class Splits(BaseModel):
@@ -129,9 +143,12 @@ class Splits(BaseModel):
 
 
 class DatasetEntry(Entry):
-    """A data set: ``datasets/<name>.toml`` with ``<name>.py`` beside it."""
+    """A data set: ``datasets/<name>.toml`` with ``<name>.py`` beside it.
 
-    task: Literal["classification"] = "classification"
+    ``tasks`` says which targets its examples have: class numbers, boxes, masks.
+    """
+
+    tasks: list[Task] = Field(default=["classification"], min_length=1)
     kind: Literal["image", "vector"]
     shape: tuple[int, ...]
     classes: int = Field(ge=2)
@@ -139,6 +156,20 @@ class DatasetEntry(Entry):
     license: str
     splits: Splits
     parameters: dict[str, Parameter] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_tasks(cls, content: Any) -> Any:
+        # What data sets had while there was one task only.
+        if isinstance(content, dict) and "task" in content:
+            raise ValueError(f"task: write tasks = [{content['task']!r}], a list.")
+        return content
+
+    @model_validator(mode="after")
+    def _only_pictures_have_places(self) -> Self:
+        if self.kind != "image" and set(self.tasks) != {"classification"}:
+            raise ValueError(f"tasks: {self.kind} data have no boxes and no masks; images do.")
+        return self
 
 
 class KernelEntry(Entry):
@@ -221,8 +252,10 @@ def _entry(form: type[E], name: str, path: Path, toml: Path) -> E:
         )
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise CatalogError(f"{toml}: {key}: {first['msg']}") from None
+        # What is wrong with the whole names its key itself.
+        key = "".join(f"{part}." for part in first["loc"])[:-1]
+        text = first["msg"] if key else first["msg"].removeprefix("Value error, ")
+        raise CatalogError(": ".join([f"{toml}", *([key] if key else []), text])) from None
     _refuse_bad_defaults(entry, toml)
     return entry
 

@@ -7,9 +7,9 @@ others, and people hear everything at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
+from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry, Task
 from labpool.errors import Problem, pointer
 from labpool.layer_fit import layer_problems
 from labpool.origins import LAYER_FIELDS
@@ -18,6 +18,19 @@ from labpool.spec import BenchmarkSpec, TrainSpec
 from labpool.suggest import closest
 
 Where = tuple[str | int, ...]
+LACKS: Final[Mapping[Task, str]] = {
+    "classification": "no class labels",
+    "localisation": "no boxes",
+    "segmentation": "no masks",
+}
+"""What a data set does not hold that has no targets of a task."""
+
+
+def unfit(model: ModelEntry, dataset: DatasetEntry) -> str:
+    """Why a data set cannot be given to a model, such as "holds no images"; "" when it can."""
+    if model.input.kind == "image" and dataset.kind != "image":
+        return "holds no images"
+    return "" if model.task in dataset.tasks else f"holds {LACKS[model.task]}"
 
 
 def catalog_problems(raw: Mapping[str, Any], catalog: Catalog, *where: str | int) -> list[Problem]:
@@ -52,11 +65,12 @@ def _misfit(
     """What speaks against this model on this data set, both being known."""
     if not isinstance(model, ModelEntry) or not isinstance(dataset, DatasetEntry):
         return []
-    if model.input.kind != "image" or dataset.kind == "image":
+    reason = unfit(model, dataset)
+    if not reason:
         return []
-    message = f"{dataset.name!r} holds no images, which the model {model.name!r} needs."
-    fitting = [name for name, entry in catalog.datasets.items() if entry.kind == "image"]
-    hint = f"Image data sets: {', '.join(fitting)}."
+    message = f"{dataset.name!r} {reason}, which the model {model.name!r} needs."
+    fitting = [name for name, entry in catalog.datasets.items() if not unfit(model, entry)]
+    hint = f"Data sets that fit: {', '.join(fitting) or 'none of the catalog'}."
     return [Problem(pointer(*where, "dataset"), message, hint)]
 
 

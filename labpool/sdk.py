@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from labpool.catalog import Task
+
 Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 """Input arrays by name."""
 
@@ -36,12 +38,14 @@ class DataShape:
     """What one example looks like when it reaches a model.
 
     `shape` is (height, width, channels) for an image and (features,) for a vector, without the
-    batch. `classes` is how many labels there are.
+    batch. `classes` is how many labels there are for what `task` labels: a whole example, or each
+    pixel of it when it is segmentation; then label 0 is the background, and counts.
     """
 
     kind: Literal["image", "vector"]
     shape: tuple[int, ...]
     classes: int
+    task: Task = "classification"
 
     @property
     def features(self) -> int:
@@ -55,11 +59,18 @@ class Examples:
 
     `x` is float32 of shape [n, height, width, channels] with values in 0..1 for images, and
     [n, features] for vectors. `y` is int64 of shape [n], each in 0..classes-1.
+
+    Where the TOML file's `tasks` name localisation, `boxes` is float32 [n, 4]: centre x, centre y,
+    width and height of the one thing that `y` names, as shares of the picture's width and height,
+    x to the right and y down. Where they name segmentation, `masks` is int64 [n, height, width]: 0
+    is background, and 1 + c a pixel of class c.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64]
     classes: int
+    boxes: NDArray[np.float32] | None = None
+    masks: NDArray[np.int64] | None = None
 
 
 class Model(Protocol):
@@ -71,6 +82,10 @@ class Model(Protocol):
         Logits: no softmax at the end, labpool's loss adds it. With a `loss` of its own the outputs
         are what that takes. `parameters` holds every parameter of `model.toml`, checked. Raises
         Unsuitable when they cannot work together.
+
+        For localisation it gives [batch, data.classes + 4]: logits, then the box as `Examples` has
+        it; for segmentation [batch, height, width, data.classes], the logits of each pixel. A model
+        for these needs an `Objective`.
         """
         ...
 
@@ -85,7 +100,9 @@ class Objective(Protocol):
     def loss(self, parameters: Mapping[str, Any], y: Any, outputs: Any) -> Any:
         """Each example's loss [batch] float32; training makes their mean small.
 
-        `y` [batch, ...] are targets as the data set has them, `outputs` what the model made.
+        `outputs` is what the model made, `y` the targets of its task: int64 [batch] class numbers
+        for classification; float32 [batch, 5], class number and box, for localisation; int64
+        [batch, height, width] for segmentation.
         """
         ...
 

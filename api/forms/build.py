@@ -10,6 +10,7 @@ from api.forms.fields import Field, field_id, parameter_field, property_field, t
 from api.forms.sweep import Path, SweepForm, choosing_paths, sweep_form
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import Problem, pointer
+from labpool.resolving import unfit
 from labpool.spec import FORMS, BenchmarkSpec, TrainSpec
 
 KINDS = {
@@ -51,6 +52,13 @@ class Chooser:
     @property
     def id(self) -> str:
         return field_id(self.pointer)
+
+    @property
+    def tasks(self) -> str:
+        """What the chosen model is for, or what the chosen data set has targets for."""
+        if isinstance(self.entry, ModelEntry):
+            return self.entry.task
+        return ", ".join(self.entry.tasks) if isinstance(self.entry, DatasetEntry) else ""
 
     @property
     def is_known(self) -> bool:
@@ -122,7 +130,7 @@ def build(data: Mapping[str, Any], catalog: Catalog) -> SpecForm:
 
 def fits(model: ModelEntry | None, dataset: DatasetEntry) -> bool:
     """Whether `dataset` can be given to `model`; an unknown model takes anything."""
-    return model is None or model.input.kind != "image" or dataset.kind == "image"
+    return model is None or not unfit(model, dataset)
 
 
 def _training(
@@ -131,7 +139,7 @@ def _training(
     model = catalog.models.get(text_of(base.get("model")))
     dataset = catalog.datasets.get(text_of(base.get("dataset")))
     datasets = tuple(
-        Option(entry.name, entry.title, "" if fits(model, entry) else "holds no images")
+        Option(entry.name, entry.title, unfit(model, entry) if model else "")
         for entry in catalog.datasets.values()
     )
     choosers = [

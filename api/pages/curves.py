@@ -24,10 +24,10 @@ from db.reads.trials import TrialRow
 
 # Training and validation of one quantity belong in one chart.
 _VALIDATION = "val_"
-_FIRST = ("loss", "accuracy")
+_FIRST = ("loss", "iou", "accuracy")
 _LAST = ("learning_rate",)
 # What most people look at first when they compare.
-_PREFERRED = ("val_accuracy", "val_loss", "accuracy", "loss")
+_PREFERRED = ("val_iou", "val_accuracy", "val_loss", "accuracy", "loss")
 MOST_OVERLAID = 24
 
 

@@ -22,8 +22,8 @@ _NAMED = {
 _ENDINGS = {"_ms": "ms", "_seconds": "s", "_s": "s", "_percent": "%"}
 # The order in which results are read; whatever else a trial measured follows.
 _FIRST = (
-    "test_accuracy", "test_loss", "val_accuracy", "median_ms", "median_low_ms", "median_high_ms",
-    "gflop_s", "gb_s", "noise_percent",
+    "test_iou", "test_accuracy", "test_loss", "val_iou", "val_accuracy", "median_ms",
+    "median_low_ms", "median_high_ms", "gflop_s", "gb_s", "noise_percent",
 )  # fmt: skip
 _NOT_SETTINGS = frozenset({"kind", "name", "notes", "tags", "priority"})
 

@@ -27,7 +27,7 @@ def data_ls(url: str | None, as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ("name", "kind", "shape", "classes", "examples", "licence", "title"),
+        ("name", "kind", "shape", "classes", "examples", "tasks", "licence", "title"),
         (
             (
                 entry["name"],
@@ -35,6 +35,7 @@ def data_ls(url: str | None, as_json: bool) -> None:
                 shape_of(entry),
                 count_of(entry, "classes"),
                 count_of(entry, "examples"),
+                tasks_of(entry),
                 entry["details"]["license"],
                 entry["title"],
             )
@@ -72,6 +73,11 @@ def count_of(entry: dict[str, Any], name: str) -> str:
     return str(details.get(name) or "-")
 
 
+def tasks_of(entry: dict[str, Any]) -> str:
+    """What models can learn from it: classification, localisation"""
+    return ", ".join(entry["details"].get("tasks", ["classification"]))
+
+
 def _print_dataset(entry: dict[str, Any]) -> None:
     details = entry["details"]
     splits = details["splits"]
@@ -81,6 +87,7 @@ def _print_dataset(entry: dict[str, Any]) -> None:
         "shape": shape_of(entry),
         "classes": count_of(entry, "classes"),
         "examples": count_of(entry, "examples"),
+        "tasks": tasks_of(entry),
         "split": f"{train:.0%} train, {splits['validation']:.0%} validation, "
         f"{splits['test']:.0%} test, by seed {splits['seed']}",
         "licence": details["license"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import keras
 import numpy as np
@@ -12,13 +12,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from labpool.sdk import DataShape
-from worker.runner import backend, optimizers, traces
+from worker.runner import backend, optimizers, tasks, traces
 from worker.runner.objective import CLASSIFICATION, Objective
 from worker.runner.reasons import CheckpointBroken, EntryBroken
 from worker.runner.resident import Resident
 
 MEASURE_AT_ONCE = 512
 """Examples a call when measuring; bounds the memory that a large split takes."""
+CLASS_NUMBERS: Final = tf.TensorSpec([None], tf.int64)
+"""The targets of classification."""
 
 
 class Network:
@@ -40,8 +42,12 @@ class Network:
         batch_size: int,
         device: backend.Device,
         objective: Objective = CLASSIFICATION,
+        target: tf.TensorSpec = CLASS_NUMBERS,
     ) -> None:
-        """`model` must be built; the learning rate is to be set before the first step."""
+        """`model` must be built; the learning rate is to be set before the first step.
+
+        `target` says what the targets are that the objective compares with.
+        """
         self.model = model
         self.objective = objective
         self.optimizer = optimizers.make(optimizer)
@@ -50,10 +56,7 @@ class Network:
         with backend.on(device):
             self.optimizer.build(model.trainable_variables)
         self._untrained = self.optimizer_state()
-        examples = [
-            tf.TensorSpec([None, *model.input_shape[1:]], tf.float32),
-            tf.TensorSpec([None], tf.int64),
-        ]
+        examples = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32), target]
         number = tf.TensorSpec([], tf.int32)
         order = tf.TensorSpec([None], tf.int64)
         self._train = tf.function(
@@ -199,10 +202,9 @@ def check_model(model: Any, data: DataShape, objective: Objective = CLASSIFICATI
         raise EntryBroken(f"build gave a {type(model).__name__}, not a keras.Model.")
     if not model.built:
         model.build((None, *data.shape))
-    if objective.is_cross_entropy and tuple(model.output_shape) != (None, data.classes):
-        raise EntryBroken(
-            f"the model gives {model.output_shape}, not (batch, {data.classes}) logits."
-        )
+    # A classifier with a loss of its own may give what that takes.
+    if objective.is_cross_entropy or data.task != "classification":
+        tasks.check_outputs(tuple(model.output_shape), data)
 
 
 def arrays_of(variables: Sequence[Any]) -> list[NDArray[Any]]:

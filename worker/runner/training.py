@@ -7,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from labpool.catalog import Judging, ModelInput
+from labpool.catalog import Judging, ModelInput, Task
 from labpool.catalog import Splits as Fractions
-from labpool.sdk import Examples
 from worker import protocol
 from worker.protocol import CodeReference, TrialToRun
-from worker.runner import backend, checkpoints, data, environment, loading
+from worker.runner import backend, checkpoints, data, environment, loading, tasks
 from worker.runner.fitting import FitNetwork
 from worker.runner.kept import Kept, key_of
 from worker.runner.layers import Beginning, freeze
@@ -94,15 +93,16 @@ def _load(
     model_folder = loading.verify(trial.code)
     model_toml = loading.read_toml(model_folder / "model.toml")
     wanted = ModelInput.model_validate(model_toml["input"])
+    task: Task = model_toml.get("task", "classification")
     splits = kept.splits(
-        key_of(reference.digest, chosen, wanted.model_dump(), device),
+        key_of(reference.digest, chosen, wanted.model_dump(), task, device),
         # Data sets have seeds of their own; the trial's seed begins with the model.
-        lambda: _splits(reference, data_toml, chosen, wanted, device),
+        lambda: _splits(reference, data_toml, chosen, wanted, task, device),
     )
     code = loading.load(trial.code, model_folder / "model.py", "build")
     judging = Judging.model_validate(model_toml.get("judging", {}))
     parameters: Any = trial.spec["parameters"]
-    objective = Objective.of(code, parameters, judging)
+    objective = Objective.of(code, parameters, judging, task)
 
     frozen: Any = trial.spec.get("freeze", [])
 
@@ -119,14 +119,14 @@ def _load(
         plan.seed,
         build,
         lambda model: ENGINES[plan.engine](
-            model, plan.optimizer, plan.batch_size, device, objective
+            model, plan.optimizer, plan.batch_size, device, objective, splits.training.target
         ),
     )
     return splits, network, samples_of(code, model_toml, parameters)
 
 
 def _splits(
-    reference: CodeReference, toml: Path, parameters: Json, wanted: ModelInput,
+    reference: CodeReference, toml: Path, parameters: Json, wanted: ModelInput, task: Task,
     device: backend.Device,
 ) -> ResidentSplits:  # fmt: skip
     about = loading.read_toml(toml)
@@ -134,9 +134,9 @@ def _splits(
     examples = dataset.load(parameters)
     data.check(examples, about["kind"])
     x, kind = data.fit_to_model(examples.x, about["kind"], wanted)
-    shape = data.shape_of(x, kind, examples.classes)
+    shape = data.shape_of(x, kind, tasks.classes(examples, task), task)
     fractions = Fractions.model_validate(about["splits"])
-    splits = data.split(Examples(x, examples.y, examples.classes), fractions)
+    splits = data.split(tasks.with_pictures(examples, x), fractions, task)
     return ResidentSplits.of(splits, shape, device)
 
 
