@@ -61,6 +61,22 @@ class Examples:
     classes: int
 
 
+def kept_examples(name: str) -> Examples:
+    """The fetched or imported data set `name` of this machine, in the order of its files.
+
+    Bytes of pictures come as 0..1. Raises Unsuitable, which says how its files get here, and
+    BadData or HoldingBroken where they are damaged.
+    """
+    from labpool.holdings import LIMITS, NotHeld, folder_of, held
+    from labpool.sdk_arrays import examples_of
+
+    try:
+        path, record = held(folder_of(), name)
+    except NotHeld as error:
+        raise Unsuitable(f"The files are not on this machine: {error.detail}") from None
+    return examples_of(path, LIMITS, len(record.counts))
+
+
 class Model(Protocol):
     """`model.py`: a network written with Keras 3. `build` alone makes a classifier."""
 

@@ -72,7 +72,7 @@ class Example(NamedTuple):
 
 def suitable_datasets(entry: ModelEntry) -> Iterator[DatasetEntry]:
     for dataset in CATALOG.datasets.values():
-        if entry.input.kind != "image" or dataset.kind == "image":
+        if dataset.files is None and (entry.input.kind != "image" or dataset.kind == "image"):
             yield dataset
 
 
