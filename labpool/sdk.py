@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from labpool.errors import LabpoolError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import keras
     import numpy as np
     from numpy.typing import NDArray
@@ -75,6 +77,16 @@ def kept_examples(name: str) -> Examples:
     except NotHeld as error:
         raise Unsuitable(f"The files are not on this machine: {error.detail}") from None
     return examples_of(path, LIMITS, len(record.counts))
+
+
+def uploaded_examples(file: Path, classes: int) -> Examples:
+    """The examples of an upload, in the order of its file. Raises Unsuitable when it is gone."""
+    from labpool.holdings import LIMITS
+    from labpool.sdk_arrays import examples_of
+
+    if not file.exists():
+        raise Unsuitable("The upload was deleted; bring the data again with `labpool data upload`.")
+    return examples_of(file, LIMITS, classes)
 
 
 class Model(Protocol):

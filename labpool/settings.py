@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Largest request body that is read."
     )
+    max_upload_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1024, description="Largest upload of a data set."
+    )
+    upload_quota_bytes: int = Field(
+        default=1024**3, ge=0, description="Most that one user's uploads take in the store."
+    )
     max_trials_per_sweep: int = Field(default=1000, ge=1, description="Largest sweep.")
     max_queued_per_user: int = Field(
         default=5000, ge=1, description="Most trials of one user that may wait at once."

@@ -16,11 +16,13 @@ from db.claims import ClaimedTrial
 from db.states import Wish
 from labpool.catalog import Catalog, Entry
 from labpool.errors import LabpoolError
+from labpool.uploads import DIGEST as UPLOADS
 from worker.database_access import DatabaseAccess
 from worker.files import fetch
 from worker.logs import TrialLog
 from worker.protocol import CodeReference, Resume, TrialToRun
 from worker.recording import Recorder
+from worker.uploads import bring
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Attempt:
     recorder: Recorder
     resume: Resume | None = None
     message: TrialToRun | None = None
+    upload: CodeReference | None = None
     began: bool = False
     cancel_sent: bool = False
     pause_sent: bool = False
@@ -76,8 +79,8 @@ def message_of(attempt: Attempt, catalog: Catalog) -> TrialToRun:
     """The trial as the runner gets it. Raises OtherCatalog."""
     claimed = attempt.claimed
     code = catalog.models if claimed.kind == "train" else catalog.kernels
-    data = None
-    if claimed.data_name is not None:
+    data = attempt.upload
+    if claimed.data_name is not None and data is None:
         data = _reference(catalog.datasets.get(claimed.data_name), claimed.data_digest)
     return TrialToRun(
         trial=claimed.trial_id,
@@ -96,6 +99,19 @@ def _reference(entry: Entry | None, digest: str | None) -> CodeReference:
     if entry is None or entry.digest != digest:
         raise OtherCatalog("Restart the worker after a change of its catalog.")
     return CodeReference(name=entry.name, path=str(entry.path.absolute()), digest=entry.digest)
+
+
+def bring_upload(attempt: Attempt, store: ArtifactStore, cache: Path) -> CodeReference | None:
+    """What the runner loads for a trial on an upload; None for one on the catalog's data.
+
+    Raises OSError.
+    """
+    claimed = attempt.claimed
+    if claimed.data_name is None or claimed.data_digest != UPLOADS:
+        return None
+    return bring(
+        store, cache, attempt.files, claimed.data_name, claimed.spec["dataset_parameters"]
+    )  # fmt: skip
 
 
 def fetch_resume(

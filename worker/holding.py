@@ -10,7 +10,14 @@ from db.claims import Claim, ClaimedTrial
 from db.errors import FencedOff
 from db.states import Wish
 from worker.aside import aside
-from worker.attempt import Attempt, OtherCatalog, fetch_resume, files_of, message_of
+from worker.attempt import (
+    Attempt,
+    OtherCatalog,
+    bring_upload,
+    fetch_resume,
+    files_of,
+    message_of,
+)
 from worker.exits import Ending
 from worker.files import NotAsAnnounced, StoreSilent
 from worker.guards import Breach
@@ -282,8 +289,10 @@ class Holding:
         """Bring together what the runner needs, or give the trial back."""
         host = self.host
         fetch = partial(fetch_resume, attempt, host.database, host.store, self._give_up)
+        cache = host.settings.datasets_folder
         try:
             attempt.resume = self.store.do(fetch)
+            attempt.upload = self.store.do(partial(bring_upload, attempt, host.store, cache))
             attempt.message = message_of(attempt, host.catalog)
         except (OSError, OtherCatalog, StoreSilent) as error:
             reason = f"It could not be prepared on {host.name}: {error}"

@@ -29,6 +29,7 @@ from api.pages.frame import page
 from api.problems import from_spec_error, not_found
 from api.security.identity import me
 from api.security.roles import allow
+from api.uploading import catalog_for
 from api.visibility import visible_experiment, visible_trial
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import User
@@ -173,7 +174,7 @@ def _read(text: str) -> Reading:
         return Reading(text, problems=error.problems)
     known = data if isinstance(data, dict) else None
     try:
-        planned = plan(data, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
+        planned = plan(data, catalog_for(data), parts.settings.max_trials_per_sweep, me().is_admin)
     except SpecError as error:
         return Reading(text, known, problems=error.problems)
     return Reading(text, known, planned)

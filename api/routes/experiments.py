@@ -18,9 +18,10 @@ from api.schemas.base import ExperimentPath
 from api.schemas.trials import trial_urls
 from api.security.identity import me
 from api.security.roles import allow
+from api.uploading import catalog_for
 from api.visibility import narrowed_owner_id, require_change, visible_experiment
 from db.commands import cancel_experiment
-from db.errors import IdempotencyConflict, QueueFull
+from db.errors import IdempotencyConflict, NotPossible, QueueFull
 from db.models import Experiment as ExperimentModel
 from db.models import User
 from db.reads.experiments import experiment_row, experiments_page
@@ -64,10 +65,14 @@ def submit_experiment() -> Response:
         with parts.database.snapshot() as session:
             known = earlier(session)
         if known is None:
-            planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
+            planned = plan(
+                spec, catalog_for(spec), parts.settings.max_trials_per_sweep, me().is_admin
+            )
         done, model = parts.database.run(work)
     except IdempotencyConflict as error:
         raise ApiProblem(422, "idempotency-conflict", str(error)) from error
+    except NotPossible as error:
+        raise ApiProblem(409, "not-possible", str(error)) from error
     except QueueFull as error:
         raise ApiProblem(429, "queue-full", str(error), headers={"Retry-After": "60"}) from error
     parts.bell.ring()

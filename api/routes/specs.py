@@ -13,6 +13,7 @@ from api.responses import answer, conditional
 from api.schemas import specs as schemas
 from api.security.identity import me
 from api.security.roles import allow
+from api.uploading import catalog_for
 from labpool.planning import plan
 from labpool.spec import spec_schema
 
@@ -43,5 +44,5 @@ def validate_spec() -> Response:
     """
     spec, _ = spec_from_body()
     parts = services()
-    planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
+    planned = plan(spec, catalog_for(spec), parts.settings.max_trials_per_sweep, me().is_admin)
     return answer(schemas.checked_of(planned))
