@@ -13,6 +13,7 @@ import sys
 import tempfile
 import uuid
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,11 @@ def _store(folder: Path, name: str, public: bool, files: list[FileStorage]) -> U
     # The file first: a row must never be seen whose file is not there. Its key is its own, so that
     # deleting it takes nothing from anybody who brought the same.
     parts.store.put(upload.key, out)
+    _store_picture(out.with_suffix(".png"), upload)
     try:
         return parts.database.run(partial(_record, upload=upload))
     except (NotPossible, QuotaFull) as error:
-        parts.store.delete(upload.key)
+        _forget(upload.key)
         full = isinstance(error, QuotaFull)
         status, kind = (413, "quota-full") if full else (409, "not-possible")
         raise ApiProblem(status, kind, str(error)) from error
@@ -126,6 +128,24 @@ def _record(session: Session, upload: Upload) -> UploadRow:
     row = add_upload(session, owner, _copy(upload), services().settings.upload_quota_bytes)
     session.expunge(row)
     return UploadRow(row, owner.name)
+
+
+def _store_picture(picture: Path, upload: Upload) -> None:
+    """What the reading process drew, as `labpool data preview` stores it for the catalog's sets."""
+    about: dict[str, Any] = {"counts": upload.counts, "sha256": None}
+    base, store = upload.key.removesuffix(".npz"), services().store
+    if picture.exists():
+        content = picture.read_bytes()
+        about |= {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
+        store.put(f"{base}.png", picture)
+    record = picture.with_suffix(".json")
+    record.write_text(json.dumps(about), encoding="utf-8")
+    store.put(f"{base}.json", record)
+
+
+def _forget(key: str) -> None:
+    for suffix in (".npz", ".json", ".png"):
+        services().store.delete(key.removesuffix(".npz") + suffix)
 
 
 def _copy(upload: Upload) -> Upload:
@@ -145,6 +165,7 @@ def _read(folder: Path, out: Path, files: list[FileStorage]) -> dict[str, Any]:
         paths.append(str(path))
     command = [
         *(sys.executable, "-m", "labpool.readers", "--out", str(out)),
+        *("--picture", str(out.with_suffix(".png"))),
         *("--file-bytes", str(limit), "--array-bytes", str(_UNPACKED * limit)),
         *paths,
     ]
@@ -182,7 +203,7 @@ def remove(upload_id: int) -> None:
         key = parts.database.run(work)
     except NotPossible as error:
         raise ApiProblem(409, "not-possible", str(error)) from error
-    parts.store.delete(key)
+    _forget(key)
 
 
 def _plain(name: str) -> str:

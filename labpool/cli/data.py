@@ -10,6 +10,7 @@ from labpool.cli.data_files import data_fetch, data_import, data_verify, state_h
 from labpool.cli.data_uploads import data_rm, data_upload, data_uploads
 from labpool.cli.options import connect, json_option, url_option
 from labpool.cli.output import number, print_json, print_table, printable
+from labpool.cli.server import handed_on
 from labpool.client import NotThere
 
 
@@ -18,7 +19,18 @@ def data() -> None:
     """Data sets: list and show them, and bring their files to this machine."""
 
 
-for command in (data_fetch, data_import, data_verify, data_upload, data_uploads, data_rm):
+data_preview = handed_on(
+    "preview", "previews", "Draw the data sets for the pages, each in a process of its own."
+)
+for command in (
+    data_preview,
+    data_fetch,
+    data_import,
+    data_verify,
+    data_upload,
+    data_uploads,
+    data_rm,
+):
     data.add_command(command)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from labpool.readers.keeping import write
 from labpool.readers.labelled import from_files
 from labpool.readers.limits import MIB, BadData, Limits
+from labpool.readers.picture import picture_of
 
 CPU_S = 120
 
@@ -22,13 +23,14 @@ def main() -> None:
     """Read, and say what was found."""
     parser = argparse.ArgumentParser(prog="python -m labpool.readers")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--picture", type=Path, required=True)
     parser.add_argument("--file-bytes", type=int, required=True)
     parser.add_argument("--array-bytes", type=int, required=True)
     parser.add_argument("files", type=Path, nargs="+")
     given = parser.parse_args()
     limits = Limits(file_bytes=given.file_bytes, array_bytes=given.array_bytes)
     _confine(limits)
-    print(json.dumps(_answer(given.files, given.out, limits)))  # noqa: T201 - it is the answer
+    print(json.dumps(_answer(given.files, given.out, given.picture, limits)))  # noqa: T201 - it is the answer
 
 
 def _confine(limits: Limits) -> None:
@@ -42,10 +44,13 @@ def _confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
-def _answer(files: list[Path], out: Path, limits: Limits) -> dict[str, object]:
+def _answer(files: list[Path], out: Path, picture: Path, limits: Limits) -> dict[str, object]:
     try:
         examples = from_files(files, limits)
         digest = write(examples, out)
+        drawn = picture_of(examples)
+        if drawn is not None:
+            picture.write_bytes(drawn)
     except BadData as error:
         return {"refused": error.detail}
     except MemoryError:
