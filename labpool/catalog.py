@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from labpool.errors import CatalogError
 from labpool.parameters import Parameter, Size
+from labpool.sources import Files
 
 LOSS = "loss"
 """The metric that every model has: what its training makes small."""
@@ -133,13 +134,18 @@ class ModelEntry(Entry):
 
 
 class Splits(BaseModel):
-    """How a data set is divided: by one permutation from ``seed``, into these fractions."""
+    """How a data set is divided: by one permutation from ``seed``, into these fractions.
+
+    With ``test_is_last`` the test split is the last examples as they stand, which the data set's
+    authors set aside, and the permutation divides the others.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int
     validation: float = Field(gt=0, lt=0.5)
     test: float = Field(gt=0, lt=0.5)
+    test_is_last: bool = False
 
 
 class DatasetEntry(Entry):
@@ -155,6 +161,8 @@ class DatasetEntry(Entry):
     source: str
     license: str
     splits: Splits
+    files: Files | None = None
+    class_names: list[str] = []
     parameters: dict[str, Parameter] = {}
 
     @model_validator(mode="before")

@@ -12,9 +12,8 @@ from difflib import get_close_matches
 from math import prod
 from typing import Any
 
-from labpool.errors import Problem, pointer
+from labpool.errors import Problem, Unsuitable, pointer
 from labpool.layer_kinds import KINDS, Kind, Misfit, Shape, shown
-from labpool.sdk import Unsuitable
 
 MOST_LAYERS = 32
 MOST_WEIGHTS = 5_000_000

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from labpool.errors import LabpoolError
+from labpool.errors import Unsuitable as Unsuitable  # noqa: PLC0414 - part of what is offered
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import keras
     import numpy as np
     from numpy.typing import NDArray
@@ -27,10 +29,6 @@ Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 
 Sizes: TypeAlias = Mapping[str, int]
 DTypeName: TypeAlias = Literal["float32", "float64"]
-
-
-class Unsuitable(LabpoolError):
-    """These parameters cannot work together."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,32 @@ class Examples:
     classes: int
     boxes: NDArray[np.float32] | None = None
     masks: NDArray[np.int64] | None = None
+
+
+def kept_examples(name: str) -> Examples:
+    """The fetched or imported data set `name` of this machine, in the order of its files.
+
+    Bytes of pictures come as 0..1. Raises Unsuitable, which says how its files get here, and
+    BadData or HoldingBroken where they are damaged.
+    """
+    from labpool.holdings import LIMITS, NotHeld, folder_of, held
+    from labpool.sdk_arrays import examples_of
+
+    try:
+        path, record = held(folder_of(), name)
+    except NotHeld as error:
+        raise Unsuitable(f"The files are not on this machine: {error.detail}") from None
+    return examples_of(path, LIMITS, len(record.counts))
+
+
+def uploaded_examples(file: Path, classes: int) -> Examples:
+    """The examples of an upload, in the order of its file. Raises Unsuitable when it is gone."""
+    from labpool.holdings import LIMITS
+    from labpool.sdk_arrays import examples_of
+
+    if not file.exists():
+        raise Unsuitable("The upload was deleted; bring the data again with `labpool data upload`.")
+    return examples_of(file, LIMITS, classes)
 
 
 class Model(Protocol):

@@ -28,6 +28,9 @@ Device = Literal["any", "cpu", "gpu"]
 Priority = Literal["low", "normal", "high"]
 Engine = Literal["loop", "fit"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
+DatasetName = Annotated[
+    str, Field(pattern=r"^([a-z][a-z0-9._-]*/)?[a-z][a-z0-9_]*$", max_length=127)
+]
 Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
 LayerName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -83,7 +86,9 @@ class TrainSpec(_Runnable):
     kind: Literal["train"]
     model: Name = Field(description="A model of the catalog.")
     parameters: dict[str, Any] = Field(default={}, description="The model's own parameters.")
-    dataset: Name = Field(description="A data set of the catalog.")
+    dataset: DatasetName = Field(
+        description="A data set of the catalog, or an upload as owner/name."
+    )
     dataset_parameters: dict[str, Any] = Field(
         default={}, description="The data set's own parameters."
     )

@@ -18,11 +18,13 @@ from db.states import Wish
 from labpool.catalog import Catalog, Entry
 from labpool.errors import LabpoolError
 from labpool.origins import begun_from
+from labpool.uploads import DIGEST as UPLOADS
 from worker.database_access import DatabaseAccess
 from worker.files import fetch
 from worker.logs import TrialLog
 from worker.protocol import CodeReference, Origin, Resume, TrialToRun
 from worker.recording import Recorder
+from worker.uploads import bring
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Attempt:
     resume: Resume | None = None
     origin: Origin | None = None
     message: TrialToRun | None = None
+    upload: CodeReference | None = None
     began: bool = False
     cancel_sent: bool = False
     pause_sent: bool = False
@@ -83,8 +86,8 @@ def message_of(attempt: Attempt, catalog: Catalog) -> TrialToRun:
     """The trial as the runner gets it. Raises OtherCatalog."""
     claimed = attempt.claimed
     code = catalog.models if claimed.kind == "train" else catalog.kernels
-    data = None
-    if claimed.data_name is not None:
+    data = attempt.upload
+    if claimed.data_name is not None and data is None:
         data = _reference(catalog.datasets.get(claimed.data_name), claimed.data_digest)
     return TrialToRun(
         trial=claimed.trial_id,
@@ -110,14 +113,29 @@ def fetch_files(
     attempt: Attempt,
     database: DatabaseAccess,
     store: ArtifactStore,
+    cache: Path,
     give_up: Callable[[], bool],
 ) -> None:
-    """Bring the checkpoints that the trial goes on from and began with into the runner's folder.
+    """Bring what the trial goes on from and began with into the runner's folder, and its upload.
 
-    Raises OriginGone, DatabaseAway, and OSError when the folder cannot be written.
+    Raises OriginGone, DatabaseAway, and OSError when a folder cannot be written.
     """
     attempt.resume = fetch_resume(attempt, database, store, give_up)
     attempt.origin = fetch_origin(attempt, database, store, give_up)
+    attempt.upload = bring_upload(attempt, store, cache)
+
+
+def bring_upload(attempt: Attempt, store: ArtifactStore, cache: Path) -> CodeReference | None:
+    """What the runner loads for a trial on an upload; None for one on the catalog's data.
+
+    Raises OSError.
+    """
+    claimed = attempt.claimed
+    if claimed.data_name is None or claimed.data_digest != UPLOADS:
+        return None
+    return bring(
+        store, cache, attempt.files, claimed.data_name, claimed.spec["dataset_parameters"]
+    )  # fmt: skip
 
 
 def fetch_resume(

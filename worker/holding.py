@@ -281,7 +281,8 @@ class Holding:
     def _prepare(self, attempt: Attempt) -> None:
         """Bring together what the runner needs, or give the trial back."""
         host = self.host
-        fetch = partial(fetch_files, attempt, host.database, host.store, self._give_up)
+        cache = host.settings.datasets_folder
+        fetch = partial(fetch_files, attempt, host.database, host.store, cache, self._give_up)
         try:
             self.store.do(fetch)
             attempt.message = message_of(attempt, host.catalog)

@@ -19,7 +19,7 @@ pages = Blueprint("picture_pages", __name__)
 MOST_BYTES = 16 * 1024 * 1024
 _TYPES = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
 _HAVE_A_PLACE = re.compile(r"samples-[0-9]{6,9}\.png|mistakes\.png")
-_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
+POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 
 def is_picture(row: ArtifactRow) -> bool:
@@ -62,7 +62,7 @@ def show_picture(trial_id: int, artifact_id: int) -> Response:
     if response.status_code == 200:
         response.content_type = media_type
     response.headers["Content-Disposition"] = "inline"
-    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Content-Security-Policy"] = POLICY
     return response
 
 

@@ -20,6 +20,7 @@ from api.routes import (
     trials,
     turns,
     upkeep,
+    uploads,
     users,
 )
 
@@ -34,6 +35,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     artifacts.routes,
     boards.routes,
     catalog.routes,
+    uploads.routes,
     specs.routes,
     pool.routes,
     upkeep.routes,

@@ -22,7 +22,7 @@ from api.security.roles import allow
 from api.speed_ups import speed_ups_of
 from api.visibility import narrowed_owner_id, require_change, visible_experiment
 from db.commands import cancel_experiment
-from db.errors import IdempotencyConflict, QueueFull
+from db.errors import IdempotencyConflict, NotPossible, QueueFull
 from db.models import Experiment as ExperimentModel
 from db.models import User
 from db.reads.experiments import experiment_row, experiments_page
@@ -70,6 +70,8 @@ def submit_experiment() -> Response:
         done, model = parts.database.run(work)
     except IdempotencyConflict as error:
         raise ApiProblem(422, "idempotency-conflict", str(error)) from error
+    except NotPossible as error:
+        raise ApiProblem(409, "not-possible", str(error)) from error
     except QueueFull as error:
         raise ApiProblem(429, "queue-full", str(error), headers={"Retry-After": "60"}) from error
     parts.bell.ring()

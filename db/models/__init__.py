@@ -8,6 +8,7 @@ from db.models.people import Token, Usage, User
 from db.models.pool import Event, Lease, PoolSetting, Quarantine, Slot, Worker
 from db.models.results import Artifact, Checkpoint, MetricChunk, Result
 from db.models.trials import Attempt, Trial
+from db.models.uploads import Upload
 
 __all__ = [
     "Artifact",
@@ -27,6 +28,7 @@ __all__ = [
     "SweepRungEntry",
     "Token",
     "Trial",
+    "Upload",
     "Usage",
     "User",
     "Worker",

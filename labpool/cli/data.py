@@ -6,14 +6,32 @@ from typing import Any
 
 import click
 
+from labpool.cli.data_files import data_fetch, data_import, data_verify, state_here
+from labpool.cli.data_uploads import data_rm, data_upload, data_uploads
 from labpool.cli.options import connect, json_option, url_option
 from labpool.cli.output import number, print_json, print_table, printable
+from labpool.cli.server import handed_on
 from labpool.client import NotThere
 
 
 @click.group("data")
 def data() -> None:
-    """List the data sets of the catalog, or show one."""
+    """Data sets: list and show them, and bring their files to this machine."""
+
+
+data_preview = handed_on(
+    "preview", "previews", "Draw the data sets for the pages, each in a process of its own."
+)
+for command in (
+    data_preview,
+    data_fetch,
+    data_import,
+    data_verify,
+    data_upload,
+    data_uploads,
+    data_rm,
+):
+    data.add_command(command)
 
 
 @data.command("ls")
@@ -24,10 +42,10 @@ def data_ls(url: str | None, as_json: bool) -> None:
     with connect(url) as client:
         found = client.catalog()["datasets"]
     if as_json:
-        print_json(found)
+        print_json([{**entry, "here": state_here(entry)} for entry in found])
         return
     print_table(
-        ("name", "kind", "shape", "classes", "examples", "tasks", "licence", "title"),
+        ("name", "kind", "shape", "classes", "examples", "tasks", "here", "licence", "title"),
         (
             (
                 entry["name"],
@@ -36,6 +54,7 @@ def data_ls(url: str | None, as_json: bool) -> None:
                 count_of(entry, "classes"),
                 count_of(entry, "examples"),
                 tasks_of(entry),
+                state_here(entry),
                 entry["details"]["license"],
                 entry["title"],
             )
@@ -68,6 +87,8 @@ def shape_of(entry: dict[str, Any]) -> str:
 def count_of(entry: dict[str, Any], name: str) -> str:
     """How many classes or examples; `2000 (a parameter)` where a spec may choose."""
     details = entry["details"]
+    if name == "examples" and details.get("files"):
+        return str(sum(details["files"]["counts"]))
     if name in details["parameters"]:
         return f"{details['parameters'][name]['default']} (a parameter)"
     return str(details.get(name) or "-")
@@ -82,6 +103,7 @@ def _print_dataset(entry: dict[str, Any]) -> None:
     details = entry["details"]
     splits = details["splits"]
     train = 1 - splits["validation"] - splits["test"]
+    fixed = ", the authors' own test set" if splits.get("test_is_last") else ""
     facts = {
         "kind": details["kind"],
         "shape": shape_of(entry),
@@ -89,7 +111,8 @@ def _print_dataset(entry: dict[str, Any]) -> None:
         "examples": count_of(entry, "examples"),
         "tasks": tasks_of(entry),
         "split": f"{train:.0%} train, {splits['validation']:.0%} validation, "
-        f"{splits['test']:.0%} test, by seed {splits['seed']}",
+        f"{splits['test']:.0%} test, by seed {splits['seed']}{fixed}",
+        "here": state_here(entry),
         "licence": details["license"],
         "source": details["source"],
         "digest": entry["digest"],

@@ -26,13 +26,14 @@ from labpool.client.records import (
 )
 from labpool.client.spec_files import Spec, spec_content
 from labpool.client.transport import Transport
+from labpool.client.uploads import Uploads
 
 PAGE = 200
 FIRST_POLL_S = 0.25
 LONGEST_POLL_S = 2.0
 
 
-class Client(Downloads):
+class Client(Downloads, Uploads):
     """A labpool service.
 
     Without arguments: LABPOOL_URL and LABPOOL_TOKEN, else the service that `labpool up` runs on

@@ -106,7 +106,9 @@ def planned(spec: dict[str, Any]) -> TrialPlan:
 
 def suiting(entry: ModelEntry) -> list[DatasetEntry | None]:
     """The data sets that a spec may give a model, small ones first; None where it takes none."""
-    ordered = sorted(CATALOG.datasets.values(), key=lambda dataset: not small(dataset))
+    # Those whose files are fetched are not on every machine.
+    here = (dataset for dataset in CATALOG.datasets.values() if dataset.files is None)
+    ordered = sorted(here, key=lambda dataset: not small(dataset))
     candidates: list[DatasetEntry | None] = [*ordered, None]
     found = [one for one in candidates if _is_accepted(spec_of(entry, one))]
     assert found, f"no data set of the catalog suits {entry.name}"

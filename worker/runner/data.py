@@ -57,8 +57,12 @@ def split(examples: Examples, fractions: Fractions, task: Task = "classification
     """
     y = tasks.targets(examples, task)
     count = len(y)
-    order = np.random.Generator(np.random.PCG64(fractions.seed)).permutation(count)
     test = round(count * fractions.test)
+    random = np.random.Generator(np.random.PCG64(fractions.seed))
+    if fractions.test_is_last:
+        order = np.concatenate([np.arange(count - test, count), random.permutation(count - test)])
+    else:
+        order = random.permutation(count)
     validation = test + round(count * fractions.validation)
     parts = [order[:test], order[test:validation], order[validation:]]
     if any(len(part) == 0 for part in parts):
