@@ -25,8 +25,10 @@ from db.models import Experiment as ExperimentModel
 from db.models import User
 from db.reads.experiments import experiment_row, experiments_page
 from db.reads.listing import Wanted
+from db.reads.points import runs_of
 from db.submissions import Submitted, replayed, submit
 from labpool.planning import plan
+from labpool.points import points_of, repeats_seeds
 
 routes = ApiBlueprint("experiments", __name__, "Submissions: a run, a sweep or a benchmark")
 
@@ -138,7 +140,8 @@ def show_experiment(path: ExperimentPath) -> Response:
     """Show an experiment"""
     with services().database.snapshot() as session:
         row = visible_experiment(session, path.experiment_id)
-    return answer(schemas.detail_of(row))
+        runs = runs_of(session, row.id) if repeats_seeds(row.spec) else []
+    return answer(schemas.detail_of(row, points_of(runs)))
 
 
 @routes.post("/experiments/<row:experiment_id>/cancel", responses={200: schemas.ChangedExperiment})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import Field
@@ -9,6 +11,7 @@ from pydantic import Field
 from api.schemas.base import Instant, JsonObject, Model, Query
 from db.reads.experiments import ExperimentRow
 from db.states import TrialState
+from labpool.points import Point as PointOfSeeds
 
 Kind = Literal["train", "sweep", "benchmark"]
 
@@ -33,12 +36,35 @@ class ExperimentSummary(Model):
     page_url: str = Field(description="This experiment's page.")
 
 
+class Spread(Model):
+    """A metric over seeds. With one run there is no deviation and no interval."""
+
+    n: int = Field(description="Seeds that have a result.")
+    mean: float
+    deviation: float | None = Field(description="Standard deviation of one run (n - 1).")
+    half_width: float | None = Field(
+        description="The 95 % interval of the mean is mean ± this (Student's t)."
+    )
+
+
+class Point(Model):
+    """Trials that differ in their seed alone."""
+
+    varied: JsonObject = Field(description="What sets the point apart from the others.")
+    trial_ids: list[int]
+    seeds: int = Field(description="Seeds asked for, with or without a result.")
+    metrics: dict[str, Spread]
+
+
 class Experiment(ExperimentSummary):
     """One submission with its spec."""
 
     notes: str
     spec: JsonObject = Field(description="The spec as it was understood.")
     trials_url: str
+    points: list[Point] = Field(
+        description="Means over seeds, where the spec asks for several: see `repeat`."
+    )
 
 
 class ChangedExperiment(Experiment):
@@ -86,20 +112,21 @@ def summary_of(row: ExperimentRow) -> ExperimentSummary:
     return ExperimentSummary.model_validate(_summary_fields(row))
 
 
-def detail_of(row: ExperimentRow) -> Experiment:
-    return Experiment.model_validate(_detail_fields(row))
+def detail_of(row: ExperimentRow, points: Sequence[PointOfSeeds] = ()) -> Experiment:
+    return Experiment.model_validate(_detail_fields(row, points))
 
 
 def changed_of(row: ExperimentRow, changed: int) -> ChangedExperiment:
     return ChangedExperiment.model_validate({**_detail_fields(row), "changed": changed})
 
 
-def _detail_fields(row: ExperimentRow) -> JsonObject:
+def _detail_fields(row: ExperimentRow, points: Sequence[PointOfSeeds] = ()) -> JsonObject:
     return {
         **_summary_fields(row),
         "notes": row.notes,
         "spec": dict(row.spec),
         "trials_url": f"/api/v1/trials?experiment={row.id}",
+        "points": [asdict(point) for point in points],
     }
 
 
