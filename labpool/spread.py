@@ -46,6 +46,14 @@ def spread_of(values: Iterable[float | None]) -> Spread | None:
     return Spread(n, mean, deviation, student_t(n - 1) * deviation / math.sqrt(n))
 
 
+def interval_text(mean: float, half_width: float) -> str:
+    """'0.9706 ± 0.0043': both to the digit where the second one of the half width stands."""
+    if half_width == 0.0:
+        return f"{mean:.6g} ± 0"
+    digits = min(12, max(0, 1 - int(f"{half_width:.1e}".partition("e")[2])))
+    return f"{mean:,.{digits}f} ± {half_width:,.{digits}f}"
+
+
 def one_more(spread: Spread) -> tuple[float, float] | None:
     """Where one more run like these lies with 95 %: mean ± t(0.975, n - 1) · s · √(1 + 1 / n)."""
     if spread.deviation is None:

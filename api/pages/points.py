@@ -10,7 +10,7 @@ from api.pages.filters import metric_value
 from db.reads.trials import TrialRow
 from labpool.measures import HEADLINES
 from labpool.points import Point, Run, points_of, repeats_seeds
-from labpool.spread import Spread
+from labpool.spread import Spread, interval_text
 
 _MOST_POINTS = 200
 _MOST_METRICS = 3
@@ -39,15 +39,9 @@ def point_table(spec: Mapping[str, Any], trials: Iterable[TrialRow]) -> PointTab
 
 
 def spread_text(spread: Spread | None) -> str:
-    """'0.9706 ± 0.0043': the mean to the digit where the interval's second one stands."""
+    """'0.9706 ± 0.0043'; of one run its value, of none a dash."""
     if spread is None:
         return "–"
-    return mean_text(spread.mean, spread.half_width)
-
-
-def mean_text(mean: float, half_width: float | None) -> str:
-    """The same of a mean and half the width of its interval, which one run does not know."""
-    if not half_width:
-        return metric_value(mean) if half_width is None else f"{metric_value(mean)} ± 0"
-    digits = min(9, max(0, -int(f"{half_width:.1e}".partition("e")[2]) + 1))
-    return f"{mean:,.{digits}f} ± {half_width:,.{digits}f}"
+    if spread.half_width is None:
+        return metric_value(spread.mean)
+    return interval_text(spread.mean, spread.half_width)

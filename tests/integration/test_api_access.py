@@ -24,6 +24,7 @@ ROLES = {
     "GET /account": "member",
     "GET /api/v1/boards": "member",
     "GET /api/v1/boards/<name>": "member",
+    "GET /api/v1/boards/<name>/csv": "member",
     "GET /api/v1/catalog": "member",
     "GET /api/v1/catalog/<room>/<name>": "member",
     "GET /api/v1/experiments": "member",
