@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from labpool.client.address import find_address
+from labpool.client.comparing import Comparing
 from labpool.client.curves import Curves
 from labpool.client.downloads import Downloads
 from labpool.client.errors import ClientError, WaitTimeout, is_away
@@ -32,7 +33,7 @@ FIRST_POLL_S = 0.25
 LONGEST_POLL_S = 2.0
 
 
-class Client(Downloads):
+class Client(Downloads, Comparing):
     """A labpool service.
 
     Without arguments: LABPOOL_URL and LABPOOL_TOKEN, else the service that `labpool up` runs on
@@ -261,14 +262,6 @@ class Client(Downloads):
         """Make a waiting trial low, normal or (for admins) high; then why it waits."""
         body = json.dumps({"priority": priority}).encode()
         return dict(self._transport.patch(f"/trials/{trial_id}", body))
-
-    def boards(self) -> list[dict[str, Any]]:
-        """The leaderboards there are."""
-        return list(self._transport.get("/boards")["boards"])
-
-    def board(self, name: str, limit: int | None = None) -> dict[str, Any]:
-        """A leaderboard with its rows, best first."""
-        return dict(self._transport.get(f"/boards/{quote(name, safe='')}", limit=limit))
 
     def pool(self) -> dict[str, Any]:
         """Workers, slots, who holds what, and the queue."""
