@@ -13,6 +13,8 @@ from api.responses import answer, conditional
 from api.schemas import specs as schemas
 from api.security.identity import me
 from api.security.roles import allow
+from api.visibility import narrowed_owner_id
+from db.duplicates import duplicates_of
 from labpool.planning import plan
 from labpool.spec import spec_schema
 
@@ -44,4 +46,6 @@ def validate_spec() -> Response:
     spec, _ = spec_from_body()
     parts = services()
     planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
-    return answer(schemas.checked_of(planned))
+    with parts.database.snapshot() as session:
+        found = duplicates_of(session, planned, narrowed_owner_id(me()))
+    return answer(schemas.checked_of(planned, found))

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from api.schemas.base import Instant, JsonObject, Model, Query
+from api.schemas.duplicates import Duplicate
 from db.reads.experiments import ExperimentRow
 from db.states import TrialState
 from labpool.points import Point as PointOfSeeds
@@ -106,6 +107,14 @@ class Submitted(Model):
 
     experiment: Experiment
     trials: list[SubmittedTrial]
+    duplicates: list[Duplicate] = Field(
+        description="Earlier results of the same: the first 50. Empty when a request is repeated."
+    )
+    duplicate_count: int
+    reused: bool = Field(
+        description="Nothing was stored: the trials are those that have the results, the "
+        "experiment is the first one's."
+    )
 
 
 def summary_of(row: ExperimentRow) -> ExperimentSummary:

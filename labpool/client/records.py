@@ -148,6 +148,8 @@ class Submission(Record):
 
     experiment: Experiment
     trial_ids: list[int]
+    duplicates: list[dict[str, Any]] = []
+    reused: bool = False
 
     @property
     def id(self) -> int:

@@ -79,20 +79,28 @@ class Client(Downloads, Comparing):
         """The whole address of a page that an answer names."""
         return self.address.url + page_url
 
-    def submit(self, spec: Spec, idempotency_key: str | None = None) -> Submission:
+    def submit(
+        self, spec: Spec, idempotency_key: str | None = None, if_duplicate: str = "run"
+    ) -> Submission:
         """Submit a spec: a dict, a path to a YAML or JSON file, or the text itself.
 
         With the same `idempotency_key` the same spec is stored once, however often it is sent; a
         key of its own is made when none is given, so that a broken connection is safely retried.
+        With `if_duplicate="return"` nothing is stored when every trial has a result already; the
+        submission is then `reused`, and its trials are those.
         """
         content, media_type = spec_content(spec)
         key = idempotency_key or str(uuid.uuid4())
-        answer = self._transport.post(
-            "/experiments", content=content, media_type=media_type, key=key
+        path = (
+            "/experiments" if if_duplicate == "run" else f"/experiments?if_duplicate={if_duplicate}"
         )
+        answer = self._transport.post(path, content=content, media_type=media_type, key=key)
         trial_ids = [trial["id"] for trial in answer["trials"]]
         return Submission(
-            experiment=Experiment.model_validate(answer["experiment"]), trial_ids=trial_ids
+            experiment=Experiment.model_validate(answer["experiment"]),
+            trial_ids=trial_ids,
+            duplicates=answer.get("duplicates", []),
+            reused=answer.get("reused", False),
         )
 
     def experiment(self, experiment_id: int) -> Experiment:
@@ -248,11 +256,6 @@ class Client(Downloads, Comparing):
     def _ask_trial(self, trial_id: int, verb: str) -> TrialDetail:
         answer = self._transport.post(f"/trials/{trial_id}/{verb}", repeat=True)
         return TrialDetail.model_validate(answer)
-
-    def retry(self, trial_id: int) -> int:
-        """Run an ended trial again, as a new one; the new trial's id."""
-        answer = self._transport.post(f"/trials/{trial_id}/retry")
-        return int(answer["trial_id"])
 
     def why(self, trial_id: int) -> dict[str, Any]:
         """Why a trial waits: who is ahead, whose turn it is, and a guess of when."""
