@@ -51,8 +51,14 @@ def _line(row: BoardRow) -> dict[str, object]:
         "trial_id": row.trial_id,
         "experiment_id": row.experiment_id,
         "experiment": row.experiment_name,
-        "varied": json.dumps(dict(row.varied), sort_keys=True),
+        "varied": json.dumps(_varied(row), sort_keys=True),
     }
+
+
+def _varied(row: BoardRow) -> dict[str, object]:
+    """Of a row of several seeds not the one of the run that stands for it."""
+    one = row.spread.n == 1
+    return {name: value for name, value in row.varied.items() if one or name != "seed"}
 
 
 def _safe(value: object) -> object:

@@ -33,9 +33,11 @@ def spread_of(values: Iterable[float | None]) -> Spread | None:
     if not found:
         return None
     n = len(found)
+    if n == 1:
+        return Spread(1, found[0], None, None)
     if found[0] == found[-1]:
         # Rounding must not make a difference where there is none.
-        return Spread(n, found[0], *((None, None) if n == 1 else (0.0, 0.0)))
+        return Spread(n, found[0], 0.0, 0.0)
     mean = min(max(math.fsum(value / n for value in found), found[0]), found[-1])
     away = [value - mean for value in found]
     most = max(map(abs, away))

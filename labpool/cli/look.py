@@ -168,7 +168,7 @@ def print_board(content: dict[str, Any]) -> None:
                 row["user"],
                 value_text(row),
                 row["model"],
-                pairs(varied_of(row)) or f"seed={row['seed']}",
+                pairs(varied_of(row)),
                 row["device"],
                 len(row.get("seeds", [0])),
                 duration(row["seconds"]),
@@ -200,9 +200,10 @@ def value_text(row: Mapping[str, Any]) -> str:
 
 
 def varied_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What sets a row of a board apart: of several seeds not the seed."""
-    several = len(row.get("seeds", [])) > 1
-    return {name: value for name, value in row["varied"].items() if not several or name != "seed"}
+    """What was varied in a row of a board; its seed where it has but one and nothing else was."""
+    if len(row.get("seeds", [])) > 1:
+        return {name: value for name, value in row["varied"].items() if name != "seed"}
+    return row["varied"] or {"seed": row["seed"]}
 
 
 def _print_trials(trials: list[Trial]) -> None:
