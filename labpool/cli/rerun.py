@@ -8,7 +8,7 @@ import click
 
 from labpool.cli.options import NUMBER, connect, json_option, url_option
 from labpool.cli.output import number as shown
-from labpool.cli.output import print_json, print_table, printable, say
+from labpool.cli.output import print_json, print_table, printable
 from labpool.cli.watch import watch_experiments
 from labpool.reproduction import Compared, Reproduction
 from labpool.reproduction_text import summary_of
@@ -37,7 +37,7 @@ def rerun(
         else:
             changed = f", though {printable(' and '.join(made['changed']))}" * bool(made["changed"])
             page = client.page(made["page_url"])
-            say(f"Trial {made['trial_id']} runs trial {trial} again{changed}: {page}")
+            print(f"Trial {made['trial_id']} runs trial {trial} again{changed}: {page}")
         if not watching:
             return
         watch_experiments(client, [made["experiment_id"]])
