@@ -64,7 +64,8 @@ def board_rows(
 
     Two statements, whatever there is to rank.
     """
-    rows = ranked(_candidates(session, board, owner_id), board.rule, board.direction)[:limit]
+    candidates = _candidates(session, board, owner_id)
+    rows = ranked(candidates, board.rule, board.direction, limit)
     ids = [row.shown.trial_id for row in rows]
     found = {
         trial.id: (trial, result, experiment, user)
@@ -92,7 +93,7 @@ def _candidates(session: Session, board: BoardEntry, owner_id: int | None) -> Se
     )  # fmt: skip
     if owner_id is not None:
         query = query.where(Trial.owner_id == owner_id)
-    return [Candidate(*found) for found in session.execute(query)]
+    return [Candidate._make(found) for found in session.execute(query)]
 
 
 def _eligible(board: BoardEntry) -> list[ColumnElement[bool]]:

@@ -44,8 +44,10 @@ class Ranked:
     train_seconds: float | None
 
 
-def ranked(candidates: Iterable[Candidate], rule: Rule, direction: Direction) -> list[Ranked]:
-    """The rows, best first; what is no finite number never ranks.
+def ranked(
+    candidates: Iterable[Candidate], rule: Rule, direction: Direction, limit: int | None = None
+) -> list[Ranked]:
+    """The best ``limit`` rows, best first; what is no finite number never ranks.
 
     Of several results with one seed the best (by the rule ``last`` the newest) counts: as runs of
     their own they would make the spread look smaller than it is. By ``all`` each is a row.
@@ -57,19 +59,25 @@ def ranked(candidates: Iterable[Candidate], rule: Rule, direction: Direction) ->
             key = (item.trial_id,) if rule == "all" else item[3:8]
             groups.setdefault(key, []).append(item)
     rows = [(_counted(group, rule, sign), group) for group in groups.values()]
-    spreads = [spread_of(item.value for item in counted) for counted, _ in rows]
+    spreads = [spread_of([item.value for item in counted]) for counted, _ in rows]
     found = [
-        _row(standing.place, standing.band, spread, counted, group)
+        (standing, spread, counted, group)
         for standing, spread, (counted, group) in zip(
             standings(spreads, direction), spreads, rows, strict=True
         )
         if standing is not None and spread is not None
     ]
-    return sorted(found, key=lambda row: (sign * row.spread.mean, *_age(row.shown)))
+    found.sort(key=lambda row: (sign * row[1].mean, *_age(row[2][0])))
+    return [
+        _row(standing.place, standing.band, spread, counted, group)
+        for standing, spread, counted, group in found[:limit]
+    ]
 
 
 def _counted(group: Sequence[Candidate], rule: Rule, sign: float) -> list[Candidate]:
     """One result a seed, the one that stands for the row first."""
+    if len(group) == 1:
+        return list(group)
     if rule == "last":
         ordered = sorted(group, key=_age, reverse=True)
     else:

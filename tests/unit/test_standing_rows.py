@@ -75,4 +75,6 @@ def test_no_order_of_the_results_matters(
 ) -> None:
     mixed = list(found)
     source.shuffle(mixed)
-    assert ranked(mixed, rule, direction) == ranked(found, rule, direction)
+    rows = ranked(found, rule, direction)
+    assert ranked(mixed, rule, direction) == rows
+    assert ranked(mixed, rule, direction, 2) == rows[:2], "the others count in the bands"
