@@ -112,6 +112,9 @@ def test_a_trial_is_cloned_and_edited(
     expect(known).to_contain_text(f"This has a result already: trial {trial_id} of ada")
     text = spec_of(page)
     assert "model: mlp" in text
+    if javascript:
+        # The page's script listens from then on.
+        expect(page.locator("#fields")).to_be_enabled()
     page.locator("#spec").fill(text.replace("epochs: 3", "epochs: 5"))
     if javascript:
         expect(known).to_be_hidden()
