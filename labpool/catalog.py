@@ -17,6 +17,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from labpool.boards import Baseline, Window
 from labpool.errors import CatalogError
 from labpool.parameters import Parameter, Size
 from labpool.sources import Files
@@ -191,15 +192,23 @@ class KernelEntry(Entry):
 
 
 class BoardEntry(Entry):
-    """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial;
-    a list holds values of which any will do."""
+    """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial; a
+    list holds values of which any will do.
+
+    It may name what the catalog does not have yet; the board is empty then. ``device`` is what a
+    result was made on. Of several results of a person's one configuration with one seed, ``rule``
+    says which counts: the best, the last, or all, each as a row of its own.
+    """
 
     kind: Literal["train", "benchmark"]
     metric: str
     unit: str = ""
     direction: Literal["maximize", "minimize"]
     rule: Literal["best", "last", "all"] = "best"
+    device: Literal["cpu", "gpu"] | None = None
     where: dict[str, str | int | float | bool | list[str]] = {}
+    window: Window = Window()
+    baselines: list[Baseline] = Field(default=[], max_length=20)
 
 
 E = TypeVar("E", bound=Entry)

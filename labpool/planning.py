@@ -12,6 +12,7 @@ from labpool.catalog import Catalog
 from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
+from labpool.repeating import repeat_problems, repeats
 from labpool.resolving import catalog_problems, resolve
 from labpool.spec import FORMS, SPEC, SweepSpec
 from labpool.suggest import closest
@@ -79,7 +80,10 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
         if problems:
             raise SpecError(problems)
     else:
-        trials = [_trial(0, raw, {}, catalog)]
+        trials = [
+            _trial(number, repeated.raw, repeated.values, catalog)
+            for number, repeated in enumerate(repeats(raw))
+        ]
     return Plan(
         kind=spec.kind,
         name=spec.name,
@@ -101,7 +105,7 @@ def _problems(raw: dict[str, Any], catalog: Catalog, max_trials: int) -> list[Pr
     more = (
         sweep_problems(raw, catalog, max_trials)
         if kind == "sweep"
-        else catalog_problems(raw, catalog)
+        else catalog_problems(raw, catalog) + repeat_problems(raw, most=max_trials)
     )
     seen = {problem.pointer for problem in problems}
     # What cannot be varied at all is told once, not again for each form that its values lack.

@@ -109,7 +109,8 @@ def _filled(
 
 def _resolve_train(spec: TrainSpec, catalog: Catalog) -> dict[str, Any]:
     model, dataset = catalog.models[spec.model], catalog.datasets[spec.dataset]
-    resolved = spec.model_dump(mode="json")
+    # Each of the repeated trials is one run of its own.
+    resolved = spec.model_dump(mode="json", exclude={"repeat"})
     for name, default in model.defaults.model_dump().items():
         if resolved[name] is None:
             resolved[name] = default

@@ -35,13 +35,15 @@ Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1
 TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
 LayerName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 LayerNames = Annotated[list[LayerName], Field(max_length=256)]
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+MOST_SEED = 2**31 - 1
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Scalar = bool | int | float | str | list[int]
 
 # `labpool.devices` makes a sweep of a list, before any form sees it.
 _DEVICE = {"type": "string", "enum": ["any", "cpu", "gpu"]}
 _DEVICES = {"anyOf": [_DEVICE, {"type": "array", "items": _DEVICE, "uniqueItems": True}]}
 MOST_AXES = 16
+MOST_REPEATS = 50
 DAY_S = 24 * 3600.0
 
 
@@ -112,6 +114,9 @@ class TrainSpec(_Runnable):
     )
     checkpoint_every_epochs: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1, description="Epochs between two checkpoints."
+    )
+    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] = Field(
+        default=1, description="How many trials, each with the next seed: seed, seed + 1, ..."
     )
     engine: Engine = Field(
         default="loop", description="What trains: labpool's own loop, or Keras's fit to compare."

@@ -23,7 +23,7 @@ _RUNS: dict[str, type[TrainSpec | BenchmarkSpec]] = {
     "benchmark": BenchmarkSpec,
 }
 _DESCRIBING = ("name", "notes", "tags")
-_RUNNING = ("device", "seed", "time_limit_s", "stall_limit_s", "priority")
+_RUNNING = ("device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority")
 _ELSEWHERE = {
     "kind", "model", "parameters", "dataset", "dataset_parameters",
     "kernel", "sizes", "launch", *_DESCRIBING, *_RUNNING,
@@ -113,8 +113,9 @@ def build(data: Mapping[str, Any], catalog: Catalog) -> SpecForm:
         choosers, groups = _training(base, catalog, schema, where)
     else:
         choosers, groups = _benchmark(base, catalog, schema, where)
+    running = [name for name in _RUNNING if name in schema]
     groups.append(
-        _properties("running", "Where, which seed, how long", _RUNNING, schema, base, where)
+        _properties("running", "Where, which seed, how long", running, schema, base, where)
     )
     varied = [(group.title, group.fields) for group in groups]
     form = sweep_form(data, varied) if sweep else None

@@ -18,7 +18,7 @@ KEY_ORDER = (
     "optimizer", "learning_rate", "learning_rate_decay", "batch_size", "epochs",
     "early_stopping_patience", "checkpoint_every_epochs", "engine",
     "init_from", "fresh", "freeze",
-    "samples", "device", "seed", "time_limit_s", "stall_limit_s", "priority",
+    "samples", "device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority",
 )  # fmt: skip
 
 _ALWAYS_BLOCK = {"base", "space"}

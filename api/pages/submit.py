@@ -30,7 +30,8 @@ from api.planned import planned_for_me
 from api.problems import from_spec_error, not_found
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import visible_experiment, visible_trial
+from api.visibility import narrowed_owner_id, visible_experiment, visible_trial
+from db.duplicates import Duplicate, duplicates_of
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import User
 from db.submissions import submit
@@ -220,6 +221,7 @@ def _form(
         # Only what somebody sent is worth an alarm.
         alarm=status != 200 or (checked and bool(reading.problems)),
         plan=reading.plan,
+        duplicates=_duplicates(reading),
         shown_trials=_SHOWN_TRIALS,
         models=catalog.models,
         kernels=catalog.kernels,
@@ -228,6 +230,13 @@ def _form(
     )
     response.status_code = status
     return response
+
+
+def _duplicates(reading: Reading) -> list[Duplicate]:
+    if reading.plan is None:
+        return []
+    with services().database.snapshot() as session:
+        return duplicates_of(session, reading.plan, narrowed_owner_id(me()))
 
 
 def _form_values(form: SpecForm | None, problems: tuple[Problem, ...] = ()) -> dict[str, Any]:

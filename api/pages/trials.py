@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from api.charts.colours import look_of
 from api.context import services
 from api.logs import choose, tail
-from api.pages import pictures
+from api.pages import pictures, reruns
 from api.pages.commands import Command, submit_command
 from api.pages.curves import trial_curves
 from api.pages.eta import remaining_s
@@ -41,6 +41,7 @@ from labpool.origins import begun_from
 
 pages = Blueprint("trial_pages", __name__)
 pages.register_blueprint(pictures.pages)
+pages.register_blueprint(reruns.pages)
 
 _LOG_TAIL_BYTES = 16 * 1024
 _EVENTS = 200
@@ -99,6 +100,7 @@ def show_trial(trial_id: int) -> Response:
         events = events_of_trial(session, trial_id, limit=_EVENTS)
         checkpoints = checkpoints_of(session, trial_id)
         artifacts = artifacts_of(session, trial_id)
+        again = reruns.rerun_panel(session, trial)
     return page(
         "trial.html",
         section="Experiments",
@@ -109,6 +111,7 @@ def show_trial(trial_id: int) -> Response:
         begun_from=begun_from(trial.spec),
         waiting=waiting,
         turn=turn,
+        again=again,
         may_change=may_change(me(), trial.owner_id),
         buttons=buttons_of(trial),
         look=look_of(trial.id),

@@ -86,6 +86,8 @@ class TrialDetail(Trial):
     spec: dict[str, Any] = {}
     summary: dict[str, Any] = {}
     waiting: str | None = None
+    parent_id: int | None = None
+    reproduction: dict[str, Any] | None = None
     attempts: list[dict[str, Any]] = []
 
 
@@ -146,6 +148,8 @@ class Submission(Record):
 
     experiment: Experiment
     trial_ids: list[int]
+    duplicates: list[dict[str, Any]] = []
+    reused: bool = False
 
     @property
     def id(self) -> int:

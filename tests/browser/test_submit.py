@@ -129,10 +129,20 @@ def test_a_trial_is_cloned_and_edited(
     trial_id = filled.sweep_trials[0]
     page = visit(f"/trials/{trial_id}", javascript=javascript)
     page.get_by_role("link", name="Clone and edit").click()
-    expect(page.get_by_role("link", name=f"trial {trial_id}")).to_be_visible()
+    known = page.locator("#duplicates")
+    expect(known).to_contain_text(f"This has a result already: trial {trial_id} of ada")
     text = spec_of(page)
     assert "model: mlp" in text
+    if javascript:
+        # The page's script listens from then on.
+        expect(page.locator("#fields")).to_be_enabled()
     page.locator("#spec").fill(text.replace("epochs: 3", "epochs: 5"))
+    if javascript:
+        expect(known).to_be_hidden()
+        page.locator("#spec").fill(text)
+        expect(known.get_by_role("link")).to_have_attribute("href", f"/trials/{trial_id}")
+        page.locator("#spec").fill(text.replace("epochs: 3", "epochs: 5"))
+        expect(known).to_be_hidden()
     page.get_by_role("button", name="Submit", exact=True).click()
     number = arrived(page)
     assert number != filled.sweep

@@ -24,6 +24,7 @@ ROLES = {
     "GET /account": "member",
     "GET /api/v1/boards": "member",
     "GET /api/v1/boards/<name>": "member",
+    "GET /api/v1/boards/<name>/csv": "member",
     "GET /api/v1/catalog": "member",
     "GET /api/v1/catalog/<room>/<name>": "member",
     "GET /api/v1/experiments": "member",
@@ -79,6 +80,7 @@ ROLES = {
     "POST /api/v1/trials/<row:trial_id>/pause": "member",
     "POST /api/v1/trials/<row:trial_id>/resume": "member",
     "POST /api/v1/trials/<row:trial_id>/stop": "member",
+    "POST /api/v1/trials/<row:trial_id>/rerun": "member",
     "POST /api/v1/trials/<row:trial_id>/retry": "member",
     "POST /api/v1/users": "admin",
     "POST /api/v1/users/<name>/sign-in-link": "admin",
@@ -97,6 +99,7 @@ ROLES = {
     "POST /trials/<row:trial_id>/pause": "member",
     "POST /trials/<row:trial_id>/resume": "member",
     "POST /trials/<row:trial_id>/stop": "member",
+    "POST /trials/<row:trial_id>/rerun": "member",
     "POST /trials/<row:trial_id>/retry": "member",
     "POST /trials/<row:trial_id>/priority": "member",
     "POST /users": "admin",
@@ -109,6 +112,7 @@ ROLES = {
 }
 # Read-only answers that our own pages fetch or link to: here, and only here, the cookie will do.
 BY_SESSION = {
+    "GET /api/v1/boards/<name>/csv",
     "GET /api/v1/catalog",
     "GET /api/v1/catalog/<room>/<name>",
     "GET /api/v1/stream",
