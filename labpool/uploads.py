@@ -6,6 +6,7 @@ Nothing is decoded here: the server reads headers only. Who decodes is the runne
 from __future__ import annotations
 
 import struct
+from math import prod
 from typing import Final, Literal
 
 from labpool.errors import LabpoolError
@@ -101,3 +102,24 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             break
         place += 2 + length
     raise NotTaken("The JPEG file is cut off or damaged: its size is not in it.")
+
+
+def layouts_of(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """How one example of `shape` may be laid out: as it is, flat, and grey without its channel."""
+    found = [shape, (prod(shape),)]
+    if len(shape) == 3 and shape[2] == 1:
+        found.append(shape[:2])
+    return list(dict.fromkeys(found))
+
+
+def count_of(found: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """How many examples of `shape` an array of the shape `found` holds. Raises NotTaken."""
+    layouts = layouts_of(shape)
+    count = 1 if found in layouts else found[0] if found[1:] in layouts else None
+    if count is None:
+        taken = " or ".join(" x ".join(map(str, layout)) for layout in layouts)
+        says = " x ".join(map(str, found)) or "a single number"
+        raise NotTaken(f"It holds {says}; an example of this model's data is {taken}.")
+    if not 1 <= count <= MOST_EXAMPLES:
+        raise NotTaken(f"It holds {count:,} examples; 1 to {MOST_EXAMPLES:,} are taken.")
+    return count

@@ -21,6 +21,7 @@ from api.pages.facts import facts_of, origin_of, settings_of
 from api.pages.filters import pretty_yaml
 from api.pages.frame import page
 from api.pages.pausing import buttons_of
+from api.pages.predictions import try_it
 from api.pages.turns import turn_of
 from api.problems import ApiProblem
 from api.security.identity import me
@@ -119,6 +120,7 @@ def show_trial(trial_id: int) -> Response:
         events=[_event_line(event) for event in reversed(events)],
         checkpoints=checkpoints,
         artifacts=artifacts,
+        try_it=try_it(trial, checkpoints),
         pictures=[row for row in artifacts if pictures.is_picture(row)],
         commands=_commands(trial),
         spec_text=pretty_yaml(_said(trial.spec)),

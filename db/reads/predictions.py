@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, undefer
 
+from db import clock
 from db.models import Prediction, Trial, Worker
 from db.states import OPEN_PREDICTIONS, PredictionState
 from db.workers import alive
@@ -23,6 +24,16 @@ def find(session: Session, trial_id: int, prediction_id: int) -> Prediction | No
 def is_open(prediction: Prediction) -> bool:
     """Whether it has neither an answer nor an error yet."""
     return prediction.state in OPEN_PREDICTIONS
+
+
+def state_of(session: Session, prediction_id: int) -> PredictionState | None:
+    """Its state alone; None when there is no such prediction (any more)."""
+    return session.scalar(select(Prediction.state).where(Prediction.id == prediction_id))
+
+
+def is_overdue(session: Session, prediction: Prediction) -> bool:
+    """Whether it should have ended by now."""
+    return is_open(prediction) and clock.now(session) >= prediction.deadline_at
 
 
 def waits_for(session: Session, prediction: Prediction) -> str:

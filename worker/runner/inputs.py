@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labpool.catalog import Ink
 from labpool.sdk import DataShape
-from labpool.uploads import MOST_EXAMPLES, PICTURES, Form
+from labpool.uploads import PICTURES, Form, count_of
 from worker.runner import number_files, pictures
 from worker.runner.reasons import InputUnfit
 from worker.wire_types import Json
@@ -56,9 +56,7 @@ def _examples(numbers: NDArray[Any], shape: DataShape) -> NDArray[np.float32]:
         raise InputUnfit("Numbers are wanted, in rows of equal length.")
     if numbers.dtype.itemsize == 1 and numbers.dtype.kind == "u" and shape.kind == "image":
         numbers = numbers / np.float32(255)
-    x = _batch(numbers, shape)
-    if not 1 <= len(x) <= MOST_EXAMPLES:
-        raise InputUnfit(f"It holds {len(x):,} examples; 1 to {MOST_EXAMPLES:,} are taken.")
+    x = numbers.reshape(count_of(numbers.shape, shape.shape), *shape.shape)
     # NaN compares false with everything.
     wrong = ~(np.abs(x) <= _LARGEST).reshape(len(x), -1).all(axis=1)
     if wrong.any():
@@ -69,17 +67,3 @@ def _examples(numbers: NDArray[Any], shape: DataShape) -> NDArray[np.float32]:
             "0..1, or bytes (uint8) in NPZ, NPY and IDX files."
         )
     return np.ascontiguousarray(x, dtype=np.float32)
-
-
-def _batch(numbers: NDArray[Any], shape: DataShape) -> NDArray[Any]:
-    flat = (shape.features,)
-    layouts = [shape.shape, flat]
-    if shape.kind == "image" and shape.shape[2] == 1:
-        layouts.append(shape.shape[:2])
-    if numbers.shape in layouts:
-        return numbers.reshape(1, *shape.shape)
-    if numbers.shape[1:] in layouts:
-        return numbers.reshape(-1, *shape.shape)
-    taken = " or ".join(" x ".join(map(str, layout)) for layout in dict.fromkeys(layouts))
-    found = " x ".join(map(str, numbers.shape)) or "a single number"
-    raise InputUnfit(f"It holds {found}; an example of this model's data is {taken}.")

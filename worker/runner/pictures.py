@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 WORKING_SIDE = 512
 """Larger pictures are made smaller first, so that no later step takes much memory."""
 # Less than this share of the strongest ink is paper.
-INK_FROM = 0.35
+INK_FROM = 0.25
 # Paper and ink must differ by this much, or there is no ink at all.
 LEAST_CONTRAST = 0.1
 _STRIP_ROWS = 64
