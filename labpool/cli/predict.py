@@ -114,7 +114,8 @@ def as_csv(answers: Sequence[tuple[str, Prediction]]) -> str:
             if columns != head:
                 head = columns
                 writer.writerow(["input", "example", "class", *columns])
-            labels = [guess.label for guess in answer.guesses] or [""] * len(flat)
+            labels: list[int | str] = [guess.label for guess in answer.guesses]
+            labels = labels or [""] * len(flat)
             for place, (label, row) in enumerate(zip(labels, flat, strict=True), start=1):
                 writer.writerow([name, place, label, *row])
     return text.getvalue()

@@ -63,9 +63,9 @@ class Predicting:
     def _ask(
         self, trial_id: int, data: bytes | list[Any], turn_over: str, wait_s: float
     ) -> Prediction:
-        is_file = isinstance(data, bytes)
-        content = data if is_file else json.dumps({"inputs": data}).encode()
-        media_type = "application/octet-stream" if is_file else "application/json"
+        content, media_type = data, "application/octet-stream"
+        if not isinstance(content, bytes):
+            content, media_type = json.dumps({"inputs": data}).encode(), "application/json"
         parameters: dict[str, object] = {"wait": wait_s, "turn_over": turn_over}
         answer = self._transport.send(
             "POST",

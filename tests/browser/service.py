@@ -79,6 +79,7 @@ class Filled:
     waiting_experiment: int
     failed: int
     failed_experiment: int
+    prediction: int = 0
 
 
 @dataclass
@@ -175,6 +176,7 @@ def fill(service: Service) -> Filled:
             assert ended.succeeded, (ended.states, service.worker().log_tail(40))
         ended = grace.wait(failing.id, RUN_TIMEOUT_S)
         assert ended.states == {"failed": 1}, ended.states
+        prediction = grace.predict(trained.trial_ids[0], [0.5] * 64)
     return Filled(
         trained=trained.trial_ids[0],
         trained_experiment=trained.id,
@@ -185,6 +187,7 @@ def fill(service: Service) -> Filled:
         waiting_experiment=waiting.id,
         failed=failing.trial_ids[0],
         failed_experiment=failing.id,
+        prediction=prediction.id,
     )
 
 

@@ -95,7 +95,8 @@ def _working_copy(pixels: NDArray[np.uint8]) -> Floats:
     height, width = pixels.shape[:2]
     factor = min(1.0, WORKING_SIDE / max(height, width))
     smaller = _shrink(pixels, max(1, round(height * factor)), max(1, round(width * factor)))
-    return smaller / np.float32(255)
+    scaled: Floats = smaller / np.float32(255)
+    return scaled
 
 
 def _to_channels(picture: Floats, channels: int) -> Floats:
