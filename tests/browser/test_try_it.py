@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from sklearn.datasets import load_digits
 
 from tests.browser.accessibility import violations
+from tests.browser.chromium import Guard
 from tests.browser.conftest import NARROW, WIDE, Visit
 from tests.browser.service import Filled, Service
 from tests.support.images import black_on_white, grey_png
@@ -81,7 +82,10 @@ def test_answers_are_for_everybody_at_any_width(
     assert page.evaluate("() => document.scrollingElement.scrollWidth") <= width
 
 
-def test_an_upload_needs_no_mouse(visit: Visit, filled: Filled, tmp_path: Path) -> None:
+def test_an_upload_needs_no_mouse(
+    visit: Visit, filled: Filled, tmp_path: Path, guard: Guard
+) -> None:
+    guard.allow("status of 415")
     picture = tmp_path / "digit.png"
     picture.write_bytes(grey_png(black_on_white(load_digits().images[0] / 16, 200, 40)))
     page = visit(f"/trials/{filled.trained}")
