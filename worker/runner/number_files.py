@@ -43,8 +43,8 @@ def _of_npz(data: bytes) -> NDArray[Any]:
                     f"{MOST_ARRAY_BYTES:,} are read."
                 )
             with archive.open(member) as file:
-                # The size in the directory may be a lie.
-                content = file.read(MOST_ARRAY_BYTES + 1)
+                # The size may be a lie: whatever is more stays packed.
+                content = file.read(member.file_size + 1)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         raise InputUnfit(f"The NPZ file cannot be unpacked: {error}.") from None
     except OSError as error:
