@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request
@@ -51,11 +53,7 @@ def try_it(trial: TrialRow, checkpoints: list[CheckpointRow]) -> TryIt | None:
     if trial.kind != "train" or trial.data_name is None or best is None:
         return None
     shape = data_shape(trial)
-    count = None
-    if shape is not None:
-        count = 1
-        for length in shape:
-            count *= length
+    count = None if shape is None else prod(shape)
     return TryIt(takes_pictures(trial), count, best.epoch)
 
 
@@ -64,6 +62,16 @@ class ClassBar:
     label: int
     probability: float
     is_best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A small picture as the model saw it, for a script to draw: 0..255, row after row."""
+
+    width: int
+    height: int
+    channels: int
+    pixels: str
 
 
 @pages.post("/trials/<row:trial_id>/predictions")
@@ -103,7 +111,7 @@ def show_prediction(trial_id: int, prediction_id: int) -> Response:
         # Nothing on the stream tells of predictions: the page asks by itself.
         topics=(),
         bars=bars_of(shown),
-        seen=_seen(shown),
+        seen=seen_of(shown.about),
         rows=shown.guesses[:_MOST_ROWS],
         left_out=max(0, len(shown.guesses) - _MOST_ROWS),
         raw=_raw(shown),
@@ -119,12 +127,19 @@ def bars_of(shown: Prediction) -> list[ClassBar]:
     return [ClassBar(label, value, label == best) for label, value in enumerate(found)]
 
 
-def _seen(shown: Prediction) -> str | None:
-    """What the model saw of a grey or coloured picture, for a script to draw."""
-    seen = shown.about.get("seen")
-    if not isinstance(seen, dict) or seen.get("shape", [0])[-1] not in (1, 3):
+def seen_of(about: Mapping[str, Any]) -> Seen | None:
+    """The picture that a runner says it saw; None unless that is one, since nobody checked it."""
+    found = about.get("seen")
+    if not isinstance(found, dict):
         return None
-    return ",".join(str(int(value)) for value in seen["pixels"])
+    shape, pixels = found.get("shape"), found.get("pixels")
+    if not isinstance(shape, list) or not isinstance(pixels, list) or len(shape) != 3:
+        return None
+    if not all(isinstance(number, int) and 0 <= number < 256 for number in [*shape, *pixels]):
+        return None
+    if shape[2] not in (1, 3) or prod(shape) != len(pixels) or not pixels:
+        return None
+    return Seen(shape[1], shape[0], shape[2], ",".join(map(str, pixels)))
 
 
 def _raw(shown: Prediction) -> list[tuple[str, str, str]]:

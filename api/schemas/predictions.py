@@ -120,6 +120,6 @@ def _nested(flat: list[Any], shape: list[int]) -> list[Any]:
 
 def _guesses(arrays: dict[str, NamedArray]) -> list[Guess]:
     found = arrays.get("probabilities")
-    if found is None or len(found.shape) != 2:
+    if found is None or len(found.shape) != 2 or not found.shape[1]:
         return []
     return [Guess(label=row.index(best := max(row)), probability=best) for row in found.values]
