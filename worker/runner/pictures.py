@@ -175,4 +175,5 @@ def _shares(old: int, new: int) -> Floats:
     starts = np.arange(old)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
     shares = np.clip(overlap, 0, None)
-    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    parts: Floats = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    return parts
