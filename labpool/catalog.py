@@ -149,6 +149,19 @@ class Splits(BaseModel):
     test_is_last: bool = False
 
 
+class Ink(BaseModel):
+    """What a picture of somebody's own is made like before a model sees it.
+
+    For pictures of ink on an even ground, such as digits. ``margin`` is the share of a picture's
+    side that stays free on each side of the ink.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    ground: Literal["dark", "light"]
+    margin: float = Field(default=0.0, ge=0, lt=0.5)
+
+
 class DatasetEntry(Entry):
     """A data set: ``datasets/<name>.toml`` with ``<name>.py`` beside it.
 
@@ -159,6 +172,7 @@ class DatasetEntry(Entry):
     kind: Literal["image", "vector"]
     shape: tuple[int, ...]
     classes: int = Field(ge=2)
+    ink: Ink | None = None
     source: str
     license: str
     splits: Splits

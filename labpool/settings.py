@@ -154,6 +154,27 @@ class Settings(BaseSettings):
         default=300.0, gt=0, description="An event stream ends after this and is opened again."
     )
 
+    max_prediction_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=1024, description="Largest picture or file to predict from."
+    )
+    max_open_predictions: int = Field(
+        default=8, ge=1, description="Predictions of one user that may be unanswered at once."
+    )
+    max_predictions_per_minute: int = Field(
+        default=60, ge=1, description="Predictions that one user may ask for in a minute."
+    )
+    prediction_limit_s: float = Field(
+        default=120.0, gt=0, description="A prediction is answered within this, or ends unanswered."
+    )
+    predictor_idle_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="A worker's process for predictions ends when idle so long.",
+    )
+    predictions_kept_s: float = Field(
+        default=86400.0, gt=0, description="Predictions and their answers are deleted after this."
+    )
+
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: object) -> object:

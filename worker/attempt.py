@@ -88,13 +88,13 @@ def message_of(attempt: Attempt, catalog: Catalog) -> TrialToRun:
     code = catalog.models if claimed.kind == "train" else catalog.kernels
     data = attempt.upload
     if claimed.data_name is not None and data is None:
-        data = _reference(catalog.datasets.get(claimed.data_name), claimed.data_digest)
+        data = reference(catalog.datasets.get(claimed.data_name), claimed.data_digest)
     return TrialToRun(
         trial=claimed.trial_id,
         fence=claimed.fence,
         kind="train" if claimed.kind == "train" else "benchmark",
         spec={key: value for key, value in claimed.spec.items() if key not in FOR_PEOPLE},
-        code=_reference(code.get(claimed.code_name), claimed.code_digest),
+        code=reference(code.get(claimed.code_name), claimed.code_digest),
         data=data,
         scratch=str(attempt.files),
         log=str(attempt.log.path),
@@ -103,7 +103,8 @@ def message_of(attempt: Attempt, catalog: Catalog) -> TrialToRun:
     )
 
 
-def _reference(entry: Entry | None, digest: str | None) -> CodeReference:
+def reference(entry: Entry | None, digest: str | None) -> CodeReference:
+    """A catalog entry as a runner is told of it. Raises OtherCatalog."""
     if entry is None or entry.digest != digest:
         raise OtherCatalog("Restart the worker after a change of its catalog.")
     return CodeReference(name=entry.name, path=str(entry.path.absolute()), digest=entry.digest)

@@ -22,6 +22,7 @@ from api.pages.facts import facts_of, origin_of, settings_of
 from api.pages.filters import pretty_yaml
 from api.pages.frame import page
 from api.pages.pausing import buttons_of
+from api.pages.predictions import try_it
 from api.pages.samples import samples_of
 from api.pages.turns import turn_of
 from api.problems import ApiProblem
@@ -126,6 +127,7 @@ def show_trial(trial_id: int) -> Response:
         events=[_event_line(event) for event in reversed(events)],
         checkpoints=checkpoints,
         artifacts=artifacts,
+        try_it=try_it(trial, checkpoints),
         pictures=pictures.others(artifacts),
         samples=samples_of(artifacts),
         examined=examined_panel(trial.summary, artifacts),

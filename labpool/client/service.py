@@ -17,6 +17,7 @@ from labpool.client.comparing import Comparing
 from labpool.client.curves import Curves
 from labpool.client.downloads import Downloads
 from labpool.client.errors import ClientError, WaitTimeout, is_away
+from labpool.client.predicting import Predicting
 from labpool.client.records import (
     Experiment,
     Snapshot,
@@ -34,7 +35,7 @@ FIRST_POLL_S = 0.25
 LONGEST_POLL_S = 2.0
 
 
-class Client(Downloads, Uploads, Comparing):
+class Client(Predicting, Downloads, Uploads, Comparing):
     """A labpool service.
 
     Without arguments: LABPOOL_URL and LABPOOL_TOKEN, else the service that `labpool up` runs on

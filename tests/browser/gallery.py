@@ -91,6 +91,7 @@ def hang(service: Service) -> Filled:
         for submission in (sweep, trained, benchmark, softmax, search, drawing):
             assert ada.wait(submission.id, RUN_TIMEOUT_S).succeeded
         assert ada.wait(failed.id, RUN_TIMEOUT_S).states == {"failed": 1}
+        prediction = grace.predict(trained.trial_ids[0], [0.5] * 64)
     return Filled(
         trained=trained.trial_ids[0],
         trained_experiment=trained.id,
@@ -102,6 +103,7 @@ def hang(service: Service) -> Filled:
         failed=failed.trial_ids[0],
         failed_experiment=failed.id,
         drawing=drawing.trial_ids[0],
+        prediction=prediction.id,
     )
 
 

@@ -34,6 +34,9 @@ PAGES = {
     "trial_benchmark": PageOf(lambda filled: f"/trials/{filled.benchmark}"),
     "trial_waiting": PageOf(lambda filled: f"/trials/{filled.waiting}"),
     "trial_failed": PageOf(lambda filled: f"/trials/{filled.failed}"),
+    "prediction": PageOf(
+        lambda filled: f"/trials/{filled.trained}/predictions/{filled.prediction}"
+    ),
     "trials": PageOf(lambda _: "/trials"),
     "compare": PageOf(
         lambda filled: f"/compare?trials={filled.trained},{','.join(map(str, filled.sweep_trials))}"

@@ -88,6 +88,7 @@ class Filled:
     failed: int
     failed_experiment: int
     drawing: int
+    prediction: int = 0
 
 
 @dataclass
@@ -185,6 +186,7 @@ def fill(service: Service) -> Filled:
             assert ended.succeeded, (ended.states, service.worker().log_tail(40))
         ended = grace.wait(failing.id, RUN_TIMEOUT_S)
         assert ended.states == {"failed": 1}, ended.states
+        prediction = grace.predict(trained.trial_ids[0], [0.5] * 64)
     return Filled(
         trained=trained.trial_ids[0],
         trained_experiment=trained.id,
@@ -196,6 +198,7 @@ def fill(service: Service) -> Filled:
         failed=failing.trial_ids[0],
         failed_experiment=failing.id,
         drawing=drawing.trial_ids[0],
+        prediction=prediction.id,
     )
 
 

@@ -165,11 +165,11 @@ class Network:
 
     def set_weights(self, arrays: Sequence[NDArray[Any]]) -> None:
         """Put back what `weights` gave. Raises CheckpointBroken when it does not fit."""
-        _assign(self.model.variables, arrays)
+        assign(self.model.variables, arrays)
 
     def set_optimizer_state(self, arrays: Sequence[NDArray[Any]]) -> None:
         """Put back what `optimizer_state` gave. Raises CheckpointBroken when it does not fit."""
-        _assign(self.optimizer.variables, arrays)
+        assign(self.optimizer.variables, arrays)
 
     def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.optimizer.variables]
@@ -221,7 +221,8 @@ def digest_of_weights(weights: Sequence[NDArray[Any]]) -> str:
     return total.hexdigest()
 
 
-def _assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:
+def assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:
+    """Put `arrays` into Keras variables. Raises CheckpointBroken when they do not fit."""
     ours = [(tuple(variable.shape), str(np.dtype(variable.dtype))) for variable in variables]
     theirs = [(array.shape, str(array.dtype)) for array in arrays]
     if ours != theirs:
