@@ -1,6 +1,6 @@
 # One environment in .venv; every target makes what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults bench bench-setup screenshots check format-check lint types arrows format lock clean
+.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults bench bench-setup lab screenshots check format-check lint types arrows format lock clean
 
 BIN := .venv/bin
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
@@ -39,6 +39,9 @@ bench-setup: setup-dev ## Make .venv-peers, for bench to set labpool against Cel
 bench: setup-dev ## Measure what a trial costs beside its arithmetic; ends with the figures as JSON (BENCH='--only NAME')
 	@$(BIN)/python -m tests.bench $(BENCH)
 
+lab: setup-dev ## Run the whole lab course; ends with its numbers beside their floors as JSON (LAB='--only ROW')
+	@$(BIN)/python -m tests.lab $(LAB)
+
 screenshots: setup-dev ## Take pictures of every page into docs/screenshots (needs Chromium)
 	@$(BIN)/python -m tests.browser.screenshots
 
@@ -69,6 +72,6 @@ lock: setup-dev ## Write requirements/*.lock anew from pyproject.toml (uv; the i
 	@grep -c == requirements/*.lock
 
 clean: ## Remove the environment, caches and the demo's data (never ~/.labpool)
-	@rm -rf .venv .venv.unfinished .venv-peers .labpool-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf .venv .venv.unfinished .venv-peers .labpool-demo .labpool-lab .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

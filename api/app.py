@@ -7,7 +7,7 @@ from functools import partial
 from flask import Flask
 from werkzeug.routing import IntegerConverter, Map
 
-from api import context, pages, problems
+from api import context, pages, problems, sent, uploading
 from api.openapi import Api
 from api.routes import BLUEPRINTS
 from api.security import guard, roles
@@ -60,6 +60,8 @@ def create_app(
         ),
     )
     problems.install(app)
+    uploading.install(app)
+    sent.install(app, settings)
     guard.install(app, settings)
     for blueprint in BLUEPRINTS:
         app.register_api(blueprint)

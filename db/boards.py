@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
+from db.clock import db_now
 from db.models import Experiment, Result, Trial, User
+from db.standing_rows import Candidate, Ranked, ranked
 from db.states import TrialState
 from labpool.catalog import BoardEntry
+from labpool.ranking import Band
+from labpool.spread import Spread
+
+_DAY_S = 24 * 3600.0
+# What of a spec is a column of its own, which is read in a tenth of the time.
+_COLUMNS = {"dataset": Trial.data_name, "model": Trial.code_name, "kernel": Trial.code_name}
 
 
 @dataclass(frozen=True, slots=True)
 class BoardRow:
-    """One place on a board. ``value`` is in the board's unit; ``seconds`` are slot-seconds."""
+    """One place on a board: the runs of one configuration that differ in their seed alone.
+
+    ``value`` is their mean in the board's unit, ``rank`` its place, ``band`` the places that it may
+    have (None where the board knows no spread). ``trial_id`` and what follows from it is the run
+    that stands for the row: the best one, by the rule ``last`` the newest. ``seconds`` are the
+    slot-seconds charged for all its runs, attempts that failed on the way included, trials that
+    never succeeded not; ``train_seconds`` the training in them (None for benchmarks).
+    """
 
     rank: int
     value: float
+    spread: Spread
+    band: Band | None
+    seeds: tuple[int, ...]
+    trial_ids: tuple[int, ...]
     trial_id: int
     trial_number: int
     experiment_id: int
@@ -33,6 +51,7 @@ class BoardRow:
     metrics: Mapping[str, float]
     device: str
     seconds: float
+    train_seconds: float | None
     finished_at: float
     seed: int
     owner_id: int
@@ -41,42 +60,40 @@ class BoardRow:
 def board_rows(
     session: Session, board: BoardEntry, limit: int = 100, owner_id: int | None = None
 ) -> list[BoardRow]:
-    """The best ``limit`` rows. ``owner_id`` restricts them to one user's.
+    """The best ``limit`` rows; the others count in their bands. ``owner_id``: only this user's.
 
-    By the rule ``best`` (or ``last``) a user has one row a configuration, whatever the seeds.
+    Two statements, whatever there is to rank.
     """
+    candidates = _candidates(session, board, owner_id)
+    rows = ranked(candidates, board.rule, board.direction, limit)
+    ids = [row.shown.trial_id for row in rows]
+    found = {
+        trial.id: (trial, result, experiment, user)
+        for trial, result, experiment, user in session.execute(
+            select(Trial, Result, Experiment.name, User.name)
+            .join(Result, Result.trial_id == Trial.id)
+            .join(Experiment, Experiment.id == Trial.experiment_id)
+            .join(User, User.id == Trial.owner_id)
+            .where(Trial.id.in_(ids))
+        )
+    }
+    return [_row(row, *found[row.shown.trial_id]) for row in rows]
+
+
+def _candidates(session: Session, board: BoardEntry, owner_id: int | None) -> Sequence[Candidate]:
     value = Result.metrics[board.metric].as_float()
-    better = value.desc() if board.direction == "maximize" else value.asc()
-    first = better if board.rule == "best" else Trial.finished_at.desc()
-    place = func.row_number().over(
-        partition_by=(Trial.owner_id, Trial.configuration_digest, Trial.code_digest, Result.device),
-        order_by=(first, Trial.id),
-    )
-    candidates = (
-        select(Trial.id.label("trial_id"), value.label("value"), place.label("place"))
+    query = (
+        select(
+            Trial.id, value, Trial.seed, Trial.owner_id, Trial.configuration_digest,
+            Trial.code_digest, Trial.data_digest, Result.device, Trial.finished_at,
+            Result.seconds, Result.metrics["train_seconds"].as_float(),
+        )
         .join(Result, Result.trial_id == Trial.id)
         .where(*_eligible(board), value.is_not(None))
-    )
+    )  # fmt: skip
     if owner_id is not None:
-        candidates = candidates.where(Trial.owner_id == owner_id)
-    ranked = candidates.subquery()
-    order = ranked.c.value.desc() if board.direction == "maximize" else ranked.c.value.asc()
-    statement = (
-        select(Trial, Result, Experiment.name, User.name, ranked.c.value)
-        .join(ranked, ranked.c.trial_id == Trial.id)
-        .join(Result, Result.trial_id == Trial.id)
-        .join(Experiment, Experiment.id == Trial.experiment_id)
-        .join(User, User.id == Trial.owner_id)
-        .order_by(order, Trial.finished_at, Trial.id)
-        .limit(limit)
-    )
-    if board.rule != "all":
-        statement = statement.where(ranked.c.place == 1)
-    rows: list[BoardRow] = []
-    for trial, result, experiment, user, number in session.execute(statement):
-        rank = rows[-1].rank if rows and _same(rows[-1].value, number) else len(rows) + 1
-        rows.append(_row(rank, float(number), trial, result, experiment, user))
-    return rows
+        query = query.where(Trial.owner_id == owner_id)
+    return [Candidate._make(found) for found in session.execute(query)]
 
 
 def _eligible(board: BoardEntry) -> list[ColumnElement[bool]]:
@@ -85,15 +102,38 @@ def _eligible(board: BoardEntry) -> list[ColumnElement[bool]]:
         Trial.kind == board.kind,
         # Invariant I6: the result of the attempt that won, and of no other.
         Result.fence == Trial.fence,
+        *_in_window(board),
     ]
+    if board.kind == "train" and "init_from" not in board.where:
+        # Whoever begins with another trial's weights has trained longer than the board tells, and
+        # maybe on what is test data here.
+        conditions.append(Trial.spec["init_from"].as_string().is_(None))
+    if board.device is not None:
+        conditions.append(Result.device == board.device)
     for name, wanted in board.where.items():
         if name == "device":
             conditions.append(Result.device == wanted)
+        elif isinstance(wanted, list):
+            conditions.append(or_(*(_equals(name, one) for one in wanted)))
+        elif name in _COLUMNS:
+            conditions.append(_COLUMNS[name] == str(wanted))
         elif name == "epochs":
             # Who stopped early did not run the epochs that the board fixes.
             conditions += [_equals(name, wanted), Trial.ended_early.is_(False)]
         else:
             conditions.append(_equals(name, wanted))
+    return conditions
+
+
+def _in_window(board: BoardEntry) -> list[ColumnElement[bool]]:
+    window = board.window
+    conditions: list[ColumnElement[bool]] = []
+    if window.from_s is not None:
+        conditions.append(Trial.finished_at >= window.from_s)
+    if window.before_s is not None:
+        conditions.append(Trial.finished_at < window.before_s)
+    if window.days is not None:
+        conditions.append(Trial.finished_at >= db_now() - window.days * _DAY_S)
     return conditions
 
 
@@ -108,16 +148,16 @@ def _equals(path: str, wanted: str | float | bool) -> ColumnElement[bool]:
     return field.as_float() == float(wanted)  # type: ignore[no-any-return]
 
 
-def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=1e-12)
-
-
 def _row(
-    rank: int, value: float, trial: Trial, result: Result, experiment: str | None, user: str
-) -> BoardRow:
+    row: Ranked, trial: Trial, result: Result, experiment: str | None, user: str
+) -> BoardRow:  # fmt: skip
     return BoardRow(
-        rank=rank,
-        value=value,
+        rank=row.place,
+        value=row.spread.mean,
+        spread=row.spread,
+        band=row.band,
+        seeds=row.seeds,
+        trial_ids=row.trial_ids,
         trial_id=trial.id,
         trial_number=trial.number,
         experiment_id=trial.experiment_id,
@@ -129,7 +169,8 @@ def _row(
         spec=trial.spec,
         metrics=result.metrics,
         device=result.device,
-        seconds=result.seconds,
+        seconds=row.seconds,
+        train_seconds=row.train_seconds,
         finished_at=trial.finished_at or result.created_at,
         seed=trial.seed,
         owner_id=trial.owner_id,

@@ -19,6 +19,12 @@ class QueueFull(LabpoolError):
     permanent = False
 
 
+class TooManyQuestions(LabpoolError):
+    """That are too many predictions at once."""
+
+    permanent = False
+
+
 class NotPossible(LabpoolError):
     """That cannot be done now."""
 

@@ -90,21 +90,32 @@ def record_checkpoint(
     return checkpoints.drop_older(session, trial_id)
 
 
-def record_artifact(session: Session, trial_id: int, fence: int, artifact: ArtifactRecord) -> None:
-    """Keep a file that the trial made; one of the same name in this attempt is replaced."""
+def record_artifact(
+    session: Session, trial_id: int, fence: int, artifact: ArtifactRecord
+) -> list[str]:
+    """Keep a file that the trial made, in place of one of the same name.
+
+    A resumed attempt makes again what an earlier one made after its last checkpoint. Returns the
+    keys that may now leave the store.
+    """
     transitions.own(session, trial_id, fence)
     statement = select(Artifact).where(
-        Artifact.trial_id == trial_id, Artifact.fence == fence, Artifact.name == artifact.name
+        Artifact.trial_id == trial_id, Artifact.name == artifact.name
     )
-    row = session.scalars(statement).one_or_none() or Artifact(
+    before = session.scalars(statement).all()
+    row = next((old for old in before if old.fence == fence), None) or Artifact(
         trial_id=trial_id, fence=fence, name=artifact.name
     )
+    obsolete = [old for old in before if old is not row]
+    for old in obsolete:
+        session.delete(old)
     row.key = artifact.key
     row.media_type = artifact.media_type
     row.sha256 = artifact.sha256
     row.bytes = artifact.bytes
     row.created_at = clock.now(session)
     session.add(row)
+    return [old.key for old in obsolete]
 
 
 def set_log(session: Session, trial_id: int, fence: int, key: str, size_bytes: int) -> None:

@@ -63,3 +63,13 @@ class Outcome(StrEnum):
     PRUNED = "pruned"
     RELEASED = "released"
     LOST = "lost"
+
+
+class PredictionState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+OPEN_PREDICTIONS = (PredictionState.WAITING, PredictionState.RUNNING)

@@ -18,7 +18,9 @@ from db.models import Experiment, IdempotencyKey, Trial, User
 from db.priorities import CLASSES, NORMAL
 from db.rows import insert_if_absent
 from db.states import TrialState
+from db.uploads import refuse_deleted
 from labpool.planning import Plan, TrialPlan
+from labpool.uploads import DIGEST as UPLOADS
 
 # What two runs of one configuration may differ in.
 _NOT_CONFIGURATION = {
@@ -54,6 +56,7 @@ def submit(
         if earlier is not None:
             return earlier
     refuse_when_full(session, owner.id, len(plan.trials), max_queued)
+    refuse_deleted(session, _uploads_of(plan))
     now = clock.now(session)
     experiment = Experiment(
         owner_id=owner.id,
@@ -71,6 +74,14 @@ def submit(
     if key is not None:
         session.get_one(IdempotencyKey, (owner.id, key)).experiment_id = experiment.id
     return Submitted(experiment.id, tuple(trial.id for trial in trials), replayed=False)
+
+
+def _uploads_of(plan: Plan) -> set[str]:
+    return {
+        trial.spec["dataset_parameters"]["key"]
+        for trial in plan.trials
+        if trial.data_digest == UPLOADS
+    }
 
 
 def configuration_digest(spec: Mapping[str, Any]) -> str:

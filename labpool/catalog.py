@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from labpool.boards import Baseline, Window
+from labpool.dataset_form import Ink, Splits, Undivided
 from labpool.errors import CatalogError
+from labpool.model_form import Judging, ModelInput, Pictures, TrainingDefaults
 from labpool.parameters import Parameter, Size
 from labpool.program_form import Hyperparameter, Program
+from labpool.sources import Files
 
-LOSS = "loss"
-"""The metric that every model has: what its training makes small."""
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
-Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adadelta"]
+Task = Literal["classification", "localisation", "segmentation"]
 DataType = Literal["float32", "float64"]
 
 
@@ -42,79 +44,18 @@ class Entry(BaseModel):
     slide: str = ""
 
 
-class ModelInput(BaseModel):
-    """What a model takes, or none. ``size`` is (height, width) that labpool resizes images to."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["image", "vector", "any", "none"]
-    size: tuple[int, int] | None = None
-
-
-class TrainingDefaults(BaseModel):
-    """The hyperparameters that a training spec may leave out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    optimizer: Optimizer = "adam"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    learning_rate_decay: float = Field(default=1.0, gt=0, le=1)
-    batch_size: int = Field(default=32, ge=1)
-    epochs: int = Field(default=10, ge=1)
-
-
-class Metric(BaseModel):
-    """A number that a model is judged by, a mean over examples."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    direction: Literal["maximize", "minimize"]
-    meaning: str
-
-
-class Judging(BaseModel):
-    """A model's metrics by name; `loss` is always there too. ``selects`` names the one that
-    chooses the best epoch and that early stopping watches, on the validation split."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    metrics: dict[str, Metric] = {
-        "accuracy": Metric(direction="maximize", meaning="Share of the examples named right.")
-    }
-    selects: str = "accuracy"
-
-    @model_validator(mode="after")
-    def _selects_what_there_is(self) -> Self:
-        if self.selects not in (LOSS, *self.metrics):
-            known = ", ".join([LOSS, *self.metrics])
-            raise ValueError(f"selects: {self.selects!r} is none of {known}.")
-        if LOSS in self.metrics:
-            raise ValueError("metrics: the loss is there anyway; leave it out.")
-        return self
-
-    @property
-    def is_maximized(self) -> bool:
-        """Whether more of what selects is better."""
-        chosen = self.metrics.get(self.selects)
-        return chosen is not None and chosen.direction == "maximize"
-
-    def score(self, measures: Mapping[str, float]) -> float:
-        """What the best epoch has most of, from the loss and the metrics by name."""
-        return self.signed(measures[self.selects])
-
-    def signed(self, number: float) -> float:
-        """The score of a selecting metric's value, or the value of a score: more is better."""
-        return number if self.is_maximized else -number
-
-
 class ModelEntry(Entry):
-    """A network: ``models/<name>/{model.toml, model.py}``."""
+    """What can be trained: ``models/<name>/{model.toml, model.py}``.
 
-    task: Literal["classification", "control"] = "classification"
+    It is a network, which labpool trains, unless it has a ``program`` and trains itself.
+    """
+
+    task: Task | Literal["control"] = "classification"
     framework: Literal["keras", "numpy"] = "keras"
     input: ModelInput
     program: Program | None = None
     judging: Judging = Judging()
+    pictures: Pictures | None = None
     parameters: dict[str, Parameter] = {}
     defaults: TrainingDefaults = TrainingDefaults()
 
@@ -130,48 +71,70 @@ class ModelEntry(Entry):
         return frozenset(every if self.program is None else self.program.uses)
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _programs_and_networks_differ(self) -> Self:
         if self.program is None and not self.needs_data:
             raise ValueError("input.kind: only a program (the table [program]) works without data.")
         if (self.program is None) == (self.framework == "numpy"):
             raise ValueError("framework: numpy is what a [program] has, and nothing else.")
+        if self.program is not None and self.pictures is not None:
+            raise ValueError("pictures: only networks draw as they train; leave it out.")
         every = set(get_args(Hyperparameter))
         idle = sorted(self.defaults.model_fields_set & every - self.heeds)
         if idle:
             raise ValueError(f"defaults.{idle[0]}: the program does not use it; see program.uses.")
         return self
 
-
-class Undivided(BaseModel):
-    """Training, validation and test are all the same examples: for truth tables, where there are
-    no others, and nothing can be said about what a model has not seen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    undivided: Literal[True]
-
-
-class Splits(BaseModel):
-    """How a data set is divided: by one permutation from ``seed``, into these fractions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int
-    validation: float = Field(gt=0, lt=0.5)
-    test: float = Field(gt=0, lt=0.5)
+    @model_validator(mode="after")
+    def _other_tasks_say_what_they_need(self) -> Self:
+        if self.task == "classification":
+            return self
+        if self.task == "control":
+            takes, kind = "meets a world of its own", "none"
+        else:
+            takes, kind = "takes images", "image"
+        if self.input.kind != kind:
+            raise ValueError(f"input.kind: a model for {self.task} {takes}, so say {kind}.")
+        if self.program is not None and self.task != "control":
+            raise ValueError(f"task: a program is given no targets for {self.task}.")
+        if "metrics" not in self.judging.model_fields_set:
+            raise ValueError(
+                f"judging.metrics: a model for {self.task} declares its metrics; accuracy is what "
+                "classification is judged by."
+            )
+        return self
 
 
 class DatasetEntry(Entry):
-    """A data set: ``datasets/<name>.toml`` with ``<name>.py`` beside it."""
+    """A data set: ``datasets/<name>.toml`` with ``<name>.py`` beside it.
 
-    task: Literal["classification"] = "classification"
+    ``tasks`` says which targets its examples have: class numbers, boxes, masks.
+    """
+
+    tasks: list[Task] = Field(default=["classification"], min_length=1)
     kind: Literal["image", "vector"]
     shape: tuple[int, ...]
     classes: int = Field(ge=2)
+    ink: Ink | None = None
     source: str
     license: str
     splits: Splits | Undivided
+    files: Files | None = None
+    class_names: list[str] = []
     parameters: dict[str, Parameter] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_tasks(cls, content: Any) -> Any:
+        # What data sets had while there was one task only.
+        if isinstance(content, dict) and "task" in content:
+            raise ValueError(f"task: write tasks = [{content['task']!r}], a list.")
+        return content
+
+    @model_validator(mode="after")
+    def _only_pictures_have_places(self) -> Self:
+        if self.kind != "image" and set(self.tasks) != {"classification"}:
+            raise ValueError(f"tasks: {self.kind} data have no boxes and no masks; images do.")
+        return self
 
 
 class KernelEntry(Entry):
@@ -185,14 +148,23 @@ class KernelEntry(Entry):
 
 
 class BoardEntry(Entry):
-    """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial."""
+    """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial; a
+    list holds values of which any will do.
+
+    It may name what the catalog does not have yet; the board is empty then. ``device`` is what a
+    result was made on. Of several results of a person's one configuration with one seed, ``rule``
+    says which counts: the best, the last, or all, each as a row of its own.
+    """
 
     kind: Literal["train", "benchmark"]
     metric: str
     unit: str = ""
     direction: Literal["maximize", "minimize"]
     rule: Literal["best", "last", "all"] = "best"
-    where: dict[str, str | int | float | bool] = {}
+    device: Literal["cpu", "gpu"] | None = None
+    where: dict[str, str | int | float | bool | list[str]] = {}
+    window: Window = Window()
+    baselines: list[Baseline] = Field(default=[], max_length=20)
 
 
 E = TypeVar("E", bound=Entry)
@@ -253,8 +225,10 @@ def _entry(form: type[E], name: str, path: Path, toml: Path) -> E:
         )
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise CatalogError(f"{toml}: {key}: {first['msg']}") from None
+        # What is wrong with the whole names its key itself.
+        key = "".join(f"{part}." for part in first["loc"])[:-1]
+        text = first["msg"] if key else first["msg"].removeprefix("Value error, ")
+        raise CatalogError(": ".join([f"{toml}", *([key] if key else []), text])) from None
     _refuse_bad_defaults(entry, toml)
     return entry
 

@@ -54,3 +54,7 @@ class CatalogError(LabpoolError):
 def pointer(*parts: str | int) -> str:
     """The RFC 6901 pointer to ``parts``: ``pointer("a/b", 0)`` is ``/a~1b/0``."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+class Unsuitable(LabpoolError):
+    """These parameters cannot work together."""

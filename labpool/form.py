@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from labpool.errors import Problem, pointer
+from labpool.origins import LAYER_FIELDS
 from labpool.spec import BenchmarkSpec, SweepSpec, TrainSpec
 from labpool.suggest import closest
 
@@ -86,10 +87,10 @@ def _is_quoted_number(value: Any) -> bool:
 
 
 def _pattern_message(path: tuple[str | int, ...]) -> str:
+    if path and set(path) & {"name", *LAYER_FIELDS}:
+        return "must hold no control characters."
     if "tags" in path:
         return "must begin with a letter or digit and hold only letters, digits and . _ : -"
-    if path and path[-1] == "name":
-        return "must hold no control characters."
     return "must be a name from the catalog: small letters, digits and _."
 
 

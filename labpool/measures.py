@@ -9,9 +9,12 @@ from typing import Literal
 Direction = Literal["maximize", "minimize"]
 
 # The results that lists show unless somebody chooses others.
-HEADLINES = ("test_accuracy", "val_accuracy", "median_ms", "gflop_s")
+HEADLINES = (
+    "test_iou", "val_iou", "test_return", "val_return", "test_accuracy", "val_accuracy",
+    "median_ms", "gflop_s",
+)  # fmt: skip
 _LOWER = re.compile(r"(^|_)(loss|error|ms|seconds|s)$|^noise_percent$")
-_HIGHER = re.compile(r"(^|_)(accuracy|return)$|^(gflop_s|gb_s|images_per_second)$")
+_HIGHER = re.compile(r"(^|_)(accuracy|iou|return)$|^(gflop_s|gb_s|images_per_second)$")
 
 
 def direction_by_name(name: str) -> Direction | None:

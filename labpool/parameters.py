@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from labpool import layers
 from labpool.errors import Problem, pointer
 from labpool.suggest import closest
 
@@ -102,8 +103,27 @@ class IntegersParameter(_Bounded):
         return None
 
 
+class LayersParameter(BaseModel):
+    """A network, layer by layer; `labpool.layers` says which layers there are."""
+
+    model_config = _FORM
+    type: Literal["layers"]
+    default: list[dict[str, Any]]
+    meaning: str
+
+    def refuse(self, value: Any) -> str | None:
+        """Why ``value`` is refused, or None."""
+        problems = layers.read(value)[1]
+        return f"{problems[0].pointer} {problems[0].message}".strip() if problems else None
+
+
 Parameter = Annotated[
-    IntegerParameter | NumberParameter | BooleanParameter | ChoiceParameter | IntegersParameter,
+    IntegerParameter
+    | NumberParameter
+    | BooleanParameter
+    | ChoiceParameter
+    | IntegersParameter
+    | LayersParameter,
     Field(discriminator="type"),
 ]
 
@@ -146,7 +166,10 @@ def fill(
     values = {}
     for name, parameter in declared.items():
         values[name] = given.get(name, parameter.default)
-        if name in given and (reason := parameter.refuse(given[name])) is not None:
+        if isinstance(parameter, LayersParameter):
+            values[name], found = layers.read(values[name], *where, name)
+            problems += found
+        elif name in given and (reason := parameter.refuse(given[name])) is not None:
             problems.append(Problem(pointer(*where, name), reason, parameter.meaning))
         elif isinstance(parameter, NumberParameter):
             values[name] = float(values[name])

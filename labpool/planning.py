@@ -9,8 +9,10 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from labpool.catalog import Catalog, ModelEntry
+from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
+from labpool.repeating import repeat_problems, repeats
 from labpool.resolving import catalog_problems, resolve
 from labpool.spec import FORMS, SPEC, SweepSpec
 from labpool.suggest import closest
@@ -54,6 +56,11 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
     """
     if not isinstance(raw, dict):
         raise SpecError([Problem("", "must be a table of names and values.")])
+    if (sweep := unfold(raw)) is not None:
+        try:
+            return plan(sweep, catalog, max_trials, may_be_high)
+        except SpecError as error:
+            raise SpecError(fold_back(error.problems)) from None
     problems = _problems(raw, catalog, max_trials)
     if not may_be_high:
         problems += _too_high(raw)
@@ -73,7 +80,10 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
         if problems:
             raise SpecError(problems)
     else:
-        trials = [_trial(0, raw, {}, catalog)]
+        trials = [
+            _trial(number, repeated.raw, repeated.values, catalog)
+            for number, repeated in enumerate(repeats(raw))
+        ]
     return Plan(
         kind=spec.kind,
         name=spec.name,
@@ -95,9 +105,12 @@ def _problems(raw: dict[str, Any], catalog: Catalog, max_trials: int) -> list[Pr
     more = (
         sweep_problems(raw, catalog, max_trials)
         if kind == "sweep"
-        else catalog_problems(raw, catalog)
+        else catalog_problems(raw, catalog) + repeat_problems(raw, most=max_trials)
     )
     seen = {problem.pointer for problem in problems}
+    # What cannot be varied at all is told once, not again for each form that its values lack.
+    axes = tuple(f"{one.pointer}/" for one in more if one.pointer.startswith("/space/"))
+    problems = [one for one in problems if not one.pointer.startswith(axes)]
     return problems + [problem for problem in more if problem.pointer not in seen]
 
 
@@ -143,5 +156,6 @@ def _trace_key(spec: Mapping[str, Any], code_digest: str, data_digest: str) -> s
             spec[name]
             for name in ("parameters", "dataset_parameters", "optimizer", "batch_size", "engine")
         ),
+        *([spec["freeze"]] if "freeze" in spec else []),
     ]
     return sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()

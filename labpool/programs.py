@@ -7,10 +7,13 @@ from typing import Any, get_args
 
 from labpool.catalog import Catalog, ModelEntry
 from labpool.errors import Problem, pointer
+from labpool.origins import LAYER_FIELDS
 from labpool.program_form import Hyperparameter
 
 ALWAYS = ("epochs", "seed", "early_stopping_patience", "checkpoint_every_epochs")
 """What labpool sees to itself, whatever trains."""
+OF_NETWORKS = ("engine", "init_from", *LAYER_FIELDS)
+"""What a spec says of layers and of how labpool trains them; a program has none."""
 
 
 def program_problems(
@@ -27,13 +30,28 @@ def program_problems(
             problems.append(
                 Problem(pointer(*where, name), f"is not used by the model {model.name!r}.", hint)
             )
-    if raw.get("engine") == "fit":
-        message = f"fit trains Keras networks; the model {model.name!r} trains itself."
-        problems.append(Problem(pointer(*where, "engine"), message, "Leave it out."))
+    problems += _of_networks(model, raw, where)
     if raw.get("device") == "gpu":
         message = f"the model {model.name!r} computes with NumPy, on the CPU only."
         problems.append(Problem(pointer(*where, "device"), message, "Take cpu or any."))
     return problems
+
+
+def _of_networks(
+    model: ModelEntry, raw: Mapping[str, Any], where: tuple[str | int, ...]
+) -> list[Problem]:
+    given = [name for name in ("init_from", *LAYER_FIELDS) if raw.get(name)]
+    told = [(name, "is about the layers of a network") for name in given]
+    if raw.get("engine") == "fit":
+        told.append(("engine", "fit trains Keras networks"))
+    return [
+        Problem(
+            pointer(*where, name),
+            f"{reason}; the model {model.name!r} trains itself.",
+            "Leave it out.",
+        )
+        for name, reason in told
+    ]
 
 
 def missing_data(

@@ -7,16 +7,33 @@ others, and people hear everything at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import Problem, pointer
+from labpool.layer_fit import layer_problems
+from labpool.origins import LAYER_FIELDS
 from labpool.parameters import fill
 from labpool.programs import missing_data, program_problems
 from labpool.spec import BenchmarkSpec, TrainSpec
 from labpool.suggest import closest
 
 Where = tuple[str | int, ...]
+LACKS: Final[Mapping[str, str]] = {
+    "classification": "no class labels",
+    "localisation": "no boxes",
+    "segmentation": "no masks",
+}
+"""What a data set does not hold that has no targets of a task."""
+
+
+def unfit(model: ModelEntry, dataset: DatasetEntry) -> str:
+    """Why a data set cannot be given to a model, such as "holds no images"; "" when it can."""
+    if not model.needs_data:
+        return "the model takes no data"
+    if model.input.kind == "image" and dataset.kind != "image":
+        return "holds no images"
+    return "" if model.task in dataset.tasks else f"holds {LACKS[model.task]}"
 
 
 def catalog_problems(raw: Mapping[str, Any], catalog: Catalog, *where: str | int) -> list[Problem]:
@@ -43,6 +60,8 @@ def _train_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) -> l
         problems += missing_data(raw, catalog, where)
     if isinstance(dataset, DatasetEntry):
         problems += _filled(dataset, raw, "dataset_parameters", where)
+    if isinstance(model, ModelEntry) and isinstance(dataset, DatasetEntry):
+        problems += layer_problems(model, dataset, raw, where)
     return problems + _misfit(model, dataset, catalog, where)
 
 
@@ -52,11 +71,13 @@ def _misfit(
     """What speaks against this model on this data set, both being known."""
     if not isinstance(model, ModelEntry) or not isinstance(dataset, DatasetEntry):
         return []
-    if model.input.kind != "image" or dataset.kind == "image":
+    # That a model takes no data is no matter of which.
+    reason = unfit(model, dataset) if model.needs_data else ""
+    if not reason:
         return []
-    message = f"{dataset.name!r} holds no images, which the model {model.name!r} needs."
-    fitting = [name for name, entry in catalog.datasets.items() if entry.kind == "image"]
-    hint = f"Image data sets: {', '.join(fitting)}."
+    message = f"{dataset.name!r} {reason}, which the model {model.name!r} needs."
+    fitting = [name for name, entry in catalog.datasets.items() if not unfit(model, entry)]
+    hint = f"Data sets that fit: {', '.join(fitting) or 'none of the catalog'}."
     return [Problem(pointer(*where, "dataset"), message, hint)]
 
 
@@ -95,10 +116,17 @@ def _filled(
 
 def _resolve_train(spec: TrainSpec, catalog: Catalog) -> dict[str, Any]:
     model = catalog.models[spec.model]
-    resolved = spec.model_dump(mode="json")
+    # Each of the repeated trials is one run of its own.
+    resolved = spec.model_dump(mode="json", exclude={"repeat"})
     for name, default in model.defaults.model_dump().items():
         if resolved[name] is None and (name in model.heeds or name == "epochs"):
             resolved[name] = default
+    for name in LAYER_FIELDS:
+        resolved[name] = sorted(set(resolved[name]))
+    for name in ("init_from", *LAYER_FIELDS):
+        # Who says nothing of them has the configuration that it had before there were any.
+        if not resolved[name]:
+            del resolved[name]
     resolved["parameters"], _ = fill(dict(model.parameters), spec.parameters, of=model.name)
     if spec.dataset is not None:
         dataset = catalog.datasets[spec.dataset]

@@ -1,23 +1,32 @@
 """What a model, a data set and a kernel of the catalog must offer.
 
-Catalog code imports this module and nothing else of labpool. Each entry is a Python module whose
-functions fulfil one of the protocols below; labpool loads it in a runner process only, after its
-digest was checked. Nothing heavy is imported here: the client package carries this file too.
+Catalog code imports this module and, for a list of layers, `labpool.layers`; nothing else of
+labpool. Each entry is a Python module whose functions fulfil one of the protocols below; labpool
+loads it in a runner process only, after its digest was checked. Nothing heavy is imported here: the
+client package carries this file too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from labpool.errors import LabpoolError
+from labpool.errors import Unsuitable as Unsuitable  # noqa: PLC0414 - part of what is offered
+from labpool.sdk_programs import Epoch as Epoch  # noqa: PLC0414
+from labpool.sdk_programs import Exam as Exam  # noqa: PLC0414
+from labpool.sdk_programs import Program as Program  # noqa: PLC0414
+from labpool.sdk_programs import State as State  # noqa: PLC0414
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import keras
     import numpy as np
     from numpy.typing import NDArray
+
+    from labpool.catalog import Task
 
 Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 """Input arrays by name."""
@@ -26,21 +35,19 @@ Sizes: TypeAlias = Mapping[str, int]
 DTypeName: TypeAlias = Literal["float32", "float64"]
 
 
-class Unsuitable(LabpoolError):
-    """These parameters cannot work together."""
-
-
 @dataclass(frozen=True)
 class DataShape:
     """What one example looks like when it reaches a model.
 
     `shape` is (height, width, channels) for an image and (features,) for a vector, without the
-    batch. `classes` is how many labels there are.
+    batch. `classes` is how many labels there are for what `task` labels: a whole example, or each
+    pixel of it when it is segmentation; then label 0 is the background, and counts.
     """
 
     kind: Literal["image", "vector"]
     shape: tuple[int, ...]
     classes: int
+    task: Task = "classification"
 
     @property
     def features(self) -> int:
@@ -54,11 +61,44 @@ class Examples:
 
     `x` is float32 of shape [n, height, width, channels] with values in 0..1 for images, and
     [n, features] for vectors. `y` is int64 of shape [n], each in 0..classes-1.
+
+    Where the TOML file's `tasks` name localisation, `boxes` is float32 [n, 4]: centre x, centre y,
+    width and height of the one thing that `y` names, as shares of the picture's width and height,
+    x to the right and y down. Where they name segmentation, `masks` is int64 [n, height, width]: 0
+    is background, and 1 + c a pixel of class c.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64]
     classes: int
+    boxes: NDArray[np.float32] | None = None
+    masks: NDArray[np.int64] | None = None
+
+
+def kept_examples(name: str) -> Examples:
+    """The fetched or imported data set `name` of this machine, in the order of its files.
+
+    Bytes of pictures come as 0..1. Raises Unsuitable, which says how its files get here, and
+    BadData or HoldingBroken where they are damaged.
+    """
+    from labpool.holdings import LIMITS, NotHeld, folder_of, held
+    from labpool.sdk_arrays import examples_of
+
+    try:
+        path, record = held(folder_of(), name)
+    except NotHeld as error:
+        raise Unsuitable(f"The files are not on this machine: {error.detail}") from None
+    return examples_of(path, LIMITS, len(record.counts))
+
+
+def uploaded_examples(file: Path, classes: int) -> Examples:
+    """The examples of an upload, in the order of its file. Raises Unsuitable when it is gone."""
+    from labpool.holdings import LIMITS
+    from labpool.sdk_arrays import examples_of
+
+    if not file.exists():
+        raise Unsuitable("The upload was deleted; bring the data again with `labpool data upload`.")
+    return examples_of(file, LIMITS, classes)
 
 
 class Model(Protocol):
@@ -70,6 +110,10 @@ class Model(Protocol):
         Logits: no softmax at the end, labpool's loss adds it. With a `loss` of its own the outputs
         are what that takes. `parameters` holds every parameter of `model.toml`, checked. Raises
         Unsuitable when they cannot work together.
+
+        For localisation it gives [batch, data.classes + 4]: logits, then the box as `Examples` has
+        it; for segmentation [batch, height, width, data.classes], the logits of each pixel. A model
+        for these needs an `Objective`.
         """
         ...
 
@@ -84,7 +128,9 @@ class Objective(Protocol):
     def loss(self, parameters: Mapping[str, Any], y: Any, outputs: Any) -> Any:
         """Each example's loss [batch] float32; training makes their mean small.
 
-        `y` [batch, ...] are targets as the data set has them, `outputs` what the model made.
+        `outputs` is what the model made, `y` the targets of its task: int64 [batch] class numbers
+        for classification; float32 [batch, 5], class number and box, for localisation; int64
+        [batch, height, width] for segmentation.
         """
         ...
 
@@ -111,71 +157,18 @@ class OwnStep(Protocol):
         ...
 
 
-State: TypeAlias = "dict[str, NDArray[Any]]"
-"""Everything that a program has learned and needs to go on, by name; numbers and nothing else."""
+class Draws(Protocol):
+    """What `model.py` may offer when it makes pictures: they are drawn and kept as it trains."""
 
+    def samples(
+        self, parameters: Mapping[str, Any], model: keras.Model, seed: int
+    ) -> NDArray[np.float32]:
+        """A grid of images [rows, columns, height, width, channels], 0..1, of 1 or 3 channels.
 
-@dataclass(frozen=True)
-class Epoch:
-    """The epoch that a program is to do now.
-
-    `number` counts from 0. Of `optimizer`, `learning_rate` (with the decay taken) and `batch_size`
-    those are None that `model.toml` does not name under `program.uses`.
-    """
-
-    number: int
-    seed: int
-    cancel_point: Callable[[float], None]
-    """To be called at least every 0.2 s with the share of the epoch that is done, 0..1. What it
-    raises has to go through."""
-    random: np.random.Generator
-    """Fresh, and made from `seed` and `number` alone."""
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    batch_size: int | None = None
-
-
-@dataclass(frozen=True)
-class Exam:
-    """What a program is to be judged on now; `cancel_point` as in an epoch."""
-
-    split: Literal["validation", "test"]
-    cancel_point: Callable[[float], None]
-
-
-class Program(Protocol):
-    """`model.py` of a model that trains itself: its TOML has a table `[program]`.
-
-    labpool counts the epochs, keeps checkpoints, chooses the best epoch by `[judging]`, and pauses,
-    resumes and ends the run. For that a program keeps nothing outside of its State, and draws
-    randomness from the seed in `begin` and from `Epoch.random` alone. `data` are the examples of a
-    split, x and y as the data set has them, or None where `input.kind` is "none".
-    """
-
-    def begin(self, parameters: Mapping[str, Any], seed: int, data: Examples | None) -> State:
-        """The state before the first epoch; `data` is the training split. Raises Unsuitable."""
-        ...
-
-    def advance(
-        self, parameters: Mapping[str, Any], state: State, epoch: Epoch, data: Examples | None
-    ) -> tuple[State, Mapping[str, float]]:
-        """The state after one more epoch on the training split, and what to draw as curves.
-
-        `state` may be changed in place. NaN or infinity under the name "loss" or anywhere in the
-        new state ends the run as diverged.
+        `seed` is the trial's: the same weights and seed give the same images, and no variable of
+        `model` may change, or a run would end otherwise for having been looked at.
+        `every_epochs` under `[pictures]` in `model.toml` says how often it is called.
         """
-        ...
-
-    def evaluate(
-        self, parameters: Mapping[str, Any], state: State, exam: Exam, data: Examples | None
-    ) -> Mapping[str, float]:
-        """At least every metric that `[judging]` names, and `loss` where the program has one."""
-        ...
-
-    def predict(
-        self, parameters: Mapping[str, Any], state: State, x: NDArray[np.float32]
-    ) -> NDArray[Any]:
-        """The outputs [n, ...] for n inputs `x` [n, ...]. The state stays as it is."""
         ...
 
 

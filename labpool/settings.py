@@ -44,6 +44,10 @@ class Settings(BaseSettings):
         default=None,
         description="Artifacts, shared by all hosts; in the data directory when unset.",
     )
+    datasets_dir: Path | None = Field(
+        default=None,
+        description="Data sets' files, for a host's workers; in the data directory when unset.",
+    )
     database_url: str | None = Field(
         default=None, description="SQLAlchemy URL; SQLite in the data directory when unset."
     )
@@ -130,6 +134,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Largest request body that is read."
     )
+    max_upload_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1024, description="Largest upload of a data set."
+    )
+    upload_quota_bytes: int = Field(
+        default=1024**3, ge=0, description="Most that one user's uploads take in the store."
+    )
     max_trials_per_sweep: int = Field(default=1000, ge=1, description="Largest sweep.")
     max_queued_per_user: int = Field(
         default=5000, ge=1, description="Most trials of one user that may wait at once."
@@ -144,6 +154,27 @@ class Settings(BaseSettings):
         default=300.0, gt=0, description="An event stream ends after this and is opened again."
     )
 
+    max_prediction_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=1024, description="Largest picture or file to predict from."
+    )
+    max_open_predictions: int = Field(
+        default=8, ge=1, description="Predictions of one user that may be unanswered at once."
+    )
+    max_predictions_per_minute: int = Field(
+        default=60, ge=1, description="Predictions that one user may ask for in a minute."
+    )
+    prediction_limit_s: float = Field(
+        default=120.0, gt=0, description="A prediction is answered within this, or ends unanswered."
+    )
+    predictor_idle_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="A worker's process for predictions ends when idle so long.",
+    )
+    predictions_kept_s: float = Field(
+        default=86400.0, gt=0, description="Predictions and their answers are deleted after this."
+    )
+
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: object) -> object:
@@ -151,7 +182,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("data_dir", "store_dir", "gpu_lock_dir")
+    @field_validator("data_dir", "store_dir", "datasets_dir", "gpu_lock_dir")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -202,6 +233,11 @@ class Settings(BaseSettings):
     def artifacts_dir(self) -> Path:
         """The artifact store's folder: the same for the API and every worker."""
         return self.store_dir or self.data_dir / "artifacts"
+
+    @property
+    def datasets_folder(self) -> Path:
+        """Where this host's fetched and imported data sets are."""
+        return self.datasets_dir or self.data_dir / "datasets"
 
     @property
     def scratch_dir(self) -> Path:

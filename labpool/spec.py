@@ -8,22 +8,43 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from labpool.catalog import DataType, Optimizer
+from labpool.catalog import DataType
+from labpool.model_form import Optimizer
+from labpool.origins import TrialReference
 from labpool.parameters import LARGEST
 
 Device = Literal["any", "cpu", "gpu"]
 Priority = Literal["low", "normal", "high"]
 Engine = Literal["loop", "fit"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
+DatasetName = Annotated[
+    str, Field(pattern=r"^([a-z][a-z0-9._-]*/)?[a-z][a-z0-9_]*$", max_length=127)
+]
 Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+LayerName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+LayerNames = Annotated[list[LayerName], Field(max_length=256)]
+MOST_SEED = 2**31 - 1
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Scalar = bool | int | float | str | list[int]
 
+# `labpool.devices` makes a sweep of a list, before any form sees it.
+_DEVICE = {"type": "string", "enum": ["any", "cpu", "gpu"]}
+_DEVICES = {"anyOf": [_DEVICE, {"type": "array", "items": _DEVICE, "uniqueItems": True}]}
 MOST_AXES = 16
+MOST_REPEATS = 50
 DAY_S = 24 * 3600.0
 
 
@@ -44,8 +65,10 @@ class _Described(_Form):
 
 
 class _Runnable(_Described):
-    device: Device = Field(
-        default="any", description="What it may run on. A gpu spec never falls back to the CPU."
+    device: Annotated[Device, WithJsonSchema(_DEVICES)] = Field(
+        default="any",
+        description="What it may run on. A gpu spec never falls back to the CPU. "
+        "[cpu, gpu] runs it on each, to compare.",
     )
     seed: Seed = Field(default=0, description="Seed of everything random.")
     time_limit_s: Annotated[float, Field(ge=1, le=14 * DAY_S)] = Field(
@@ -66,8 +89,10 @@ class TrainSpec(_Runnable):
     kind: Literal["train"]
     model: Name = Field(description="A model of the catalog.")
     parameters: dict[str, Any] = Field(default={}, description="The model's own parameters.")
-    dataset: Name | None = Field(
-        default=None, description="A data set of the catalog; left out for a model without data."
+    dataset: DatasetName | None = Field(
+        default=None,
+        description="A data set of the catalog, or an upload as owner/name; left out for a model "
+        "without data.",
     )
     dataset_parameters: dict[str, Any] = Field(
         default={}, description="The data set's own parameters."
@@ -93,9 +118,20 @@ class TrainSpec(_Runnable):
     checkpoint_every_epochs: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1, description="Epochs between two checkpoints."
     )
+    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] = Field(
+        default=1, description="How many trials, each with the next seed: seed, seed + 1, ..."
+    )
     engine: Engine = Field(
         default="loop", description="What trains: labpool's own loop, or Keras's fit to compare."
     )
+    init_from: TrialReference | None = Field(
+        default=None, description="Begin with the best weights of this trial."
+    )
+    fresh: LayerNames = Field(
+        default=[],
+        description="Layers that begin anew all the same, as the output layer may have to.",
+    )
+    freeze: LayerNames = Field(default=[], description="Layers that do not learn.")
 
 
 class BenchmarkSpec(_Runnable):

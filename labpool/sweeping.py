@@ -13,6 +13,9 @@ from pydantic import ValidationError
 from labpool.catalog import Catalog
 from labpool.errors import Problem, pointer
 from labpool.form import form_problems
+from labpool.origins import LAYER_FIELDS
+from labpool.parameters import LayersParameter
+from labpool.repeating import repeat_problems, repeats
 from labpool.resolving import catalog_problems
 from labpool.search import STRATEGIES, Create
 from labpool.search.grid import values_of
@@ -22,7 +25,7 @@ from labpool.suggest import closest
 # What names a trial rather than changing what it does.
 # One answer need not name more than people read, and checking has a price.
 MOST_PROBLEMS = 100
-NOT_VARIED = {"kind", "name", "notes", "tags", "priority"}
+NOT_VARIED = {"kind", "name", "notes", "tags", "priority", "repeat", *LAYER_FIELDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,14 @@ class Expanded:
 def expand(spec: SweepSpec) -> Iterator[Expanded]:
     """The trials a sweep begins with, in order."""
     base = spec.base.model_dump(mode="json", exclude_unset=True)
+    count = base.get("repeat", 1)
     for action in STRATEGIES[spec.strategy.method].advance(spec, ()):
         if isinstance(action, Create):
             raw = copy.deepcopy(base)
             for path, value in action.values.items():
                 _put(raw, path, value)
-            yield Expanded(action.number, action.values, raw)
+            for number, repeated in enumerate(repeats(raw), action.number * count):
+                yield Expanded(number, {**action.values, **repeated.values}, repeated.raw)
 
 
 def sweep_problems(raw: Mapping[str, Any], catalog: Catalog, max_trials: int) -> list[Problem]:
@@ -57,7 +62,7 @@ def sweep_problems(raw: Mapping[str, Any], catalog: Catalog, max_trials: int) ->
         for path, axis in list(space.items())[:MOST_AXES]:
             if len(problems) < MOST_PROBLEMS:
                 problems += _axis_problems(base, path, axis, catalog)
-    return problems + _size_problems(raw, max_trials)
+    return problems + repeat_problems(base, "base", space=space) + _size_problems(raw, max_trials)
 
 
 def _size_problems(raw: Mapping[str, Any], max_trials: int) -> list[Problem]:
@@ -68,12 +73,15 @@ def _size_problems(raw: Mapping[str, Any], max_trials: int) -> list[Problem]:
     search = STRATEGIES[spec.strategy.method]
     if problems := search.check(spec):
         return problems
-    count = search.count(spec)
+    points, times = search.count(spec), getattr(spec.base, "repeat", 1)
+    count = points * times
     if count <= max_trials:
         return []
     where = "/space" if spec.strategy.method == "grid" else "/strategy/trials"
-    message = f"comes to {count} trials, where a sweep may have {max_trials}."
-    return [Problem(where, message, "Take fewer values or fewer axes.")]
+    made = f"{count} trials" if times == 1 else f"{points} times {times} trials"
+    message = f"comes to {made}, where a sweep may have {max_trials}."
+    fewer = "Take fewer values or fewer axes" + (", or repeat each less." if times > 1 else ".")
+    return [Problem(where, message, fewer)]
 
 
 def _axis_problems(
@@ -89,6 +97,9 @@ def _axis_problems(
         return [Problem(pointer("space", path), "is nothing that a trial can vary in.", hint)]
     if head in nested and not isinstance(base.get(head, {}), dict):
         return []  # the base's own problem
+    if _is_list_of_layers(base, head, rest, catalog):
+        message = "is a list of layers, which a sweep cannot vary."
+        return [Problem(pointer("space", path), message, "Submit each list as a run of its own.")]
     problems: list[Problem] = []
     seen: set[str] = set()
     # The value is checked beside what it depends on, not beside all that the base says.
@@ -102,6 +113,13 @@ def _axis_problems(
         seen.add(written)
         problems += _value_problems(beside, path, value, at, catalog)
     return problems
+
+
+def _is_list_of_layers(base: Mapping[str, Any], head: str, name: str, catalog: Catalog) -> bool:
+    model = base.get("model")
+    entry = catalog.models.get(model) if isinstance(model, str) else None
+    declared = entry.parameters if entry and head == "parameters" else {}
+    return isinstance(declared.get(name), LayersParameter)
 
 
 def _values(path: str, axis: Any) -> list[tuple[str, Any]]:

@@ -24,10 +24,12 @@ from worker.protocol import (
     Kept,
     Metrics,
     Paused,
+    Predicted,
     Progress,
     Ready,
     Result,
     Started,
+    Unpredicted,
 )
 from worker.watch import Ended, Item, Rang
 
@@ -89,7 +91,7 @@ class Allocation:
     def _take(self, item: Item | None) -> None:
         holding = self._holding
         match item:
-            case None | Hello() | Ready():
+            case None | Hello() | Ready() | Predicted() | Unpredicted():
                 pass
             case Rang():
                 holding.lease.hurry()

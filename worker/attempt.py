@@ -13,14 +13,18 @@ from sqlalchemy.orm import Session
 from db.artifacts import ArtifactStore
 from db.checkpoints import ResumePoint, discard, resume_points
 from db.claims import ClaimedTrial
+from db.origins import point_of
 from db.states import Wish
 from labpool.catalog import Catalog, Entry
 from labpool.errors import LabpoolError
+from labpool.origins import begun_from
+from labpool.uploads import DIGEST as UPLOADS
 from worker.database_access import DatabaseAccess
 from worker.files import fetch
 from worker.logs import TrialLog
-from worker.protocol import CodeReference, Resume, TrialToRun
+from worker.protocol import CodeReference, Origin, Resume, TrialToRun
 from worker.recording import Recorder
+from worker.uploads import bring
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,10 @@ class OtherCatalog(LabpoolError):
     """This worker's catalog does not hold what the trial was made from."""
 
     permanent = False
+
+
+class OriginGone(LabpoolError):
+    """The weights that this trial begins with are gone from the artifact store, or damaged."""
 
 
 @dataclass(slots=True)
@@ -46,7 +54,9 @@ class Attempt:
     log: TrialLog
     recorder: Recorder
     resume: Resume | None = None
+    origin: Origin | None = None
     message: TrialToRun | None = None
+    upload: CodeReference | None = None
     began: bool = False
     cancel_sent: bool = False
     pause_sent: bool = False
@@ -76,26 +86,57 @@ def message_of(attempt: Attempt, catalog: Catalog) -> TrialToRun:
     """The trial as the runner gets it. Raises OtherCatalog."""
     claimed = attempt.claimed
     code = catalog.models if claimed.kind == "train" else catalog.kernels
-    data = None
-    if claimed.data_name is not None:
-        data = _reference(catalog.datasets.get(claimed.data_name), claimed.data_digest)
+    data = attempt.upload
+    if claimed.data_name is not None and data is None:
+        data = reference(catalog.datasets.get(claimed.data_name), claimed.data_digest)
     return TrialToRun(
         trial=claimed.trial_id,
         fence=claimed.fence,
         kind="train" if claimed.kind == "train" else "benchmark",
         spec={key: value for key, value in claimed.spec.items() if key not in FOR_PEOPLE},
-        code=_reference(code.get(claimed.code_name), claimed.code_digest),
+        code=reference(code.get(claimed.code_name), claimed.code_digest),
         data=data,
         scratch=str(attempt.files),
         log=str(attempt.log.path),
         resume=attempt.resume,
+        origin=attempt.origin,
     )
 
 
-def _reference(entry: Entry | None, digest: str | None) -> CodeReference:
+def reference(entry: Entry | None, digest: str | None) -> CodeReference:
+    """A catalog entry as a runner is told of it. Raises OtherCatalog."""
     if entry is None or entry.digest != digest:
         raise OtherCatalog("Restart the worker after a change of its catalog.")
     return CodeReference(name=entry.name, path=str(entry.path.absolute()), digest=entry.digest)
+
+
+def fetch_files(
+    attempt: Attempt,
+    database: DatabaseAccess,
+    store: ArtifactStore,
+    cache: Path,
+    give_up: Callable[[], bool],
+) -> None:
+    """Bring what the trial goes on from and began with into the runner's folder, and its upload.
+
+    Raises OriginGone, DatabaseAway, and OSError when a folder cannot be written.
+    """
+    attempt.resume = fetch_resume(attempt, database, store, give_up)
+    attempt.origin = fetch_origin(attempt, database, store, give_up)
+    attempt.upload = bring_upload(attempt, store, cache)
+
+
+def bring_upload(attempt: Attempt, store: ArtifactStore, cache: Path) -> CodeReference | None:
+    """What the runner loads for a trial on an upload; None for one on the catalog's data.
+
+    Raises OSError.
+    """
+    claimed = attempt.claimed
+    if claimed.data_name is None or claimed.data_digest != UPLOADS:
+        return None
+    return bring(
+        store, cache, attempt.files, claimed.data_name, claimed.spec["dataset_parameters"]
+    )  # fmt: skip
 
 
 def fetch_resume(
@@ -121,6 +162,34 @@ def fetch_resume(
         logger.error("trial %d: checkpoint %s is damaged or gone", attempt.trial, point.key)
     attempt.log.note("no checkpoint is whole: starting over")
     return None
+
+
+def fetch_origin(
+    attempt: Attempt,
+    database: DatabaseAccess,
+    store: ArtifactStore,
+    give_up: Callable[[], bool],
+) -> Origin | None:
+    """Bring the checkpoint that the trial begins with into the runner's folder.
+
+    None when it begins with nothing. Raises OriginGone, DatabaseAway, and OSError when the folder
+    cannot be written.
+    """
+    named = begun_from(attempt.claimed.spec)
+    if named is None:
+        return None
+    point = database.insist(lambda session: point_of(session, named), give_up)
+    file = "origin.npz"
+    if point is not None and fetch(store, point.key, point.sha256, attempt.files / file):
+        return Origin(file=file, sha256=point.sha256)
+    if attempt.resume is not None:
+        # It has gone past its beginning.
+        attempt.log.note(f"the weights of trial {named.trial} are damaged or gone; not needed now")
+        return None
+    raise OriginGone(
+        f"They are the checkpoint of trial {named.trial} with the sha256 {named.sha256}. Begin "
+        f"with what that trial still keeps (init_from: {named.trial}), or run it again."
+    )
 
 
 def _discard(session: Session, point: ResumePoint) -> None:

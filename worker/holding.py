@@ -10,7 +10,7 @@ from db.claims import Claim, ClaimedTrial
 from db.errors import FencedOff
 from db.states import Wish
 from worker.aside import aside
-from worker.attempt import Attempt, OtherCatalog, fetch_resume, files_of, message_of
+from worker.attempt import Attempt, OriginGone, OtherCatalog, fetch_files, files_of, message_of
 from worker.exits import Ending
 from worker.files import NotAsAnnounced, StoreSilent
 from worker.guards import Breach
@@ -281,13 +281,16 @@ class Holding:
     def _prepare(self, attempt: Attempt) -> None:
         """Bring together what the runner needs, or give the trial back."""
         host = self.host
-        fetch = partial(fetch_resume, attempt, host.database, host.store, self._give_up)
+        cache = host.settings.datasets_folder
+        fetch = partial(fetch_files, attempt, host.database, host.store, cache, self._give_up)
         try:
-            attempt.resume = self.store.do(fetch)
+            self.store.do(fetch)
             attempt.message = message_of(attempt, host.catalog)
         except (OSError, OtherCatalog, StoreSilent) as error:
             reason = f"It could not be prepared on {host.name}: {error}"
             self.release(attempt, reason, "not_prepared")
+        except OriginGone as error:
+            self.settle(attempt, partial(attempt.recorder.fail, "internal", str(error), ""))
 
     def _is_in_a_hurry(self) -> bool:
         """Whether nobody needs what is stored: the runner ended, or its trials are to."""

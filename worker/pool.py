@@ -26,6 +26,7 @@ from worker.devices import Device, host_devices
 from worker.gpu_lock import lock_folder
 from worker.gpu_use import GpuMonitor, NvmlMonitor
 from worker.host import Host
+from worker.predictor import Predictor
 from worker.probe import COMMAND as PROBE
 from worker.process import COMMAND
 from worker.registrar import Registrar
@@ -68,7 +69,7 @@ class SlotPool:
                 slots_per_gpu=settings.slots_per_gpu,
             )
         name = socket.gethostname()
-        self._database = Database(settings.database, pool_size=2 * len(devices) + 2)
+        self._database = Database(settings.database, pool_size=2 * len(devices) + 3)
         self._bell = Bell(settings.broker)
         self._scratch = Scratch(settings.scratch_dir, self.worker_id, name)
         host = Host(
@@ -89,6 +90,7 @@ class SlotPool:
         self.slots = [Slot(host, index, device, command) for index, device in enumerate(devices)]
         for slot in self.slots:
             slot.meet(self.slots)
+        self._predictor = Predictor(host, command)
         self._registrar = Registrar(
             host, self._database, devices, self._bell, self._enrol, self._refused
         )
@@ -106,19 +108,22 @@ class SlotPool:
         bells.listen(self.ring)
         for slot in self.slots:
             slot.start()
+        self._predictor.start()
         self._registrar.start(dead)
         logger.info("worker %s: %d slots", self.worker_id, len(self.slots))
 
     def ring(self) -> None:
-        """There may be work: every slot looks."""
+        """There may be work: every slot looks, and the predictor."""
         for slot in self.slots:
             slot.ring()
+        self._predictor.ring()
 
     def close(self) -> None:
         """Claim nothing more and give back what runs; returns at once."""
         self._gives_back = self._gives_back or any(slot.is_busy for slot in self.slots)
         for slot in self.slots:
             slot.stop()
+        self._predictor.stop()
 
     def join(self) -> None:
         """Wait, within the grace, until everything is given back, and sign off."""
@@ -133,6 +138,8 @@ class SlotPool:
         for slot in self.slots:
             if not slot.join(deadline_s - self._clock()):
                 logger.error("slot %d did not end; its lease will run out", slot.index)
+        if not self._predictor.join(deadline_s - self._clock()):
+            logger.error("the predictor did not end; its lease will run out")
         bells.forget(self.ring)
         self._registrar.stop(SIGN_OFF_S)
         if self._gives_back:
@@ -149,6 +156,7 @@ class SlotPool:
     def _enrol(self, identities: Sequence[SlotIdentity]) -> None:
         for slot, identity in zip(self.slots, identities, strict=True):
             slot.enrol(identity)
+        self._predictor.enrol()
 
     def _refused(self, reason: str) -> None:
         logger.critical("this worker cannot work here: %s", reason)

@@ -138,9 +138,12 @@ class Recorder:
             bytes=message.bytes,
             sha256=message.sha256,
         )
-        self._recording(
+        obsolete = self._recording(
             key, lambda session: findings.record_artifact(session, self.trial, self.fence, row)
         )
+        for old in obsolete:
+            self._files.delete(old)
+        self._files.forget(message.file)
 
     def publish_growing_log(self) -> None:
         """Let users see the log of a running trial; a large one more seldom."""

@@ -25,6 +25,7 @@ from db.workers import (
     register_worker,
     stop_worker,
 )
+from labpool.uploads import DIGEST as UPLOADS
 from labpool.version import version
 from worker.database_access import DatabaseAway
 from worker.devices import Device
@@ -197,7 +198,7 @@ class Registrar:
             code_digests=sorted(
                 {entry.digest for entry in (*catalog.models.values(), *catalog.kernels.values())}
             ),
-            data_digests=sorted({entry.digest for entry in catalog.datasets.values()}),
+            data_digests=sorted({*(entry.digest for entry in catalog.datasets.values()), UPLOADS}),
             store_id=self._host.store.store_id,
             silence_limit_s=max(settings.lease_ttl_s, 3 * settings.beat_s),
         )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from labpool.holdings import folder_of
 from labpool.shares import RUNNER_GPU_MEMORY
 from worker.devices import Device
 
@@ -28,6 +29,7 @@ def runner_environment(
         "PATH": os.defpath,
         **{name: inherited[name] for name in INHERITED if name in inherited},
         "HOME": str(home),
+        "LABPOOL_DATASETS_DIR": str(folder_of(inherited)),
         "TMPDIR": str(home),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(CHECKOUT),

@@ -11,6 +11,8 @@ from api.forms.sweep import Path, SweepForm, choosing_paths, sweep_form
 from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntry
 from labpool.errors import Problem, pointer
 from labpool.program_form import Hyperparameter
+from labpool.programs import OF_NETWORKS
+from labpool.resolving import unfit
 from labpool.spec import FORMS, BenchmarkSpec, TrainSpec
 
 KINDS = {
@@ -23,7 +25,7 @@ _RUNS: dict[str, type[TrainSpec | BenchmarkSpec]] = {
     "benchmark": BenchmarkSpec,
 }
 _DESCRIBING = ("name", "notes", "tags")
-_RUNNING = ("device", "seed", "time_limit_s", "stall_limit_s", "priority")
+_RUNNING = ("device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority")
 _ELSEWHERE = {
     "kind", "model", "parameters", "dataset", "dataset_parameters",
     "kernel", "sizes", "launch", *_DESCRIBING, *_RUNNING,
@@ -52,6 +54,13 @@ class Chooser:
     @property
     def id(self) -> str:
         return field_id(self.pointer)
+
+    @property
+    def tasks(self) -> str:
+        """What the chosen model is for, or what the chosen data set has targets for."""
+        if isinstance(self.entry, ModelEntry):
+            return self.entry.task
+        return ", ".join(self.entry.tasks) if isinstance(self.entry, DatasetEntry) else ""
 
     @property
     def is_known(self) -> bool:
@@ -106,8 +115,9 @@ def build(data: Mapping[str, Any], catalog: Catalog) -> SpecForm:
         choosers, groups = _training(base, catalog, schema, where)
     else:
         choosers, groups = _benchmark(base, catalog, schema, where)
+    running = [name for name in _RUNNING if name in schema]
     groups.append(
-        _properties("running", "Where, which seed, how long", _RUNNING, schema, base, where)
+        _properties("running", "Where, which seed, how long", running, schema, base, where)
     )
     varied = [(group.title, group.fields) for group in groups]
     form = sweep_form(data, varied) if sweep else None
@@ -123,20 +133,14 @@ def build(data: Mapping[str, Any], catalog: Catalog) -> SpecForm:
 
 def fits(model: ModelEntry | None, dataset: DatasetEntry) -> bool:
     """Whether `dataset` can be given to `model`; an unknown model takes anything."""
-    if model is None:
-        return True
-    return model.needs_data and (model.input.kind != "image" or dataset.kind == "image")
-
-
-def _unfit(model: ModelEntry | None) -> str:
-    return "holds no images" if model is None or model.needs_data else "the model takes no data"
+    return model is None or not unfit(model, dataset)
 
 
 def is_heeded(model: ModelEntry, name: str) -> bool:
     """Whether a spec for `model` may say anything under `name`."""
     if name in ("dataset", "dataset_parameters"):
         return model.needs_data
-    if name == "engine":
+    if name in OF_NETWORKS:
         return model.program is None
     return name not in get_args(Hyperparameter) or name in model.heeds
 
@@ -147,7 +151,7 @@ def _training(
     model = catalog.models.get(text_of(base.get("model")))
     dataset = catalog.datasets.get(text_of(base.get("dataset")))
     datasets = tuple(
-        Option(entry.name, entry.title, "" if fits(model, entry) else _unfit(model))
+        Option(entry.name, entry.title, unfit(model, entry) if model else "")
         for entry in catalog.datasets.values()
     )
     choosers = [

@@ -199,6 +199,8 @@ def _least(catalog: Catalog, name: str, entry: Entry | None, *, benchmark: bool)
 
 def _fitting(catalog: Catalog, model: ModelEntry | None) -> str:
     found: list[DatasetEntry] = [entry for entry in catalog.datasets.values() if fits(model, entry)]
+    # One that runs as it is comes before one whose files have to be fetched first.
+    found.sort(key=lambda entry: entry.files is not None)
     return found[0].name if found else ""
 
 

@@ -9,10 +9,18 @@ from typing import Any, Literal
 
 from api.forms.text import flow
 from labpool.errors import pointer
-from labpool.parameters import BooleanParameter, ChoiceParameter, IntegersParameter, Parameter, Size
+from labpool.layers import MOST_LAYERS
+from labpool.parameters import (
+    BooleanParameter,
+    ChoiceParameter,
+    IntegersParameter,
+    LayersParameter,
+    Parameter,
+    Size,
+)
 
 FieldType = Literal[
-    "integer", "number", "boolean", "choice", "integers", "text", "long_text", "words"
+    "integer", "number", "boolean", "choice", "integers", "text", "long_text", "words", "layers"
 ]
 _TYPE_WORDS = {
     "integer": "whole number",
@@ -74,6 +82,13 @@ def text_of(value: Any) -> str:
     return flow(value)
 
 
+def _layers_text(value: Any) -> str:
+    """A layer a line, in brackets as they are read back."""
+    if not isinstance(value, list):
+        return text_of(value)
+    return f"[{(',' + chr(10) + ' ').join(flow(layer) for layer in value)}]"
+
+
 def _default_text(value: Any) -> str:
     """A default as people say it: 3600, not 3600.0."""
     return f"{value:.12g}" if isinstance(value, float) else text_of(value)
@@ -113,6 +128,8 @@ def parameter_field(name: str, parameter: Parameter | Size, value: Any, *where: 
     kind: FieldType = "integer" if isinstance(parameter, Size) else parameter.type
     if isinstance(parameter, BooleanParameter | ChoiceParameter):
         limits = ""
+    elif isinstance(parameter, LayersParameter):
+        limits = f"in square brackets, commas between them, at most {MOST_LAYERS} of them"
     else:
         limits = _limits(kind, parameter.minimum, parameter.maximum)
         if isinstance(parameter, IntegersParameter):
@@ -122,8 +139,8 @@ def parameter_field(name: str, parameter: Parameter | Size, value: Any, *where: 
         type=kind,
         label=label_of(name),
         meaning=parameter.meaning,
-        value=text_of(value),
-        default=_default_text(parameter.default),
+        value=_layers_text(value) if kind == "layers" else text_of(value),
+        default=flow(parameter.default) if kind == "layers" else _default_text(parameter.default),
         limits=limits,
         choices=tuple(parameter.choices) if isinstance(parameter, ChoiceParameter) else (),
     )

@@ -97,7 +97,9 @@ def sweep_form(data: Mapping[str, Any], groups: Sequence[tuple[str, Sequence[Fie
             Path(field.path, field.label, title, field.type)
             for title, fields in groups
             for field in fields
-            if field.path not in NOT_VARIED and field.path.count(".") <= 1
+            if field.path not in NOT_VARIED
+            and field.path.count(".") <= 1
+            and field.type != "layers"
         ),
     )
 

@@ -17,7 +17,8 @@ KEY_ORDER = (
     "model", "parameters", "kernel", "sizes", "dtype", "launch", "dataset", "dataset_parameters",
     "optimizer", "learning_rate", "learning_rate_decay", "batch_size", "epochs",
     "early_stopping_patience", "checkpoint_every_epochs", "engine",
-    "samples", "device", "seed", "time_limit_s", "stall_limit_s", "priority",
+    "init_from", "fresh", "freeze",
+    "samples", "device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority",
 )  # fmt: skip
 
 _ALWAYS_BLOCK = {"base", "space"}
@@ -67,6 +68,9 @@ def _block(mapping: Mapping[str, Any], depth: int) -> Iterator[str]:
         if isinstance(value, Mapping) and value and not _fits_line(key, value):
             yield head
             yield from _block(value, depth + 1)
+        elif _is_list_of_tables(value):
+            yield head
+            yield from (f"{'  ' * (depth + 1)}- {flow(inner)}" for inner in value)
         elif isinstance(value, str) and _reads_well_as_lines(value):
             yield f"{head} |-"
             yield from ("  " * (depth + 1) + line if line else "" for line in value.split("\n"))
@@ -79,6 +83,11 @@ def _block(mapping: Mapping[str, Any], depth: int) -> Iterator[str]:
 def _fits_line(key: str, value: Mapping[str, Any]) -> bool:
     nested = any(isinstance(inner, Mapping) for inner in value.values())
     return key not in _ALWAYS_BLOCK and not nested and len(flow(value)) <= _LONGEST_FLOW
+
+
+def _is_list_of_tables(value: Any) -> bool:
+    whole = isinstance(value, list) and bool(value)
+    return whole and all(isinstance(inner, Mapping) for inner in value)
 
 
 def _reads_well_as_lines(text: str) -> bool:

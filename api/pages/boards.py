@@ -15,8 +15,17 @@ from sqlalchemy.orm import Session
 from api.charts.colours import look_of
 from api.charts.sparkline import sparkline
 from api.context import services
-from api.pages.filters import metric_value, words
+from api.pages.board_lines import (
+    cost_chart,
+    lines_of,
+    place_text,
+    place_title,
+    seeds_text,
+    value_texts,
+)
+from api.pages.filters import words
 from api.pages.frame import page
+from api.pages.points import spread_text
 from api.pages.sorting import Key, Sorting
 from api.problems import not_found
 from api.security.identity import me
@@ -32,9 +41,9 @@ _LEADERS = 3
 _ROWS = 200
 _CHIPS = 4
 _RULES = {
-    "best": "each person's best of a configuration counts",
-    "last": "each person's newest of a configuration counts",
-    "all": "every result counts",
+    "best": "a person's runs of one configuration are a row, of each seed the best",
+    "last": "a person's runs of one configuration are a row, of each seed the newest",
+    "all": "every result is a row",
 }
 _COLUMNS: Mapping[str, Key] = {
     "rank": lambda row: row.rank,
@@ -104,9 +113,16 @@ def show_board(name: str) -> Response:
         section="Boards",
         title=entry.title,
         entry=entry,
-        rows=sorting.apply(rows, _COLUMNS),
+        rows=rows,
+        lines=lines_of(entry, sorting.apply(rows, _COLUMNS), sorting),
         sorting=sorting,
         values=value_texts(rows),
+        chart=cost_chart(entry, rows),
+        place_text=place_text,
+        place_title=place_title,
+        seeds_text=seeds_text,
+        spread_text=spread_text,
+        has_bands=any(row.band for row in rows),
         curve_name=curve_name,
         sparks=sparks,
         most_rows=_ROWS,
@@ -117,17 +133,6 @@ def show_board(name: str) -> Response:
         kind_word="Model" if entry.kind == "train" else "Kernel",
         command=example_command(entry, catalog),
     )
-
-
-def value_texts(rows: Sequence[BoardRow]) -> dict[int, str]:
-    """By trial the value as people read it, with as many digits as tell unequal ones apart."""
-    short = {row.trial_id: metric_value(row.value) for row in rows}
-    unequal = len({row.value for row in rows})
-    for digits in range(5, 10):
-        if len(set(short.values())) == unequal:
-            break
-        short = {row.trial_id: f"{row.value:,.{digits}f}" for row in rows}
-    return short
 
 
 def _sparklines(
@@ -178,6 +183,9 @@ def configuration(row: BoardRow) -> dict[str, Any]:
         elif name not in _NOT_SHOWN and value is not None:
             flat[name] = value
     first = {name.rpartition(".")[2]: value for name, value in row.varied.items()}
+    if row.spread.n > 1:
+        first.pop("seed", None)
+        flat.pop("seed", None)
     return {**first, **{name: value for name, value in flat.items() if name not in first}}
 
 
@@ -185,23 +193,31 @@ def example_command(entry: BoardEntry, catalog: Catalog) -> str:
     """A command whose result would stand on this board."""
     room = "models" if entry.kind == "train" else "kernels"
     names = list(catalog.models if entry.kind == "train" else catalog.kernels)
-    preferred = entry.where.get("model") or entry.where.get("kernel")
+    wanted = entry.where.get("model") or entry.where.get("kernel")
+    preferred = wanted[0] if isinstance(wanted, list) else wanted
     fitting = [name for name in names if name in (preferred, "lenet5", "mlp")] or names or ["NAME"]
     name = preferred if preferred in names else fitting[0]
-    if entry.where.get("dataset") == "spirals" and "mlp" in names:
+    if not preferred and entry.where.get("dataset") == "spirals" and "mlp" in names:
         name = "mlp"
     file = f"catalog/{room}/{name}/example.yaml"
-    device = entry.where.get("device")
+    device = entry.device or entry.where.get("device")
     found = catalog.models.get(name) if entry.kind == "train" else catalog.kernels.get(name)
-    asked = _device_line(found.path / "example.yaml") if found and device else None
-    if asked and asked != f"device: {device}":
-        return f"sed 's/^{asked}/device: {device}/' {file} | labpool submit -"
+    edited = {"device": device, "dataset": entry.where.get("dataset")}
+    edits = [
+        f"s/^{said}/{said.partition(':')[0]}: {value}/"
+        for key, value in edited.items()
+        if found and value and (said := _said(found.path / "example.yaml", key))
+        and said.strip() != f"{key}: {value}"
+    ]  # fmt: skip
+    if edits:
+        return f"sed '{'; '.join(edits)}' {file} | labpool submit -"
     return f"labpool submit {file}"
 
 
-def _device_line(example: Path) -> str | None:
+def _said(example: Path, key: str) -> str | None:
+    """The example's line with `key`, or None."""
     try:
         lines = example.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
-    return next((line for line in lines if re.fullmatch("device: (any|cpu|gpu)", line)), None)
+    return next((line for line in lines if re.fullmatch(rf" *{key}: [a-z0-9_]+", line)), None)

@@ -24,10 +24,10 @@ from db.reads.trials import TrialRow
 
 # Training and validation of one quantity belong in one chart.
 _VALIDATION = "val_"
-_FIRST = ("return", "loss", "accuracy")
+_FIRST = ("return", "loss", "iou", "accuracy")
 _LAST = ("learning_rate",)
 # What most people look at first when they compare.
-_PREFERRED = ("val_accuracy", "val_return", "val_loss", "accuracy", "loss")
+_PREFERRED = ("val_iou", "val_accuracy", "val_return", "val_loss", "accuracy", "loss")
 MOST_OVERLAID = 24
 
 

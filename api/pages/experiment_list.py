@@ -97,8 +97,15 @@ def experiment_filters(catalog: Catalog, kinds: Sequence[str] = get_args(Kind)) 
 
 
 def headlines(catalog: Catalog) -> dict[str, Direction]:
-    """The metric that stands for each kind of result: that of the kind's first board."""
+    """The metric that stands for each kind of result: that of the kind's first board.
+
+    Before it come those that only some models are chosen by: they say more of these.
+    """
     found: dict[str, Direction] = {}
+    for model in catalog.models.values():
+        own = model.judging.metrics.get(model.judging.selects)
+        if own and f"test_{model.judging.selects}" != _FALLBACKS["train"]:
+            found[f"test_{model.judging.selects}"] = own.direction
     for kind, fallback in _FALLBACKS.items():
         board = next((board for board in catalog.boards.values() if board.kind == kind), None)
         name = board.metric if board else fallback

@@ -23,9 +23,11 @@ from api.pages.filters import pretty_yaml
 from api.pages.frame import page
 from api.pages.overview import overview_of
 from api.pages.pausing import buttons_of_all
+from api.pages.points import point_table
 from api.pages.trial_table import trial_table
 from api.security.identity import me
 from api.security.roles import allow
+from api.speed_ups import speed_ups_of
 from api.visibility import may_change, require_change, visible_experiment
 from db.commands import cancel_experiment
 from db.fairness import Rules
@@ -61,6 +63,8 @@ def show_experiment(experiment_id: int) -> Response:
         finished=experiment.finished,
         experiment=experiment,
         overview=overview_of(trials, services().catalog),
+        speed_ups=speed_ups_of(trials),
+        points=point_table(experiment.spec, trials),
         table=table,
         looks={row.id: look_of(row.id) for row in table.rows},
         remaining={row.id: remaining_s(row) for row in table.rows},

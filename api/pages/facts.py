@@ -10,6 +10,7 @@ from api.pages.filters import metric_value, seconds_value, words
 from db.reads.curves import Curve
 from db.reads.files import AttemptRow
 from db.reads.trials import TrialRow
+from labpool.origins import begun_from
 
 # Whole names with what they are called and their unit; then endings of names with their unit.
 _NAMED = {
@@ -21,8 +22,8 @@ _NAMED = {
 _ENDINGS = {"_ms": "ms", "_seconds": "s", "_s": "s", "_percent": "%"}
 # The order in which results are read; whatever else a trial measured follows.
 _FIRST = (
-    "test_accuracy", "test_return", "test_loss", "val_accuracy", "median_ms", "median_low_ms",
-    "median_high_ms", "gflop_s", "gb_s", "noise_percent",
+    "test_iou", "test_accuracy", "test_return", "test_loss", "val_iou", "val_accuracy",
+    "median_ms", "median_low_ms", "median_high_ms", "gflop_s", "gb_s", "noise_percent",
 )  # fmt: skip
 _NOT_SETTINGS = frozenset({"kind", "name", "notes", "tags", "priority"})
 
@@ -67,6 +68,10 @@ def settings_of(trial: TrialRow) -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in trial.spec.items():
         if name in _NOT_SETTINGS or value is None:
+            continue
+        if (origin := begun_from(trial.spec)) and name == "init_from":
+            short = f", sha256 {origin.sha256[:12]}…" if origin.sha256 else ""
+            pairs.append((name, f"trial {origin.trial}{short}"))
             continue
         if isinstance(value, Mapping):
             pairs.extend((f"{words(name)}: {inner}", nested) for inner, nested in value.items())

@@ -18,6 +18,7 @@ NAVIGATION = (
     ("/", "Boards"),
     ("/experiments", "Experiments"),
     ("/pool", "Pool"),
+    ("/datasets", "Data"),
     ("/submit", "Submit"),
 )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from flask import Blueprint, Response
 
 from api.context import services
@@ -15,12 +18,18 @@ pages = Blueprint("picture_pages", __name__)
 
 MOST_BYTES = 16 * 1024 * 1024
 _TYPES = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
-_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
+_HAVE_A_PLACE = re.compile(r"samples-[0-9]{6,9}\.png|mistakes\.png")
+POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 
 def is_picture(row: ArtifactRow) -> bool:
     """Whether the page shows it: it says that it is one, and is not too large for a page."""
     return row.media_type in _TYPES and row.size_bytes <= MOST_BYTES
+
+
+def others(rows: Iterable[ArtifactRow]) -> list[ArtifactRow]:
+    """The pictures that have no place of their own on the page."""
+    return [row for row in rows if is_picture(row) and not _HAVE_A_PLACE.fullmatch(row.name)]
 
 
 def media_type_of(head: bytes) -> str | None:
@@ -53,7 +62,7 @@ def show_picture(trial_id: int, artifact_id: int) -> Response:
     if response.status_code == 200:
         response.content_type = media_type
     response.headers["Content-Disposition"] = "inline"
-    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Content-Security-Policy"] = POLICY
     return response
 
 

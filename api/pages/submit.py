@@ -26,15 +26,18 @@ from api.forms.fields import field_id
 from api.forms.sweep import Axis
 from api.forms.text import KEY_ORDER, spec_text
 from api.pages.frame import page
+from api.planned import planned_for_me
 from api.problems import from_spec_error, not_found
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import visible_experiment, visible_trial
+from api.visibility import narrowed_owner_id, visible_experiment, visible_trial
+from db.duplicates import Duplicate, duplicates_of
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import User
 from db.submissions import submit
+from labpool.devices import unfold
 from labpool.errors import Problem, SpecError
-from labpool.planning import Plan, plan
+from labpool.planning import Plan
 from labpool.reading import read_spec
 
 pages = Blueprint("submit_pages", __name__)
@@ -123,7 +126,9 @@ def show_fields() -> Response:
         data = _parsed(_typed())
     except SpecError as error:
         raise from_spec_error(error) from error
-    data = _changed(data if isinstance(data, dict) else {})
+    known = data if isinstance(data, dict) else {}
+    # The fields of a run have room for one device; those of a sweep for several.
+    data = _changed(unfold(known) or known)
     html = render_template("submit_fields.html", **_form_values(build(data, services().catalog)))
     body = json.dumps({"spec": spec_text(data), "fields": html})
     response = Response(body, mimetype="application/json")
@@ -166,14 +171,13 @@ def _typed() -> str:
 
 
 def _read(text: str) -> Reading:
-    parts = services()
     try:
         data = _parsed(text)
     except SpecError as error:
         return Reading(text, problems=error.problems)
     known = data if isinstance(data, dict) else None
     try:
-        planned = plan(data, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
+        planned = planned_for_me(data)
     except SpecError as error:
         return Reading(text, known, problems=error.problems)
     return Reading(text, known, planned)
@@ -217,6 +221,7 @@ def _form(
         # Only what somebody sent is worth an alarm.
         alarm=status != 200 or (checked and bool(reading.problems)),
         plan=reading.plan,
+        duplicates=_duplicates(reading),
         shown_trials=_SHOWN_TRIALS,
         models=catalog.models,
         kernels=catalog.kernels,
@@ -225,6 +230,13 @@ def _form(
     )
     response.status_code = status
     return response
+
+
+def _duplicates(reading: Reading) -> list[Duplicate]:
+    if reading.plan is None:
+        return []
+    with services().database.snapshot() as session:
+        return duplicates_of(session, reading.plan, narrowed_owner_id(me()))
 
 
 def _form_values(form: SpecForm | None, problems: tuple[Problem, ...] = ()) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from db.states import TrialState
 PER_PAGE = 100
 # Those of them that a trial has are columns; the others stand on the trial's own page.
 _SHOWN_METRICS = (
-    "test_accuracy", "val_accuracy", "loss", "median_ms", "gflop_s", "gb_s",
+    "test_iou", "val_iou", "test_accuracy", "val_accuracy", "loss", "median_ms", "gflop_s", "gb_s",
 )  # fmt: skip
 _Values = Mapping[int, Mapping[str, Any]]
 

@@ -13,14 +13,17 @@ from werkzeug.wrappers import Response as BaseResponse
 from api.charts.colours import look_of
 from api.context import services
 from api.logs import choose, tail
-from api.pages import pictures
+from api.pages import pictures, reruns
 from api.pages.commands import Command, submit_command
 from api.pages.curves import trial_curves
 from api.pages.eta import remaining_s
+from api.pages.examined import examined_panel
 from api.pages.facts import facts_of, origin_of, settings_of
 from api.pages.filters import pretty_yaml
 from api.pages.frame import page
 from api.pages.pausing import buttons_of
+from api.pages.predictions import try_it
+from api.pages.samples import samples_of
 from api.pages.turns import turn_of
 from api.problems import ApiProblem
 from api.security.identity import me
@@ -35,9 +38,11 @@ from db.reads.events import EventRow, events_of_trial
 from db.reads.files import AttemptRow, artifacts_of, attempts_of, checkpoints_of
 from db.reads.trials import TrialRow
 from db.waiting import why_waiting
+from labpool.origins import begun_from
 
 pages = Blueprint("trial_pages", __name__)
 pages.register_blueprint(pictures.pages)
+pages.register_blueprint(reruns.pages)
 
 _LOG_TAIL_BYTES = 16 * 1024
 _EVENTS = 200
@@ -96,6 +101,7 @@ def show_trial(trial_id: int) -> Response:
         events = events_of_trial(session, trial_id, limit=_EVENTS)
         checkpoints = checkpoints_of(session, trial_id)
         artifacts = artifacts_of(session, trial_id)
+        again = reruns.rerun_panel(session, trial)
     return page(
         "trial.html",
         section="Experiments",
@@ -103,8 +109,10 @@ def show_trial(trial_id: int) -> Response:
         trial=trial,
         finished=trial.finished,
         topics=[f"trial:{trial.id}"],
+        begun_from=begun_from(trial.spec),
         waiting=waiting,
         turn=turn,
+        again=again,
         may_change=may_change(me(), trial.owner_id),
         buttons=buttons_of(trial),
         look=look_of(trial.id),
@@ -119,7 +127,10 @@ def show_trial(trial_id: int) -> Response:
         events=[_event_line(event) for event in reversed(events)],
         checkpoints=checkpoints,
         artifacts=artifacts,
-        pictures=[row for row in artifacts if pictures.is_picture(row)],
+        try_it=try_it(trial, checkpoints),
+        pictures=pictures.others(artifacts),
+        samples=samples_of(artifacts),
+        examined=examined_panel(trial.summary, artifacts),
         commands=_commands(trial),
         spec_text=pretty_yaml(_said(trial.spec)),
         permalink=f"{request.host_url}trials/{trial.id}",

@@ -11,22 +11,28 @@ from api.bodies import require_no_body, spec_from_body
 from api.context import services
 from api.openapi import ApiBlueprint, spec_body
 from api.paging import decode_cursor, encode_cursor, link_next, next_url
+from api.planned import planned_for_me
 from api.problems import ApiProblem
 from api.responses import answer
 from api.schemas import experiments as schemas
 from api.schemas.base import ExperimentPath
+from api.schemas.duplicates import SubmitQuery, shown_of
 from api.schemas.trials import trial_urls
 from api.security.identity import me
 from api.security.roles import allow
+from api.speed_ups import speed_ups_of
 from api.visibility import narrowed_owner_id, require_change, visible_experiment
 from db.commands import cancel_experiment
-from db.errors import IdempotencyConflict, QueueFull
+from db.duplicates import Duplicate, duplicates_of
+from db.errors import IdempotencyConflict, NotPossible, QueueFull
 from db.models import Experiment as ExperimentModel
 from db.models import User
 from db.reads.experiments import experiment_row, experiments_page
 from db.reads.listing import Wanted
+from db.reads.points import runs_of
+from db.reads.trials import trials_of_experiment
 from db.submissions import Submitted, replayed, submit
-from labpool.planning import plan
+from labpool.points import points_of, repeats_seeds
 
 routes = ApiBlueprint("experiments", __name__, "Submissions: a run, a sweep or a benchmark")
 
@@ -39,11 +45,13 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}")
     openapi_extensions=spec_body(),
 )
 @allow("member")
-def submit_experiment() -> Response:
+def submit_experiment(query: SubmitQuery) -> Response:
     """Submit a spec
 
     The body is a spec as JSON or YAML. With an Idempotency-Key header, sending the same spec again
-    under the same key gives the first answer again and makes nothing new.
+    under the same key gives the first answer again and makes nothing new. What has a result
+    already, in whoever's experiment you may see, is named under `duplicates` and runs all the same
+    unless `if_duplicate` is `return`.
     """
     key = _idempotency_key()
     spec, digest = spec_from_body()
@@ -57,17 +65,24 @@ def submit_experiment() -> Response:
         owner = session.get_one(User, me().user_id)
         limit = parts.settings.max_queued_per_user
         done = known or submit(session, owner, planned, key, digest, limit)
-        return done, _submitted(session, done)
+        return done, _submitted(session, done, duplicates)
 
+    duplicates: list[Duplicate] = []
     try:
         # What was acknowledged stays so, even if the catalog or a limit has changed since.
         with parts.database.snapshot() as session:
             known = earlier(session)
         if known is None:
-            planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
+            planned = planned_for_me(spec)
+            with parts.database.snapshot() as session:
+                duplicates = duplicates_of(session, planned, narrowed_owner_id(me()))
+                if query.if_duplicate == "return" and len(duplicates) == len(planned.trials):
+                    return answer(_reused(session, duplicates))
         done, model = parts.database.run(work)
     except IdempotencyConflict as error:
         raise ApiProblem(422, "idempotency-conflict", str(error)) from error
+    except NotPossible as error:
+        raise ApiProblem(409, "not-possible", str(error)) from error
     except QueueFull as error:
         raise ApiProblem(429, "queue-full", str(error), headers={"Retry-After": "60"}) from error
     parts.bell.ring()
@@ -89,7 +104,25 @@ def _idempotency_key() -> str | None:
     return key
 
 
-def _submitted(session: Session, done: Submitted) -> schemas.Submitted:
+def _reused(session: Session, duplicates: list[Duplicate]) -> schemas.Submitted:
+    """The trials that have the results, in place of new ones."""
+    row = experiment_row(session, duplicates[0].experiment_id)
+    assert row is not None, "experiments are never deleted"
+    return schemas.Submitted(
+        experiment=schemas.detail_of(row),
+        trials=[
+            schemas.SubmittedTrial(id=one.trial_id, number=one.number, **trial_urls(one.trial_id))
+            for one in duplicates
+        ],
+        duplicates=shown_of(duplicates),
+        duplicate_count=len(duplicates),
+        reused=True,
+    )
+
+
+def _submitted(
+    session: Session, done: Submitted, duplicates: list[Duplicate]
+) -> schemas.Submitted:  # fmt: skip
     row = experiment_row(session, done.experiment_id)
     assert row is not None, "a submission's experiment exists in its own transaction"
     return schemas.Submitted(
@@ -98,6 +131,9 @@ def _submitted(session: Session, done: Submitted) -> schemas.Submitted:
             schemas.SubmittedTrial(id=row_id, number=number, **trial_urls(row_id))
             for number, row_id in enumerate(done.trial_ids)
         ],
+        duplicates=shown_of(duplicates),
+        duplicate_count=len(duplicates),
+        reused=False,
     )
 
 
@@ -138,7 +174,11 @@ def show_experiment(path: ExperimentPath) -> Response:
     """Show an experiment"""
     with services().database.snapshot() as session:
         row = visible_experiment(session, path.experiment_id)
-    return answer(schemas.detail_of(row))
+        wanted = Wanted(experiment_id=row.id)
+        over_devices = "device" in row.spec.get("space", {})
+        trials = trials_of_experiment(session, wanted, None, 5000) if over_devices else []
+        runs = runs_of(session, row.id) if repeats_seeds(row.spec) else []
+    return answer(schemas.detail_of(row, speed_ups_of(trials), points_of(runs)))
 
 
 @routes.post("/experiments/<row:experiment_id>/cancel", responses={200: schemas.ChangedExperiment})

@@ -9,11 +9,13 @@ from flask import Response
 from api.bodies import spec_from_body
 from api.context import services
 from api.openapi import ApiBlueprint, spec_body
+from api.planned import planned_for_me
 from api.responses import answer, conditional
 from api.schemas import specs as schemas
 from api.security.identity import me
 from api.security.roles import allow
-from labpool.planning import plan
+from api.visibility import narrowed_owner_id
+from db.duplicates import duplicates_of
 from labpool.spec import spec_schema
 
 routes = ApiBlueprint("specs", __name__, "What may be submitted")
@@ -42,6 +44,7 @@ def validate_spec() -> Response:
     Says what a submission would make, or every problem at once. Stores nothing.
     """
     spec, _ = spec_from_body()
-    parts = services()
-    planned = plan(spec, parts.catalog, parts.settings.max_trials_per_sweep, me().is_admin)
-    return answer(schemas.checked_of(planned))
+    planned = planned_for_me(spec)
+    with services().database.snapshot() as session:
+        found = duplicates_of(session, planned, narrowed_owner_id(me()))
+    return answer(schemas.checked_of(planned, found))

@@ -28,6 +28,7 @@ from db.reads.events import events_of_trial
 from db.reads.files import attempts_of
 from db.reads.listing import Wanted
 from db.reads.trials import TrialRow, trials_of_experiment, trials_page
+from db.reruns import reproduction_of
 from db.states import TrialState
 from db.waiting import why_waiting
 
@@ -97,7 +98,8 @@ def _detail(session: Session, row: TrialRow) -> schemas.Trial:
     if row.state == TrialState.QUEUED:
         rules = Rules.of(services().settings)
         waiting = why_waiting(session, session.get_one(TrialModel, row.id), rules)
-    return schemas.detail_of(row, attempts_of(session, row.id), waiting)
+    found = reproduction_of(session, row.id, narrowed_owner_id(me()))
+    return schemas.detail_of(row, attempts_of(session, row.id), waiting, found)
 
 
 @routes.patch(

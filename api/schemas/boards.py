@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -9,6 +10,23 @@ from pydantic import BaseModel, Field
 from api.schemas.base import Instant, JsonObject, Model, Query
 from db.boards import BoardRow
 from labpool.catalog import BoardEntry
+
+
+class Baseline(Model):
+    """A value to compare with; it does not compete."""
+
+    name: str
+    value: float
+    source: str
+
+
+class Band(Model):
+    """The places that a row may have: those of rows that cannot be told apart overlap."""
+
+    first: int
+    last: int
+    half_width: float = Field(description="Of the interval that the band was found with.")
+    borrowed: bool = Field(description="One run: the spread is that of the board's other rows.")
 
 
 class Board(Model):
@@ -23,6 +41,9 @@ class Board(Model):
     direction: Literal["maximize", "minimize"]
     rule: Literal["best", "last", "all"]
     where: JsonObject
+    device: str | None = Field(description="Only results made on it; null for any.")
+    window: JsonObject = Field(description="since, until (days, UTC) and days back; null for all.")
+    baselines: list[Baseline]
     url: str
     page_url: str
 
@@ -32,10 +53,17 @@ class BoardList(Model):
 
 
 class Place(Model):
-    """One result on a board; equal values share a rank."""
+    """One row of a board: runs that differ in their seed alone. Equal values share a rank."""
 
-    rank: int
-    value: float
+    rank: int = Field(description="By value alone.")
+    band: Band | None = Field(description="Null while no row of the board has several seeds.")
+    value: float = Field(description="The mean over the seeds.")
+    half_width: float | None = Field(
+        description="The 95 % interval is value ± this; null for one seed: unknown."
+    )
+    deviation: float | None
+    seeds: list[int]
+    trial_ids: list[int] = Field(description="Every run, also a seed's that do not count.")
     user: str
     trial_id: int
     trial_number: int
@@ -47,7 +75,10 @@ class Place(Model):
     spec: JsonObject = Field(description="The resolved spec.")
     metrics: JsonObject
     device: str = Field(description="cpu or gpu: where it ran.")
-    seconds: float = Field(description="Slot-seconds.")
+    seconds: float = Field(
+        description="Slot-seconds charged for all the runs; failed attempts of them included."
+    )
+    train_seconds: float | None = Field(description="Training in all the runs.")
     seed: int
     finished_at: Instant
     trial_url: str
@@ -78,6 +109,9 @@ def board_of(entry: BoardEntry) -> Board:
         direction=entry.direction,
         rule=entry.rule,
         where=dict(entry.where),
+        device=entry.device,
+        window=entry.window.model_dump(mode="json"),
+        baselines=[Baseline(**baseline.model_dump()) for baseline in entry.baselines],
         url=f"/api/v1/boards/{entry.name}",
         page_url=f"/boards/{entry.name}",
     )
@@ -87,7 +121,12 @@ def place_of(row: BoardRow) -> Place:
     return Place.model_validate(
         {
             "rank": row.rank,
+            "band": asdict(row.band) if row.band else None,
             "value": row.value,
+            "half_width": row.spread.half_width,
+            "deviation": row.spread.deviation,
+            "seeds": list(row.seeds),
+            "trial_ids": list(row.trial_ids),
             "user": row.user,
             "trial_id": row.trial_id,
             "trial_number": row.trial_number,
@@ -100,6 +139,7 @@ def place_of(row: BoardRow) -> Place:
             "metrics": dict(row.metrics),
             "device": row.device,
             "seconds": row.seconds,
+            "train_seconds": row.train_seconds,
             "seed": row.seed,
             "finished_at": row.finished_at,
             "trial_url": f"/api/v1/trials/{row.trial_id}",

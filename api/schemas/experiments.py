@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import Field
 
 from api.schemas.base import Instant, JsonObject, Model, Query
+from api.schemas.duplicates import Duplicate
+from api.speed_ups import SpeedUp as Gain
 from db.reads.experiments import ExperimentRow
 from db.states import TrialState
+from labpool.points import Point as PointOfSeeds
 
 Kind = Literal["train", "sweep", "benchmark"]
 
@@ -33,12 +38,49 @@ class ExperimentSummary(Model):
     page_url: str = Field(description="This experiment's page.")
 
 
+class SpeedUp(Model):
+    """Two trials that differ in their device alone, both done."""
+
+    metric: str = Field(description="What is compared: median_ms or images_per_second.")
+    cpu: float
+    gpu: float
+    ratio: float = Field(description="How many times as fast the GPU is.")
+    cpu_trial: int
+    gpu_trial: int
+
+
+class Spread(Model):
+    """A metric over seeds. With one run there is no deviation and no interval."""
+
+    n: int = Field(description="Seeds that have a result.")
+    mean: float
+    deviation: float | None = Field(description="Standard deviation of one run (n - 1).")
+    half_width: float | None = Field(
+        description="The 95 % interval of the mean is mean ± this (Student's t)."
+    )
+
+
+class Point(Model):
+    """Trials that differ in their seed alone."""
+
+    varied: JsonObject = Field(description="What sets the point apart from the others.")
+    trial_ids: list[int]
+    seeds: int = Field(description="Seeds asked for, with or without a result.")
+    metrics: dict[str, Spread]
+
+
 class Experiment(ExperimentSummary):
     """One submission with its spec."""
 
     notes: str
     spec: JsonObject = Field(description="The spec as it was understood.")
     trials_url: str
+    speed_ups: list[SpeedUp] = Field(
+        default=[], description="Only when one experiment is shown: the GPU against the CPU."
+    )
+    points: list[Point] = Field(
+        description="Means over seeds, where the spec asks for several: see `repeat`."
+    )
 
 
 class ChangedExperiment(Experiment):
@@ -80,26 +122,38 @@ class Submitted(Model):
 
     experiment: Experiment
     trials: list[SubmittedTrial]
+    duplicates: list[Duplicate] = Field(
+        description="Earlier results of the same: the first 50. Empty when a request is repeated."
+    )
+    duplicate_count: int
+    reused: bool = Field(
+        description="Nothing was stored: the trials are those that have the results, the "
+        "experiment is the first one's."
+    )
 
 
 def summary_of(row: ExperimentRow) -> ExperimentSummary:
     return ExperimentSummary.model_validate(_summary_fields(row))
 
 
-def detail_of(row: ExperimentRow) -> Experiment:
-    return Experiment.model_validate(_detail_fields(row))
+def detail_of(
+    row: ExperimentRow, speed_ups: Sequence[Gain] = (), points: Sequence[PointOfSeeds] = ()
+) -> Experiment:
+    found = [asdict(one) for one in speed_ups]
+    return Experiment.model_validate({**_detail_fields(row, points), "speed_ups": found})
 
 
 def changed_of(row: ExperimentRow, changed: int) -> ChangedExperiment:
     return ChangedExperiment.model_validate({**_detail_fields(row), "changed": changed})
 
 
-def _detail_fields(row: ExperimentRow) -> JsonObject:
+def _detail_fields(row: ExperimentRow, points: Sequence[PointOfSeeds] = ()) -> JsonObject:
     return {
         **_summary_fields(row),
         "notes": row.notes,
         "spec": dict(row.spec),
         "trials_url": f"/api/v1/trials?experiment={row.id}",
+        "points": [asdict(point) for point in points],
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from api.schemas.base import JsonObject, Model
+from api.schemas.duplicates import Duplicate, shown_of
+from db.duplicates import Duplicate as Found
 from labpool.planning import Plan
 
 _SHOWN_TRIALS = 50
@@ -27,9 +29,13 @@ class CheckedSpec(Model):
     spec: JsonObject
     trial_count: int
     trials: list[PlannedTrial] = Field(description=f"The first {_SHOWN_TRIALS} of them.")
+    duplicates: list[Duplicate] = Field(
+        description="Results of the same that are there already: the first 50."
+    )
+    duplicate_count: int
 
 
-def checked_of(plan: Plan) -> CheckedSpec:
+def checked_of(plan: Plan, duplicates: Sequence[Found]) -> CheckedSpec:
     trials = [
         PlannedTrial(
             number=trial.number,
@@ -40,7 +46,12 @@ def checked_of(plan: Plan) -> CheckedSpec:
         for trial in plan.trials[:_SHOWN_TRIALS]
     ]
     return CheckedSpec(
-        kind=plan.kind, spec=_plain(plan.spec), trial_count=len(plan.trials), trials=trials
+        kind=plan.kind,
+        spec=_plain(plan.spec),
+        trial_count=len(plan.trials),
+        trials=trials,
+        duplicates=shown_of(duplicates),
+        duplicate_count=len(duplicates),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from db.reads.events import EventRow
 from db.reads.files import AttemptRow
 from db.reads.trials import TrialRow
 from db.states import Outcome, TrialState
+from labpool.reproduction import Reproduction as ReproductionFound
 
 Kind = Literal["train", "benchmark"]
 Device = Literal["any", "cpu", "gpu"]
@@ -73,6 +75,46 @@ class Attempt(Model):
     environment: JsonObject = Field(description="Device, threads and versions it ran with.")
 
 
+class ComparedMetric(Model):
+    """A metric of both runs; within, where the second lies between low and high."""
+
+    name: str
+    first: float | None
+    again: float | None
+    low: float | None
+    high: float | None
+    within: bool
+
+
+class Reproduction(Model):
+    """How a trial compares with the one that it ran again."""
+
+    verdict: Literal["identical", "reproduced", "differs", "open"] = Field(
+        description="identical: the same weights, bit by bit; reproduced: every metric within the "
+        "95 % interval for one more run; open: no result yet."
+    )
+    seeds: int = Field(description="Seeds that the intervals are from; with one there are none.")
+    metrics: list[ComparedMetric]
+    reasons: list[str] = Field(description="What differs and may be why: device, versions, ...")
+
+
+class RerunQuery(Query):
+    code: Literal["same", "today"] = Field(
+        default="same", description="today: with the catalog's code as it is now, if it changed."
+    )
+
+
+class Rerun(Model):
+    """The trial that runs another one again, in an experiment of its own."""
+
+    trial_id: int
+    rerun_of: int
+    experiment_id: int
+    changed: list[str] = Field(description="What of the catalog has changed since.")
+    url: str
+    page_url: str
+
+
 class Trial(TrialSummary):
     """One trial with everything but its curves and files."""
 
@@ -85,6 +127,7 @@ class Trial(TrialSummary):
     data_digest: str | None
     waiting: str | None = Field(description="Why it waits, while it does.")
     attempts: list[Attempt]
+    reproduction: Reproduction | None = Field(description="Null unless it runs another again.")
 
 
 class TrialPage(Model):
@@ -149,7 +192,12 @@ def summary_of(row: TrialRow) -> TrialSummary:
     return TrialSummary.model_validate(_summary_fields(row))
 
 
-def detail_of(row: TrialRow, attempts: list[AttemptRow], waiting: str | None) -> Trial:
+def detail_of(
+    row: TrialRow,
+    attempts: list[AttemptRow],
+    waiting: str | None,
+    reproduction: ReproductionFound | None = None,
+) -> Trial:
     return Trial.model_validate(
         {
             **_summary_fields(row),
@@ -162,6 +210,7 @@ def detail_of(row: TrialRow, attempts: list[AttemptRow], waiting: str | None) ->
             "data_digest": row.data_digest,
             "waiting": waiting,
             "attempts": [attempt_of(item) for item in attempts],
+            "reproduction": asdict(reproduction) if reproduction else None,
         }
     )
 

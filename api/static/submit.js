@@ -1,5 +1,6 @@
 // The submit page: fields and spec follow each other, and the server checks what stands there.
 // The spec's text is what is sent; without this script it is edited by hand.
+import { showDuplicates } from "./submit_duplicates.js";
 import { readFields } from "./submit_fields.js";
 import { focusProblems, showProblems } from "./submit_problems.js";
 import { watchSpace } from "./submit_space.js";
@@ -59,6 +60,7 @@ function showOutcome(checked) {
   const outcome = document.getElementById("outcome");
   const trials = document.getElementById("outcome-trials");
   outcome.hidden = !checked;
+  showDuplicates(checked);
   if (!checked) return;
   const lines = checked.trials.slice(0, SHOWN_TRIALS).map((trial) => {
     const line = document.createElement("li");

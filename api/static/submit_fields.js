@@ -1,6 +1,7 @@
 // Reads the spec out of the fields. Each field says by data-pointer where in the spec it stands and
 // by data-type what is typed there; empty ones are left out. Text that is not of the field's type
 // goes into the spec as text: the server then says what is wrong with it.
+import { readFlow } from "./submit_flow.js";
 import { Written } from "./submit_yaml.js";
 
 const NUMBER = /^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$/;
@@ -51,6 +52,8 @@ function typed(text, type) {
       return ["true", "false"].includes(text) ? new Written(text) : text;
     case "integers":
       return list(text, (item) => numberOr(item, WHOLE));
+    case "layers":
+      return readFlow(text);
     case "words":
       return list(text, (item) => item);
     default:

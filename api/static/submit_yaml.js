@@ -52,6 +52,8 @@ function block(table, depth) {
     const head = `${"  ".repeat(depth)}${quotedOr(key, PLAIN)}:`;
     if (isTable(value) && Object.keys(value).length && !fitsLine(key, value)) {
       lines.push(head, ...block(value, depth + 1));
+    } else if (Array.isArray(value) && value.length && value.every(isTable)) {
+      lines.push(head, ...value.map((inner) => `${"  ".repeat(depth + 1)}- ${flow(inner)}`));
     } else if (typeof value === "string" && readsWellAsLines(value)) {
       lines.push(`${head} |-`);
       for (const line of value.split("\n")) lines.push(line && "  ".repeat(depth + 1) + line);

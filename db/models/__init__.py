@@ -6,8 +6,10 @@ from db.models.base import Base
 from db.models.experiments import Experiment, IdempotencyKey, SweepRung, SweepRungEntry
 from db.models.people import Token, Usage, User
 from db.models.pool import Event, Lease, PoolSetting, Quarantine, Slot, Worker
+from db.models.predictions import Prediction
 from db.models.results import Artifact, Checkpoint, MetricChunk, Result
 from db.models.trials import Attempt, Trial
+from db.models.uploads import Upload
 
 __all__ = [
     "Artifact",
@@ -20,6 +22,7 @@ __all__ = [
     "Lease",
     "MetricChunk",
     "PoolSetting",
+    "Prediction",
     "Quarantine",
     "Result",
     "Slot",
@@ -27,6 +30,7 @@ __all__ = [
     "SweepRungEntry",
     "Token",
     "Trial",
+    "Upload",
     "Usage",
     "User",
     "Worker",

@@ -33,6 +33,7 @@ class Trial(Base):
         Index("ix_trials_code_name", "code_name", "id"),
         Index("ix_trials_data_name", "data_name", "id"),
         Index("ix_trials_finished_at", "finished_at", "id"),
+        Index("ix_trials_parent_id", "parent_id", "id"),
         Index("ix_trials_experiment_state", "experiment_id", "state"),
         CheckConstraint("device IN ('any', 'cpu', 'gpu')", name="device"),
         CheckConstraint("kind IN ('train', 'benchmark')", name="kind"),

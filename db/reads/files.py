@@ -107,14 +107,13 @@ def checkpoint_row(session: Session, trial_id: int, checkpoint_id: int) -> Check
 
 
 def artifacts_of(session: Session, trial_id: int) -> list[ArtifactRow]:
-    """The files of the newest attempt that made any, by name."""
-    query = (
-        select(Artifact)
-        .where(Artifact.trial_id == trial_id)
-        .order_by(Artifact.fence.desc(), Artifact.name)
-    )
-    found = session.scalars(query).all()
-    return [_artifact(item) for item in found if item.fence == found[0].fence]
+    """A trial's files by name, of each name the newest attempt's.
+
+    One that went on from a checkpoint makes only what the earlier one had not made by then.
+    """
+    query = select(Artifact).where(Artifact.trial_id == trial_id).order_by(Artifact.fence)
+    newest = {item.name: item for item in session.scalars(query)}
+    return [_artifact(newest[name]) for name in sorted(newest)]
 
 
 def artifact_row(session: Session, trial_id: int, artifact_id: int) -> ArtifactRow | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from labpool.catalog import Catalog
 from labpool.diagnosis import Finding, ok, problem
 from labpool.errors import CatalogError
+from labpool.holdings import HoldingBroken, record_of
 from labpool.settings import Settings
 
 
@@ -21,7 +22,20 @@ def check_catalog(settings: Settings) -> Finding:
         "kernels": len(catalog.kernels),
         "boards": len(catalog.boards),
     }
-    return ok(
-        "catalog",
-        ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items()),
-    )
+    said = [f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items()]
+    return ok("catalog", ", ".join(said) + _not_here(catalog, settings))
+
+
+def _not_here(catalog: Catalog, settings: Settings) -> str:
+    """Which data sets a worker of this machine could not run, and what brings their files."""
+    missing = []
+    for entry in catalog.datasets.values():
+        try:
+            there = entry.files is None or record_of(settings.datasets_folder, entry.name)
+        except HoldingBroken:
+            there = None
+        if not there:
+            missing.append(entry.name)
+    if not missing:
+        return ""
+    return f". Not on this machine: {', '.join(missing)} (labpool data fetch NAME)"

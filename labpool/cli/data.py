@@ -6,14 +6,32 @@ from typing import Any
 
 import click
 
+from labpool.cli.data_files import data_fetch, data_import, data_verify, state_here
+from labpool.cli.data_uploads import data_rm, data_upload, data_uploads
 from labpool.cli.options import connect, json_option, url_option
 from labpool.cli.output import number, print_json, print_table, printable
+from labpool.cli.server import handed_on
 from labpool.client import NotThere
 
 
 @click.group("data")
 def data() -> None:
-    """List the data sets of the catalog, or show one."""
+    """Data sets: list and show them, and bring their files to this machine."""
+
+
+data_preview = handed_on(
+    "preview", "previews", "Draw the data sets for the pages, each in a process of its own."
+)
+for command in (
+    data_preview,
+    data_fetch,
+    data_import,
+    data_verify,
+    data_upload,
+    data_uploads,
+    data_rm,
+):
+    data.add_command(command)
 
 
 @data.command("ls")
@@ -24,10 +42,10 @@ def data_ls(url: str | None, as_json: bool) -> None:
     with connect(url) as client:
         found = client.catalog()["datasets"]
     if as_json:
-        print_json(found)
+        print_json([{**entry, "here": state_here(entry)} for entry in found])
         return
     print_table(
-        ("name", "kind", "shape", "classes", "examples", "licence", "title"),
+        ("name", "kind", "shape", "classes", "examples", "tasks", "here", "licence", "title"),
         (
             (
                 entry["name"],
@@ -35,6 +53,8 @@ def data_ls(url: str | None, as_json: bool) -> None:
                 shape_of(entry),
                 count_of(entry, "classes"),
                 count_of(entry, "examples"),
+                tasks_of(entry),
+                state_here(entry),
                 entry["details"]["license"],
                 entry["title"],
             )
@@ -67,18 +87,26 @@ def shape_of(entry: dict[str, Any]) -> str:
 def count_of(entry: dict[str, Any], name: str) -> str:
     """How many classes or examples; `2000 (a parameter)` where a spec may choose."""
     details = entry["details"]
+    if name == "examples" and details.get("files"):
+        return str(sum(details["files"]["counts"]))
     if name in details["parameters"]:
         return f"{details['parameters'][name]['default']} (a parameter)"
     return str(details.get(name) or "-")
+
+
+def tasks_of(entry: dict[str, Any]) -> str:
+    """What models can learn from it: classification, localisation"""
+    return ", ".join(entry["details"].get("tasks", ["classification"]))
 
 
 def _split_text(splits: dict[str, Any]) -> str:
     if splits.get("undivided"):
         return "none: training, validation and test are all the same examples"
     train = 1 - splits["validation"] - splits["test"]
+    fixed = ", the authors' own test set" if splits.get("test_is_last") else ""
     return (
         f"{train:.0%} train, {splits['validation']:.0%} validation, "
-        f"{splits['test']:.0%} test, by seed {splits['seed']}"
+        f"{splits['test']:.0%} test, by seed {splits['seed']}{fixed}"
     )
 
 
@@ -89,7 +117,9 @@ def _print_dataset(entry: dict[str, Any]) -> None:
         "shape": shape_of(entry),
         "classes": count_of(entry, "classes"),
         "examples": count_of(entry, "examples"),
+        "tasks": tasks_of(entry),
         "split": _split_text(details["splits"]),
+        "here": state_here(entry),
         "licence": details["license"],
         "source": details["source"],
         "digest": entry["digest"],

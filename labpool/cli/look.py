@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from labpool.cli.artifacts import examined_lines
 from labpool.cli.attempts import in_order, outcome_of
 from labpool.cli.options import (
     NUMBER,
@@ -26,9 +28,11 @@ from labpool.cli.output import (
     print_table,
     printable,
 )
+from labpool.cli.rerun import print_reproduction
 from labpool.cli.slots import print_pool, print_queue
 from labpool.client import Trial, TrialDetail
 from labpool.measures import HEADLINES
+from labpool.spread import interval_text
 
 
 @click.command("ls")
@@ -84,16 +88,23 @@ def show(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
         print(f"Experiment {experiment.id}: {name} of {experiment.owner}")
         print(f"{pairs(experiment.shown_states)}; {client.page(experiment.page_url)}\n")
         _print_trials(trials)
+        _print_speed_ups(experiment.model_dump(mode="json").get("speed_ups", []))
 
 
 @click.command("board")
 @click.argument("name", required=False)
-@limit_option(1000, 20, "rows")
+@limit_option(500, 20, "rows")
+@click.option("--csv", "as_csv", is_flag=True, help="NAME as CSV.")
 @url_option
 @json_option
-def board(name: str | None, limit: int, url: str | None, as_json: bool) -> None:
+def board(
+    name: str | None, limit: int, as_csv: bool, url: str | None, as_json: bool
+) -> None:  # fmt: skip
     """Print leaderboard NAME, or the names of all leaderboards."""
     with connect(url) as client:
+        if name is not None and as_csv:
+            click.echo(client.board_csv(name, limit), nl=False)
+            return
         if name is None:
             boards = client.boards()
             if as_json:
@@ -142,25 +153,59 @@ def print_board(content: dict[str, Any]) -> None:
     board, rows = content["board"], content["rows"]
     better = "higher" if board["direction"] == "maximize" else "lower"
     print(f"{printable(board['title'])}: {board['metric']} in {board['unit']}, {better} is better")
+    for baseline in board.get("baselines", []):
+        value = number(baseline["value"], 5)
+        print(f"  {value} {printable(baseline['name'])} ({printable(baseline['source'])})")
     if not rows:
         print("No result yet.")
         return
     print_table(
-        ("rank", "user", board["metric"], "model", "configuration", "device", "time", "trial"),
+        (
+            "rank", "user", board["metric"], "model", "configuration", "device", "seeds", "cost",
+            "trial",
+        ),
         (
             (
-                row["rank"],
+                rank_text(row),
                 row["user"],
-                number(row["value"], 5),
+                value_text(row),
                 row["model"],
-                pairs(row["varied"]) or f"seed={row['seed']}",
+                pairs(varied_of(row)),
                 row["device"],
+                len(row.get("seeds", [0])),
                 duration(row["seconds"]),
                 row["trial_id"],
             )
             for row in rows
         ),
-    )
+    )  # fmt: skip
+    if any(row.get("band") for row in rows):
+        print("Rows whose 95 % intervals meet share their ranks; cost counts every run of a row.")
+    else:
+        print("One seed a row: what chance does to these ranks is not known (repeat: 5).")
+
+
+def rank_text(row: Mapping[str, Any]) -> str:
+    """'2-4' where a row of a board cannot be told apart from others."""
+    band = row.get("band")
+    if not band or band["first"] == band["last"]:
+        return str(row["rank"])
+    return f"{band['first']}-{band['last']}"
+
+
+def value_text(row: Mapping[str, Any]) -> str:
+    """'0.9706 ± 0.0043', or the value of one seed."""
+    half_width = row.get("half_width")
+    if half_width is None:
+        return number(row["value"], 5)
+    return interval_text(row["value"], half_width)
+
+
+def varied_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What was varied in a row of a board; its seed where it has but one and nothing else was."""
+    if len(row.get("seeds", [])) > 1:
+        return {name: value for name, value in row["varied"].items() if name != "seed"}
+    return row["varied"] or {"seed": row["seed"]}
 
 
 def _print_trials(trials: list[Trial]) -> None:
@@ -180,6 +225,12 @@ def _print_trials(trials: list[Trial]) -> None:
             for trial in trials
         ),
     )
+
+
+def _print_speed_ups(found: list[dict[str, Any]]) -> None:
+    for one in found:
+        times = f"{number(one['ratio'])} times as fast by {one['metric']}"
+        print(f"\nGPU against CPU: {times} (trial {one['gpu_trial']} against {one['cpu_trial']})")
 
 
 def _done(trial: Trial) -> str:
@@ -204,10 +255,14 @@ def _print_trial(shown: TrialDetail, page: str) -> None:
         # The first line has it for what ended early.
         if trial.get(name) and not (name == "reason" and shown.ended_early):
             print(f"{name}: {printable(trial[name])}")
+    if shown.reproduction is not None and shown.parent_id is not None:
+        print_reproduction(shown.reproduction, shown.parent_id)
     for name in ("spec", "metrics"):
         print(f"\n{name}")
         for key, value in trial[name].items():
             print(f"  {printable(key)}: {printable(value)}")
+    if examined := list(examined_lines(shown.summary)):
+        print("\ntest split\n  " + "\n  ".join(examined))
     print("\nattempts")
     for attempt_number, attempt in enumerate(in_order(trial["attempts"]), start=1):
         print(f"  {attempt_number}: {printable(attempt['place'])}, {outcome_of(attempt)}")

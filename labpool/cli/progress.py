@@ -24,7 +24,9 @@ LOOK_S = 0.5
 REASON_EVERY_S = 5.0
 LIVE_ROWS = 24
 # The first of these that a trial has measured says how well it does.
-TELLING = ("test_accuracy", "val_accuracy", "accuracy", "median_ms")
+TELLING = (
+    "test_iou", "val_iou", "iou", "test_accuracy", "val_accuracy", "accuracy", "median_ms",
+)  # fmt: skip
 AWAY = "The service is away; still trying. The trials go on by themselves."
 # An estimate changes with every look: only what is said beside it is news.
 TIMES = re.compile(r"it starts\b.*|[\d.,]+ (s|min|h)\b", re.IGNORECASE | re.DOTALL)

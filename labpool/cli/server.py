@@ -56,7 +56,9 @@ def become(module: str, arguments: list[str]) -> None:
     )
 
 
-def _command(name: str, module: str, summary: str, *first: str) -> click.Command:
+def handed_on(name: str, module: str, summary: str, *first: str) -> click.Command:
+    """A command that becomes `python -m deploy.<module>`."""
+
     @click.command(name, context_settings=PASS_ON, help=summary, short_help=summary)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> None:
@@ -65,8 +67,8 @@ def _command(name: str, module: str, summary: str, *first: str) -> click.Command
     return command
 
 
-up = _command("up", "up", "Run the whole service on this machine until Ctrl-C.")
-demo = _command("demo", "demo", "Show everything once: a sweep, a network, a benchmark, a board.")
-worker = _command("worker", "worker", "Run this host's worker for a pool elsewhere.")
-user = _command("user", "admin", "Add, list, disable users, on the pool's machine.", "user")
-token = _command("token", "admin", "Add, list, revoke API tokens, on the pool's machine.", "token")
+up = handed_on("up", "up", "Run the whole service on this machine until Ctrl-C.")
+demo = handed_on("demo", "demo", "Show everything once: a sweep, a network, a benchmark, a board.")
+worker = handed_on("worker", "worker", "Run this host's worker for a pool elsewhere.")
+user = handed_on("user", "admin", "Add, list, disable users, on the pool's machine.", "user")
+token = handed_on("token", "admin", "Add, list, revoke API tokens, on the pool's machine.", "token")

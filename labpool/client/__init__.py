@@ -9,6 +9,7 @@ from labpool.client.errors import (
     ClientError,
     Damaged,
     FieldProblem,
+    NoAnswer,
     NoService,
     NotThere,
     PandasMissing,
@@ -16,7 +17,7 @@ from labpool.client.errors import (
     Unreachable,
     WaitTimeout,
 )
-from labpool.client.records import Experiment, Snapshot, Submission, Trial, TrialDetail
+from labpool.client.records import Experiment, Prediction, Snapshot, Submission, Trial, TrialDetail
 from labpool.client.service import Client
 
 __all__ = [
@@ -29,9 +30,11 @@ __all__ = [
     "Damaged",
     "Experiment",
     "FieldProblem",
+    "NoAnswer",
     "NoService",
     "NotThere",
     "PandasMissing",
+    "Prediction",
     "Snapshot",
     "SpecUnreadable",
     "Submission",

@@ -99,6 +99,10 @@ class WaitTimeout(ClientError):
     permanent = False
 
 
+class NoAnswer(ClientError):
+    """The model gave no answer."""
+
+
 class Damaged(ClientError):
     """The download is not what the service recorded."""
 

@@ -80,12 +80,49 @@ class Trial(Record):
         return html_table([self])
 
 
+class Guess(Record):
+    """The most probable class of one example."""
+
+    label: int
+    probability: float
+
+
+class Prediction(Record):
+    """What a trained model answered: `arrays` by name, each with its `shape` and `values`."""
+
+    id: int
+    trial_id: int
+    state: str
+    form: str
+    waiting: str | None = None
+    reason: str | None = None
+    epoch: int | None = None
+    seconds: float | None = None
+    arrays: dict[str, dict[str, Any]] = {}
+    guesses: list[Guess] = []
+    about: dict[str, Any] = {}
+    page_url: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is an answer, or there never will be one."""
+        return self.state in ("done", "failed")
+
+    @property
+    def probabilities(self) -> list[list[float]]:
+        """A row of class probabilities for each example; empty for models of another kind."""
+        found = self.arrays.get("probabilities")
+        return [] if found is None else list(found["values"])
+
+
 class TrialDetail(Trial):
     """One trial with its resolved spec and its attempts."""
 
     spec: dict[str, Any] = {}
     summary: dict[str, Any] = {}
     waiting: str | None = None
+    parent_id: int | None = None
+    reproduction: dict[str, Any] | None = None
     attempts: list[dict[str, Any]] = []
 
 
@@ -146,6 +183,8 @@ class Submission(Record):
 
     experiment: Experiment
     trial_ids: list[int]
+    duplicates: list[dict[str, Any]] = []
+    reused: bool = False
 
     @property
     def id(self) -> int:

@@ -13,9 +13,11 @@ from urllib.parse import quote
 import httpx
 
 from labpool.client.address import find_address
+from labpool.client.comparing import Comparing
 from labpool.client.curves import Curves
 from labpool.client.downloads import Downloads
 from labpool.client.errors import ClientError, WaitTimeout, is_away
+from labpool.client.predicting import Predicting
 from labpool.client.records import (
     Experiment,
     Snapshot,
@@ -26,13 +28,14 @@ from labpool.client.records import (
 )
 from labpool.client.spec_files import Spec, spec_content
 from labpool.client.transport import Transport
+from labpool.client.uploads import Uploads
 
 PAGE = 200
 FIRST_POLL_S = 0.25
 LONGEST_POLL_S = 2.0
 
 
-class Client(Downloads):
+class Client(Predicting, Downloads, Uploads, Comparing):
     """A labpool service.
 
     Without arguments: LABPOOL_URL and LABPOOL_TOKEN, else the service that `labpool up` runs on
@@ -78,20 +81,28 @@ class Client(Downloads):
         """The whole address of a page that an answer names."""
         return self.address.url + page_url
 
-    def submit(self, spec: Spec, idempotency_key: str | None = None) -> Submission:
+    def submit(
+        self, spec: Spec, idempotency_key: str | None = None, if_duplicate: str = "run"
+    ) -> Submission:
         """Submit a spec: a dict, a path to a YAML or JSON file, or the text itself.
 
         With the same `idempotency_key` the same spec is stored once, however often it is sent; a
         key of its own is made when none is given, so that a broken connection is safely retried.
+        With `if_duplicate="return"` nothing is stored when every trial has a result already; the
+        submission is then `reused`, and its trials are those.
         """
         content, media_type = spec_content(spec)
         key = idempotency_key or str(uuid.uuid4())
-        answer = self._transport.post(
-            "/experiments", content=content, media_type=media_type, key=key
+        path = (
+            "/experiments" if if_duplicate == "run" else f"/experiments?if_duplicate={if_duplicate}"
         )
+        answer = self._transport.post(path, content=content, media_type=media_type, key=key)
         trial_ids = [trial["id"] for trial in answer["trials"]]
         return Submission(
-            experiment=Experiment.model_validate(answer["experiment"]), trial_ids=trial_ids
+            experiment=Experiment.model_validate(answer["experiment"]),
+            trial_ids=trial_ids,
+            duplicates=answer.get("duplicates", []),
+            reused=answer.get("reused", False),
         )
 
     def experiment(self, experiment_id: int) -> Experiment:
@@ -248,11 +259,6 @@ class Client(Downloads):
         answer = self._transport.post(f"/trials/{trial_id}/{verb}", repeat=True)
         return TrialDetail.model_validate(answer)
 
-    def retry(self, trial_id: int) -> int:
-        """Run an ended trial again, as a new one; the new trial's id."""
-        answer = self._transport.post(f"/trials/{trial_id}/retry")
-        return int(answer["trial_id"])
-
     def why(self, trial_id: int) -> dict[str, Any]:
         """Why a trial waits: who is ahead, whose turn it is, and a guess of when."""
         return dict(self._transport.get(f"/trials/{trial_id}/why"))
@@ -261,14 +267,6 @@ class Client(Downloads):
         """Make a waiting trial low, normal or (for admins) high; then why it waits."""
         body = json.dumps({"priority": priority}).encode()
         return dict(self._transport.patch(f"/trials/{trial_id}", body))
-
-    def boards(self) -> list[dict[str, Any]]:
-        """The leaderboards there are."""
-        return list(self._transport.get("/boards")["boards"])
-
-    def board(self, name: str, limit: int | None = None) -> dict[str, Any]:
-        """A leaderboard with its rows, best first."""
-        return dict(self._transport.get(f"/boards/{quote(name, safe='')}", limit=limit))
 
     def pool(self) -> dict[str, Any]:
         """Workers, slots, who holds what, and the queue."""

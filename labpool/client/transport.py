@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -66,6 +66,22 @@ class Transport:
         repeat = repeat or key is not None
         return self.send("POST", path, content=content, headers=headers, repeat=repeat).json()
 
+    def post_form(
+        self, path: str, fields: Mapping[str, str], files: Sequence[tuple[str, BinaryIO]]
+    ) -> Any:
+        """The JSON answer to a form with files; it is sent once."""
+        request = self._http.build_request(
+            "POST",
+            f"{self.address.url}/api/v1{path}",
+            data=dict(fields),
+            files=[("file", (name, file)) for name, file in files],
+            headers=self._headers(None),
+        )
+        try:
+            return _checked(self._http.send(request)).json()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+
     def patch(self, path: str, content: bytes) -> Any:
         """The JSON answer to a PATCH; doing it twice is as good as once."""
         headers = {"Content-Type": "application/json"}
@@ -121,6 +137,16 @@ class Transport:
         content: bytes | None,
         headers: Mapping[str, str] | None,
     ) -> httpx.Request:
+        # A `next` link is host-relative and whole already.
+        url = self.address.url + (path if path.startswith("/api/") else f"/api/v1{path}")
+        given = {
+            name: str(value) for name, value in (parameters or {}).items() if value is not None
+        }
+        return self._http.build_request(
+            method, url, params=given or None, content=content, headers=self._headers(headers)
+        )
+
+    def _headers(self, headers: Mapping[str, str] | None) -> dict[str, str]:
         sent = {
             "Accept": "application/json",
             "User-Agent": f"labpool/{__version__}",
@@ -128,14 +154,7 @@ class Transport:
         }
         if self.address.token:
             sent["Authorization"] = f"Bearer {self.address.token}"
-        # A `next` link is host-relative and whole already.
-        url = self.address.url + (path if path.startswith("/api/") else f"/api/v1{path}")
-        given = {
-            name: str(value) for name, value in (parameters or {}).items() if value is not None
-        }
-        return self._http.build_request(
-            method, url, params=given or None, content=content, headers=sent
-        )
+        return sent
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         return Unreachable(self.address.url, str(error) or type(error).__name__)

@@ -2,8 +2,9 @@
 
 The networks are LeNet-5 on 28 x 28 images (batch 128) and an MLP 784-100-10 (batch 128), Adam, no
 validation. Each way is a warm process; they train one epoch in turn, so that a busy machine slows
-all of them, and the figures are medians of the rounds' ratios. *Deterministic* is with the settings
-that equal bits need, *free* is without.
+all of them, and the figures are medians of the rounds' ratios. *Arithmetic* is the loop's passes
+forward and back over a batch that stays where it is: no batches put together, no update.
+*Deterministic* is with the settings that equal bits need, *free* is without.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
 
 def _compared(network: str, mode: str, quick: bool) -> dict[str, float | int | bool | None]:
     rounds, images = (ROUNDS_QUICK, IMAGES_QUICK) if quick else (ROUNDS, IMAGES)
-    ways = {way: [sys.executable, "-m", "tests.bench.loops_keras", way] for way in ("loop", "fit")}
+    ways = {
+        way: [sys.executable, "-m", "tests.bench.loops_keras", way]
+        for way in ("loop", "fit", "arithmetic")
+    }
     peers = programs.peers_python()
     if peers is not None:
         torch = CHECKOUT / "tests" / "bench" / "peers" / "torch_loop.py"
@@ -70,6 +74,8 @@ def _compared(network: str, mode: str, quick: bool) -> dict[str, float | int | b
     found: dict[str, float | int | bool | None] = {
         f"{network}_images_per_second{ending}": speeds["loop"]
     }
+    shares = [bare / own for own, bare in zip(seconds["loop"], seconds["arithmetic"], strict=True)]
+    found[f"{network}_arithmetic_share{ending}"] = round(median(shares), 2)
     for way in ("fit", "torch"):
         ratios = _ratios(seconds["loop"], seconds[way]) if way in seconds else []
         name = f"{network}_vs_{way}{ending}"

@@ -1,6 +1,7 @@
-"""One thread's epochs by labpool's loop or by Keras's `fit`: a process of `tests.bench.loops`.
+"""One thread's epochs by labpool's loop, by Keras's `fit`, or of their arithmetic alone.
 
-``python -m tests.bench.loops_keras loop|fit lenet|mlp deterministic|free IMAGES``
+A process of `tests.bench.loops`:
+``python -m tests.bench.loops_keras loop|fit|arithmetic lenet|mlp deterministic|free IMAGES``
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def main() -> None:
     way, network, mode, images = sys.argv[1:]
     _prepare(mode)
     x, y = examples(int(images))
-    epoch = (_loop if way == "loop" else _fit)(network, x, y)
+    epoch = {"loop": _loop, "fit": _fit, "arithmetic": _arithmetic}[way](network, x, y)
     for number in range(WARM_UP):
         epoch(number)
     print("ready", flush=True)
@@ -65,11 +66,9 @@ def _model(network: str) -> Any:
 
 
 def _loop(network: str, x: Any, y: Any) -> Callable[[int], None]:
-    from worker.runner.network import Network
     from worker.runner.resident import Resident
 
-    trained = Network(_model(network), "adam", BATCH, "cpu")
-    trained.set_learning_rate(RATE)
+    trained = _network(network)
     resident = Resident.of(Split(x, y), "cpu")
     steps = -(-len(y) // BATCH)
 
@@ -77,6 +76,36 @@ def _loop(network: str, x: Any, y: Any) -> Callable[[int], None]:
         trained.train_steps(resident, permutation(len(y), 0, number), 0, steps)
 
     return epoch
+
+
+def _arithmetic(network: str, x: Any, y: Any) -> Callable[[int], None]:
+    """As many passes forward and back, over one batch that stays, and no update."""
+    import tensorflow as tf
+
+    trained = _network(network)
+    batch_x, batch_y = tf.constant(x[:BATCH]), tf.constant(y[:BATCH])
+
+    @tf.function
+    def passes(count: Any) -> Any:
+        total = tf.constant(0.0)
+        for _ in tf.range(count):
+            loss, _, gradients = trained.gradients(batch_x, batch_y)
+            # What nothing depends on would not be worked out.
+            total += loss + tf.add_n([tf.reshape(gradient, [-1])[0] for gradient in gradients])
+        return total
+
+    def epoch(_number: int) -> None:
+        float(passes(tf.constant(-(-len(y) // BATCH))))
+
+    return epoch
+
+
+def _network(network: str) -> Any:
+    from worker.runner.network import Network
+
+    trained = Network(_model(network), "adam", BATCH, "cpu")
+    trained.set_learning_rate(RATE)
+    return trained
 
 
 def _fit(network: str, x: Any, y: Any) -> Callable[[int], None]:

@@ -37,6 +37,13 @@ SOFTMAX: dict[str, Any] = {
     "dataset": "digits",
     "epochs": 20,
 }
+DRAWING: dict[str, Any] = {
+    "kind": "train",
+    "name": "drawing digits",
+    "model": "gan",
+    "dataset": "digits",
+    "epochs": 40,
+}
 FAILING: dict[str, Any] = {
     "kind": "train",
     "name": "lenet5 with one second to live",
@@ -78,11 +85,13 @@ def hang(service: Service) -> Filled:
         benchmark = grace.submit(example("dense_relu_cpu.yaml"))
         softmax = ada.submit(SOFTMAX)
         search = grace.submit(RANDOM_SEARCH)
+        drawing = grace.submit(DRAWING)
         failed = grace.submit(FAILING)
         waiting = ada.submit(WAITING)
-        for submission in (sweep, trained, benchmark, softmax, search):
+        for submission in (sweep, trained, benchmark, softmax, search, drawing):
             assert ada.wait(submission.id, RUN_TIMEOUT_S).succeeded
         assert ada.wait(failed.id, RUN_TIMEOUT_S).states == {"failed": 1}
+        prediction = grace.predict(trained.trial_ids[0], [0.5] * 64)
     return Filled(
         trained=trained.trial_ids[0],
         trained_experiment=trained.id,
@@ -93,6 +102,8 @@ def hang(service: Service) -> Filled:
         waiting_experiment=waiting.id,
         failed=failed.trial_ids[0],
         failed_experiment=failed.id,
+        drawing=drawing.trial_ids[0],
+        prediction=prediction.id,
     )
 
 

@@ -30,9 +30,13 @@ PAGES = {
     "experiment_waiting": PageOf(lambda filled: f"/experiments/{filled.waiting_experiment}"),
     "experiment_failed": PageOf(lambda filled: f"/experiments/{filled.failed_experiment}"),
     "trial": PageOf(lambda filled: f"/trials/{filled.trained}"),
+    "trial_drawing": PageOf(lambda filled: f"/trials/{filled.drawing}"),
     "trial_benchmark": PageOf(lambda filled: f"/trials/{filled.benchmark}"),
     "trial_waiting": PageOf(lambda filled: f"/trials/{filled.waiting}"),
     "trial_failed": PageOf(lambda filled: f"/trials/{filled.failed}"),
+    "prediction": PageOf(
+        lambda filled: f"/trials/{filled.trained}/predictions/{filled.prediction}"
+    ),
     "trials": PageOf(lambda _: "/trials"),
     "compare": PageOf(
         lambda filled: f"/compare?trials={filled.trained},{','.join(map(str, filled.sweep_trials))}"

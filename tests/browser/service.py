@@ -65,6 +65,14 @@ LONG: dict[str, Any] = {
     "epochs": 2000,
 }
 
+DRAWING: dict[str, Any] = {
+    **SOFTMAX,
+    "name": "Draws as it trains",
+    "tags": [],
+    "model": "gan",
+    "epochs": 6,
+}
+
 
 @dataclass(frozen=True)
 class Filled:
@@ -79,6 +87,8 @@ class Filled:
     waiting_experiment: int
     failed: int
     failed_experiment: int
+    drawing: int
+    prediction: int = 0
 
 
 @dataclass
@@ -170,11 +180,13 @@ def fill(service: Service) -> Filled:
         benchmark = grace.submit(BENCHMARK)
         failing = grace.submit(FAILING)
         waiting = grace.submit(WAITING)
-        for submission in (trained, sweep, benchmark):
+        drawing = grace.submit(DRAWING)
+        for submission in (trained, sweep, benchmark, drawing):
             ended = grace.wait(submission.id, RUN_TIMEOUT_S)
             assert ended.succeeded, (ended.states, service.worker().log_tail(40))
         ended = grace.wait(failing.id, RUN_TIMEOUT_S)
         assert ended.states == {"failed": 1}, ended.states
+        prediction = grace.predict(trained.trial_ids[0], [0.5] * 64)
     return Filled(
         trained=trained.trial_ids[0],
         trained_experiment=trained.id,
@@ -185,6 +197,8 @@ def fill(service: Service) -> Filled:
         waiting_experiment=waiting.id,
         failed=failing.trial_ids[0],
         failed_experiment=failing.id,
+        drawing=drawing.trial_ids[0],
+        prediction=prediction.id,
     )
 
 

@@ -83,6 +83,27 @@ def test_fields_and_spec_follow_each_other(visit: Visit, guard: Guard) -> None:
     expect_checked(page, "good")
 
 
+def test_a_list_of_layers_is_typed_and_its_mistakes_are_named(visit: Visit, guard: Guard) -> None:
+    guard.allow("status of 422")
+    page = visit("/submit?kind=train&model=layers")
+    listed = page.locator("#field-parameters-layers")
+    listed.fill("[{type: Flatten},\n {type: Dense, units: 12, activation: relu}]")
+    lines = "  layers:\n    - {type: Flatten}\n    - {type: Dense, units: 12, activation: relu}\n"
+    expect(page.locator("#spec")).to_have_value(re.compile(re.escape(lines)))
+    expect_checked(page, "good")
+    page.locator("#spec").fill(spec_of(page).replace("units: 12", "units: 13"))
+    expect(listed).to_have_value(re.compile("units: 13"))
+    for bad, words in (
+        ("[{type: Lambda}]", "not 'Lambda'"),
+        ("[{type: Dense", "be a list of layers"),
+        ("[{type: Dense, units: 4}]", "takes a vector"),
+    ):
+        listed.fill(bad)
+        expect_checked(page, "bad")
+        expect(page.locator("#field-parameters-layers-problem")).to_contain_text(words)
+    assert violations(page) == []
+
+
 def test_without_javascript_the_spec_is_edited_checked_and_sent(
     visit: Visit, service: Service
 ) -> None:
@@ -108,10 +129,20 @@ def test_a_trial_is_cloned_and_edited(
     trial_id = filled.sweep_trials[0]
     page = visit(f"/trials/{trial_id}", javascript=javascript)
     page.get_by_role("link", name="Clone and edit").click()
-    expect(page.get_by_role("link", name=f"trial {trial_id}")).to_be_visible()
+    known = page.locator("#duplicates")
+    expect(known).to_contain_text(f"This has a result already: trial {trial_id} of ada")
     text = spec_of(page)
     assert "model: mlp" in text
+    if javascript:
+        # The page's script listens from then on.
+        expect(page.locator("#fields")).to_be_enabled()
     page.locator("#spec").fill(text.replace("epochs: 3", "epochs: 5"))
+    if javascript:
+        expect(known).to_be_hidden()
+        page.locator("#spec").fill(text)
+        expect(known.get_by_role("link")).to_have_attribute("href", f"/trials/{trial_id}")
+        page.locator("#spec").fill(text.replace("epochs: 3", "epochs: 5"))
+        expect(known).to_be_hidden()
     page.get_by_role("button", name="Submit", exact=True).click()
     number = arrived(page)
     assert number != filled.sweep

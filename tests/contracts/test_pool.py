@@ -183,3 +183,18 @@ def test_a_board_ranks_what_was_verified(database: Database, catalog: Catalog) -
         every = catalog.boards["digits"].model_copy(update={"rule": "all"})
         assert [row.rank for row in board_rows(session, every)] == [1, 2, 2, 4]
         assert board_rows(session, catalog.boards["spirals"]) == []
+
+
+def test_a_board_may_set_some_models_side_by_side(database: Database, catalog: Catalog) -> None:
+    board = catalog.boards["lenet_sides"]
+    assert board.where["model"] == ["lenet_tf", "keras_cnn"]
+    with database.transaction() as session:
+        ada = person(session)
+        for model in ("lenet5", "keras_cnn", "lenet_tf", "softmax"):
+            submitted(session, catalog, ada, {**TRAIN, "model": model, "parameters": {}})
+    for value in (0.99, 0.97, 0.98, 0.96):
+        finish(database, catalog, {"test_accuracy": value})
+    with database.snapshot() as session:
+        rows = [(row.code_name, row.value) for row in board_rows(session, board)]
+        assert rows == [("lenet_tf", 0.98), ("keras_cnn", 0.97)]
+        assert len(board_rows(session, catalog.boards["digits"])) == 4

@@ -70,6 +70,8 @@ class Talk:
             case protocol.GoOn():
                 if self.wishes.get((message.trial, message.fence)) != "cancel":
                     self.wishes.pop((message.trial, message.fence), None)
+            case protocol.Predict():
+                pass
             case _:
                 self.wishes[message.trial, message.fence] = message.type
 

@@ -24,6 +24,7 @@ ROLES = {
     "GET /account": "member",
     "GET /api/v1/boards": "member",
     "GET /api/v1/boards/<name>": "member",
+    "GET /api/v1/boards/<name>/csv": "member",
     "GET /api/v1/catalog": "member",
     "GET /api/v1/catalog/<room>/<name>": "member",
     "GET /api/v1/experiments": "member",
@@ -45,6 +46,7 @@ ROLES = {
     "GET /api/v1/trials/<row:trial_id>/events": "member",
     "GET /api/v1/trials/<row:trial_id>/log": "member",
     "GET /api/v1/trials/<row:trial_id>/metrics": "member",
+    "GET /api/v1/trials/<row:trial_id>/predictions/<row:prediction_id>": "member",
     "GET /api/v1/trials/<row:trial_id>/why": "member",
     "GET /api/v1/users": "admin",
     "GET /api/v1/users/me": "member",
@@ -59,6 +61,7 @@ ROLES = {
     "GET /trials": "member",
     "GET /trials/<row:trial_id>": "member",
     "GET /trials/<row:trial_id>/pictures/<row:artifact_id>": "member",
+    "GET /trials/<row:trial_id>/predictions/<row:prediction_id>": "member",
     "GET /users": "admin",
     "PATCH /api/v1/trials/<row:trial_id>": "member",
     "PATCH /api/v1/users/<name>": "admin",
@@ -77,8 +80,10 @@ ROLES = {
     "POST /api/v1/tokens": "member",
     "POST /api/v1/trials/<row:trial_id>/cancel": "member",
     "POST /api/v1/trials/<row:trial_id>/pause": "member",
+    "POST /api/v1/trials/<row:trial_id>/predictions": "member",
     "POST /api/v1/trials/<row:trial_id>/resume": "member",
     "POST /api/v1/trials/<row:trial_id>/stop": "member",
+    "POST /api/v1/trials/<row:trial_id>/rerun": "member",
     "POST /api/v1/trials/<row:trial_id>/retry": "member",
     "POST /api/v1/users": "admin",
     "POST /api/v1/users/<name>/sign-in-link": "admin",
@@ -95,8 +100,10 @@ ROLES = {
     "POST /submit/form": "member",
     "POST /trials/<row:trial_id>/cancel": "member",
     "POST /trials/<row:trial_id>/pause": "member",
+    "POST /trials/<row:trial_id>/predictions": "member",
     "POST /trials/<row:trial_id>/resume": "member",
     "POST /trials/<row:trial_id>/stop": "member",
+    "POST /trials/<row:trial_id>/rerun": "member",
     "POST /trials/<row:trial_id>/retry": "member",
     "POST /trials/<row:trial_id>/priority": "member",
     "POST /users": "admin",
@@ -109,6 +116,7 @@ ROLES = {
 }
 # Read-only answers that our own pages fetch or link to: here, and only here, the cookie will do.
 BY_SESSION = {
+    "GET /api/v1/boards/<name>/csv",
     "GET /api/v1/catalog",
     "GET /api/v1/catalog/<room>/<name>",
     "GET /api/v1/stream",
@@ -117,6 +125,7 @@ BY_SESSION = {
     "GET /api/v1/trials/<row:trial_id>/events",
     "GET /api/v1/trials/<row:trial_id>/log",
     "GET /api/v1/trials/<row:trial_id>/metrics",
+    "GET /api/v1/trials/<row:trial_id>/predictions/<row:prediction_id>",
     "GET /api/v1/users/me",
 }
 

@@ -164,7 +164,7 @@ def test_every_type_of_field_stands_on_the_page(wider_api: Api) -> None:
     assert 'data-type="text"' in field("/name")
     model = field("/model")
     assert "One parameter of each." in model
-    assert "Slide: A slide" in model
+    assert "Slide: A slide" in model and ">classification</span>" in model
     assert 'value="digits" selected' in field("/dataset")
     # Without its script the fields say what there is; they cannot be filled in for nothing.
     assert '<fieldset id="fields" disabled' in page

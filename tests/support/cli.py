@@ -140,12 +140,16 @@ class FakeClient(Client):
     def _experiment(self) -> Experiment:
         return Experiment.model_validate({**EXPERIMENT, "states": {self.state: 1}})
 
-    def submit(self, spec: object, idempotency_key: str | None = None) -> Any:
+    def submit(
+        self, spec: object, idempotency_key: str | None = None, if_duplicate: str = "run"
+    ) -> Any:
         self.spec = spec
 
         class Submission:
             id = 7
             trial_ids = (11,)
+            duplicates = ()
+            reused = False
             experiment = self._experiment()
 
         return Submission()

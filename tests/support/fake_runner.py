@@ -109,6 +109,7 @@ def well(talk: Talk, trial: TrialToRun) -> None:
     """Three epochs with checkpoints, an artifact, a result."""
     first = trial.resume.epoch if trial.resume else 0
     resumed = "" if trial.resume is None else (Path(trial.scratch) / trial.resume.file).read_text()
+    origin = "" if trial.origin is None else (Path(trial.scratch) / trial.origin.file).read_text()
     talk.started(trial)
     for epoch in range(first + 1, 4):
         print(f"epoch {epoch}", flush=True)
@@ -128,7 +129,8 @@ def well(talk: Talk, trial: TrialToRun) -> None:
         )
     )
     leaked = sorted(name for name in os.environ if name.startswith("LABPOOL_"))
-    talk.result(trial, resumed=resumed[:13], pid=os.getpid(), leaked=leaked)
+    about: dict[str, Any] = {"pid": os.getpid(), "leaked": leaked, "origin": origin[:13]}
+    talk.result(trial, resumed=resumed[:13], **about)
 
 
 def exits(talk: Talk, trial: TrialToRun) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,12 @@ def trial_of(
     fence: int = 1,
     resume: protocol.Checkpoint | None = None,
     catalog: Catalog = CATALOG,
+    origin: Path | None = None,
 ) -> TrialToRun:
-    """A trial as a slot would hand it over: resolved, with the catalog's digests."""
+    """A trial as a slot would hand it over: resolved, with the catalog's digests.
+
+    `origin` is a checkpoint of another trial, whose weights to begin with.
+    """
     resolved = dict(plan(dict(spec), catalog).trials[0].spec)
     scratch.mkdir(parents=True, exist_ok=True)
     if spec["kind"] == "train":
@@ -68,7 +74,14 @@ def trial_of(
         resume=protocol.Resume(file=resume.file, epoch=resume.epoch, sha256=resume.sha256)
         if resume is not None
         else None,
+        origin=_origin(origin, scratch) if origin is not None else None,
     )
+
+
+def _origin(path: Path, scratch: Path) -> protocol.Origin:
+    copy = scratch / "origin.npz"
+    shutil.copyfile(path, copy)
+    return protocol.Origin(file="origin.npz", sha256=sha256(copy.read_bytes()).hexdigest())
 
 
 class Runner:

@@ -54,6 +54,8 @@ def test_submit_reads_standard_input(service: type[FakeClient]) -> None:
     assert json.loads(result.stdout) == {
         "experiment": 7,
         "trials": [11],
+        "duplicates": [],
+        "reused": False,
         "page": "http://lab.example/experiments/7",
     }
 

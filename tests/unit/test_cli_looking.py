@@ -129,6 +129,7 @@ def test_data_sets_are_listed_and_shown(service: type[FakeClient]) -> None:
     assert re.search(r"spirals\s+vector\s+2\s+2\s+2000 \(a", run("data", "ls").stdout)
     shown = run("data", "show", "spirals").stdout
     assert "60% train, 20% validation, 20% test" in shown
+    assert re.search(r"tasks\s+classification\n", shown)
     assert re.search(r"examples\s+integer\s+2000\s+50\s+100000\s+How many", shown)
     assert "all the same examples" in run("data", "show", "table").stdout
     missing = run("data", "show", "mnist")

@@ -135,8 +135,8 @@ def test_data_are_made_once_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 
     warm = Kept()
     assert warm.splits("a", make) is warm.splits("a", make)
-    assert warm.splits("a", make).bytes == 3 * 2 * 4 * 4
-    monkeypatch.setattr(kept, "MOST_DATA_BYTES", 100)
+    assert warm.splits("a", make).bytes == 3 * 2 * (4 * 4 + 8)
+    monkeypatch.setattr(kept, "MOST_DATA_BYTES", 150)
     warm.splits("b", make)
     assert len(made) == 2
     warm.splits("a", make)

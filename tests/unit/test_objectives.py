@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labpool.catalog import Catalog, Judging, Metric
+from labpool.catalog import Catalog
 from labpool.errors import CatalogError
+from labpool.model_form import Judging, Metric
 from labpool.sdk import DataShape, Unsuitable
 from labpool.settings import CHECKOUT
 from tests.support.runners import of_type, reference_to, runner, trial_of

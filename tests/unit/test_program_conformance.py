@@ -14,19 +14,13 @@ from labpool.parameters import fill
 from labpool.planning import plan
 from labpool.reading import read_spec
 from labpool.sdk import Epoch, Exam, Examples, State
+from tests.support.conformance import NETWORKS, PROGRAMS, QUICK
 from tests.support.runners import CATALOG, reference_to
 from worker.runner import loading
 from worker.runner.digests import digest_of_weights
 from worker.runner.examples import load_splits
 from worker.runner.own_program import FUNCTIONS, OwnProgram
 from worker.runner.program_loop import ProgramPlan
-
-PROGRAMS = [entry for entry in CATALOG.models.values() if entry.program is not None]
-# An epoch of each in much less than a second.
-SHORT: dict[str, dict[str, Any]] = {
-    "ten_lines": {"steps_per_epoch": 300},
-    "dqn": {"steps_per_epoch": 300, "learn_after": 50, "memory": 500},
-}
 
 
 class Case(NamedTuple):
@@ -53,7 +47,8 @@ class Case(NamedTuple):
 def case_of(entry: ModelEntry) -> Case:
     text = (entry.path / "example.yaml").read_text(encoding="utf-8")
     spec = plan(read_spec(text, "yaml"), CATALOG).trials[0].spec
-    parameters, problems = fill(dict(entry.parameters), SHORT.get(entry.name, {}), of=entry.name)
+    short = QUICK.get(entry.name, {}).get("parameters", {})
+    parameters, problems = fill(dict(entry.parameters), short, of=entry.name)
     assert not problems
     code = loading.load(reference_to(entry), entry.path / "model.py", *FUNCTIONS)
     data = None
@@ -66,7 +61,7 @@ def case_of(entry: ModelEntry) -> Case:
     return Case(OwnProgram(code, parameters, entry.judging), ProgramPlan.of(spec), data)
 
 
-@pytest.fixture(params=PROGRAMS, ids=lambda entry: entry.name)
+@pytest.fixture(params=PROGRAMS.values(), ids=PROGRAMS.keys())
 def case(request: pytest.FixtureRequest) -> Case:
     return case_of(request.param)
 
@@ -75,8 +70,10 @@ def digest(state: State) -> str:
     return digest_of_weights(list(state.values()))
 
 
-def test_there_are_some() -> None:
-    assert {"ten_lines", "dqn"} <= {entry.name for entry in PROGRAMS}
+def test_every_model_is_tried_as_a_network_or_as_a_program() -> None:
+    assert {"ten_lines", "dqn"} <= PROGRAMS.keys()
+    assert not PROGRAMS.keys() & NETWORKS.keys()
+    assert PROGRAMS.keys() | NETWORKS.keys() == CATALOG.models.keys()
 
 
 def test_a_seed_gives_the_same_bits_and_another_does_not(case: Case) -> None:
@@ -94,8 +91,7 @@ def test_a_state_put_back_goes_on_bit_for_bit(case: Case) -> None:
 
 def case_of_same(case: Case) -> Case:
     """The same program with its module loaded anew, as in another process."""
-    name = next(e.name for e in PROGRAMS if e.judging is case.program.judging)
-    return case_of(CATALOG.models[name])
+    return case_of(next(e for e in PROGRAMS.values() if e.judging is case.program.judging))
 
 
 def test_an_epoch_changes_what_is_learned(case: Case) -> None:

@@ -21,7 +21,6 @@ from worker.protocol.from_runner import (
     Cancelled,
     Checkpoint,
     Failed,
-    FromRunner,
     Hello,
     Idle,
     Metrics,
@@ -35,9 +34,9 @@ from worker.protocol.from_slot import (
     Bye,
     Cancel,
     CodeReference,
-    FromSlot,
     GoOn,
     Kept,
+    Origin,
     Pause,
     Resume,
     Run,
@@ -45,6 +44,8 @@ from worker.protocol.from_slot import (
     TrialToRun,
 )
 from worker.protocol.lines import (
+    FromRunner,
+    FromSlot,
     LineBuffer,
     Message,
     ProtocolError,
@@ -53,8 +54,17 @@ from worker.protocol.lines import (
     parse_from_runner,
     parse_from_slot,
 )
+from worker.protocol.predicting import (
+    OUTPUT_LIMIT_BYTES,
+    NamedArray,
+    OfPrediction,
+    Predict,
+    Predicted,
+    Unpredicted,
+)
 
 __all__ = [
+    "OUTPUT_LIMIT_BYTES",
     "Artifact",
     "Bye",
     "Cancel",
@@ -71,8 +81,13 @@ __all__ = [
     "LineBuffer",
     "Message",
     "Metrics",
+    "NamedArray",
+    "OfPrediction",
+    "Origin",
     "Pause",
     "Paused",
+    "Predict",
+    "Predicted",
     "Progress",
     "ProtocolError",
     "Ready",
@@ -82,6 +97,7 @@ __all__ = [
     "Started",
     "Stop",
     "TrialToRun",
+    "Unpredicted",
     "clean_text",
     "encode",
     "parse_from_runner",

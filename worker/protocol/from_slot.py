@@ -26,6 +26,13 @@ class Resume(Record):
     sha256: Digest
 
 
+class Origin(Record):
+    """Another trial's checkpoint, whose weights to begin with: a file in the scratch folder."""
+
+    file: FileName
+    sha256: Digest
+
+
 class TrialToRun(OfTrial):
     """One trial as claimed: `spec` is resolved, `scratch` and `log` are absolute paths."""
 
@@ -36,6 +43,7 @@ class TrialToRun(OfTrial):
     scratch: AbsolutePath
     log: AbsolutePath
     resume: Resume | None = None
+    origin: Origin | None = None
 
 
 class Run(Record):

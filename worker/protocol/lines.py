@@ -7,12 +7,15 @@ from typing import Annotated, TypeAlias, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from labpool.errors import LabpoolError
-from worker.protocol.from_runner import FromRunner
-from worker.protocol.from_slot import FromSlot
+from worker.protocol.from_runner import FromRunner as _FromRunner
+from worker.protocol.from_slot import FromSlot as _FromSlot
+from worker.protocol.predicting import Predict, Predicted, Unpredicted
 from worker.wire_types import LINE_LIMIT_BYTES, REASON_LIMIT_CHARACTERS
 
 _M = TypeVar("_M")
 
+FromSlot: TypeAlias = _FromSlot | Predict
+FromRunner: TypeAlias = _FromRunner | Predicted | Unpredicted
 Message: TypeAlias = FromSlot | FromRunner
 
 _FROM_SLOT: TypeAdapter[FromSlot] = TypeAdapter(Annotated[FromSlot, Field(discriminator="type")])

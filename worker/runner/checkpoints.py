@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +37,8 @@ class Checkpoint:
     optimizer: Arrays
     best: Arrays
     """The model's variables at the best epoch; empty while there is none."""
+    layers: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """For each layer by name which of the model's variables are its weights."""
     names: tuple[str, ...] = ()
     """Of the arrays of `model` and `best`, where a program made them."""
 
@@ -48,6 +50,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Written:
         "epoch": checkpoint.epoch,
         "train_seconds": checkpoint.train_seconds,
         "standing": asdict(checkpoint.standing),
+        "layers": {name: list(numbers) for name, numbers in checkpoint.layers.items()},
         "names": checkpoint.names,
     }
     arrays = {"header": np.array(json.dumps(header))}
@@ -81,7 +84,9 @@ def load(path: Path, sha256: str) -> Checkpoint:
                 model=model,
                 optimizer=_gather(file, "optimizer"),
                 best=model if is_best else _gather(file, "best"),
-                # Files that were written before there were programs have none.
+                # Absent in files from before layers could be taken by name.
+                layers=header.get("layers", {}),
+                # Absent in files from before there were programs.
                 names=tuple(header.get("names", ())),
             )
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:

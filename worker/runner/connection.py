@@ -18,6 +18,7 @@ from worker.protocol import (
     Kept,
     LineBuffer,
     Pause,
+    Predict,
     ProtocolError,
     Run,
     Stop,
@@ -48,7 +49,7 @@ class Connection:
         self._socket = sock
         self._on_lost = on_lost
         self._sending = threading.Lock()
-        self._inbox: queue.SimpleQueue[Run | Bye] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Run | Predict | Bye] = queue.SimpleQueue()
         self._heard = threading.Condition()
         self._cancelled: set[Claimed] = set()
         self._wishes: dict[Claimed, Wish] = {}
@@ -64,7 +65,7 @@ class Connection:
         except OSError:
             self._on_lost()
 
-    def next(self) -> Run | Bye:
+    def next(self) -> Run | Predict | Bye:
         """Wait for what the slot wants next."""
         return self._inbox.get()
 
@@ -107,7 +108,7 @@ class Connection:
 
     def _take(self, line: bytes) -> None:
         message = parse_from_slot(line)
-        if isinstance(message, Run | Bye):
+        if isinstance(message, Run | Predict | Bye):
             self._inbox.put(message)
             return
         claimed = (message.trial, message.fence)

@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labpool.catalog import ModelInput, Undivided
-from labpool.catalog import Splits as Fractions
+from labpool.catalog import Task
+from labpool.dataset_form import Splits as Fractions
+from labpool.dataset_form import Undivided
+from labpool.model_form import ModelInput
 from labpool.sdk import DataShape, Examples, Unsuitable
+from worker.runner import tasks
 from worker.runner.reasons import EntryBroken
 
 
 @dataclass(frozen=True)
 class Split:
-    """`x` float32 [n, ...], `y` int64 [n]."""
+    """`x` float32 [n, ...], `y` the targets of the task [n, ...]: class numbers int64 [n], say."""
 
     x: NDArray[np.float32]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -47,25 +50,34 @@ def check(examples: Examples, kind: str) -> None:
         raise EntryBroken(f"labels must lie in 0..{examples.classes - 1}.")
     if not np.isfinite(x).all():
         raise EntryBroken("x holds numbers that are not finite.")
+    tasks.check(examples)
 
 
-def split(examples: Examples, fractions: Fractions | Undivided) -> Splits:
+def split(
+    examples: Examples, fractions: Fractions | Undivided, task: Task = "classification"
+) -> Splits:
     """Deal the examples out by one permutation: test first, then validation, the rest trains.
 
     So another validation fraction leaves the test split as it is. Undivided, each split is all of
-    them in their own order. Raises Unsuitable when a split would be empty.
+    them in their own order. Raises Unsuitable when a split would be empty, and EntryBroken when the
+    examples have no targets of `task`.
     """
+    y = tasks.targets(examples, task)
     if isinstance(fractions, Undivided):
-        whole = Split(examples.x, examples.y)
+        whole = Split(examples.x, y)
         return Splits(whole, whole, whole, undivided=True)
-    count = len(examples.y)
-    order = np.random.Generator(np.random.PCG64(fractions.seed)).permutation(count)
+    count = len(y)
     test = round(count * fractions.test)
+    random = np.random.Generator(np.random.PCG64(fractions.seed))
+    if fractions.test_is_last:
+        order = np.concatenate([np.arange(count - test, count), random.permutation(count - test)])
+    else:
+        order = random.permutation(count)
     validation = test + round(count * fractions.validation)
     parts = [order[:test], order[test:validation], order[validation:]]
     if any(len(part) == 0 for part in parts):
         raise Unsuitable(f"{count} examples are too few to be split three ways.")
-    of_test, of_validation, of_training = (Split(examples.x[p], examples.y[p]) for p in parts)
+    of_test, of_validation, of_training = (Split(examples.x[p], y[p]) for p in parts)
     return Splits(of_training, of_validation, of_test)
 
 
@@ -110,6 +122,6 @@ def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return random.permutation(count)
 
 
-def shape_of(x: NDArray[Any], kind: str, classes: int) -> DataShape:
+def shape_of(x: NDArray[Any], kind: str, classes: int, task: Task = "classification") -> DataShape:
     """What a model is told about its data."""
-    return DataShape("image" if kind == "image" else "vector", tuple(x.shape[1:]), classes)
+    return DataShape("image" if kind == "image" else "vector", tuple(x.shape[1:]), classes, task)

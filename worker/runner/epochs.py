@@ -9,12 +9,12 @@ import errno
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from labpool.catalog import LOSS, Judging
+from labpool.model_form import LOSS, Judging
 from worker.runner import checkpoints
 from worker.runner.checkpoints import Arrays, Checkpoint
 from worker.runner.digests import digest_of_weights
@@ -90,6 +90,10 @@ class EpochLoop(ABC):
         """Of the arrays of `_model`; none when their order says it all."""
         return ()
 
+    def _layers(self) -> Mapping[str, Sequence[int]]:
+        """For each layer by name which of the arrays of `_model` are its weights."""
+        return {}
+
     def _optimizer(self) -> Arrays:
         return []
 
@@ -99,6 +103,10 @@ class EpochLoop(ABC):
     def _rates(self) -> dict[str, float]:
         """What is drawn as a curve and printed nowhere, for epoch `self.epoch`."""
         return {}
+
+    def _look_on(self, is_last: bool) -> None:
+        """Show what there is to see after `self.epoch`, before its checkpoint is announced."""
+        del is_last
 
     def _nearly(self) -> float:
         """The share of an epoch that is done when only a checkpoint is waited for."""
@@ -168,6 +176,7 @@ class EpochLoop(ABC):
         match self._report.wish:
             case "stop":
                 self._stopped = True
+                self._look_on(is_last=True)
                 # As the last epoch of a run of this length it is a candidate for the best, which it
                 # was not when it was saved only to go on from.
                 if self._saved_at < self.epoch or self._resumed_at == self.epoch:
@@ -209,6 +218,7 @@ class EpochLoop(ABC):
             f"epoch {self.epoch}/{self._schedule.epochs}: {told}, {self._epoch_seconds[-1]:.2f} s",
             flush=True,
         )
+        self._look_on(self._is_done())
         if self._is_done() or self.epoch % self._schedule.checkpoint_every_epochs == 0:
             self._save(score, val_loss)
         self._report.progress(self.epoch)
@@ -242,6 +252,7 @@ class EpochLoop(ABC):
             model=self._model(),
             optimizer=self._optimizer(),
             best=self._best,
+            layers=self._layers(),
             names=self._names(),
         )
         try:

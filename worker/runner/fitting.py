@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from worker.runner import backend
-from worker.runner.network import Network
+from worker.runner.network import CLASS_NUMBERS, Network
 from worker.runner.objective import CLASSIFICATION, Objective
 from worker.runner.resident import Resident
 
@@ -31,18 +31,19 @@ class FitNetwork(Network):
         batch_size: int,
         device: backend.Device,
         objective: Objective = CLASSIFICATION,
+        target: tf.TensorSpec = CLASS_NUMBERS,
     ) -> None:
         """`model` must be built; the learning rate is to be set before the first step.
 
         Raises Unsuitable when the model has a step of its own.
         """
         objective.refuse_own_step()
-        super().__init__(model, optimizer, batch_size, device, objective)
+        super().__init__(model, optimizer, batch_size, device, objective, target)
         if objective.is_cross_entropy:
             loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         else:
-            loss = _loss(objective)
-        metrics = [_metric(objective, name) for name in objective.names]
+            loss = _loss(objective, target.dtype)
+        metrics = [_metric(objective, name, target.dtype) for name in objective.names]
         model.compile(optimizer=self.optimizer, loss=loss, metrics=metrics, jit_compile=False)
 
     def train_steps(
@@ -72,16 +73,16 @@ class FitNetwork(Network):
 # Keras hands targets over as floating-point numbers.
 
 
-def _loss(objective: Objective) -> Any:
+def _loss(objective: Objective, target: tf.DType) -> Any:
     def of_each(y: Any, outputs: Any) -> Any:
-        return objective.loss(tf.cast(y, tf.int64), outputs)
+        return objective.loss(tf.cast(y, target), outputs)
 
     return of_each
 
 
-def _metric(objective: Objective, name: str) -> Any:
+def _metric(objective: Objective, name: str, target: tf.DType) -> Any:
     def of_each(y: Any, outputs: Any) -> Any:
-        return tf.cast(objective.metrics(tf.cast(y, tf.int64), outputs)[name], tf.float32)
+        return tf.cast(objective.metrics(tf.cast(y, target), outputs)[name], tf.float32)
 
     return keras.metrics.MeanMetricWrapper(of_each, name=name)
 

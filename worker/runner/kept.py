@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 import keras
+from keras.src.utils.naming import reset_uids
 
 from worker.runner import backend
 from worker.runner.digests import digest_of_weights
@@ -90,6 +91,8 @@ def of_this_process() -> Kept:
 def _built(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
     """A model with the weights of `seed`, in a process that may have built others before."""
     backend.seed(seed)
+    # Layers without a name of their own get that of a fresh process: specs may say it.
+    reset_uids()
     return build()
 
 

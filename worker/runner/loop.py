@@ -16,6 +16,7 @@ from worker.runner import data
 from worker.runner.checkpoints import Arrays
 from worker.runner.epochs import EpochLoop, Measures, Schedule
 from worker.runner.network import Network
+from worker.runner.onlooker import Onlooker
 from worker.runner.reasons import Diverged
 from worker.runner.report import Report
 from worker.runner.resident import ResidentSplits
@@ -61,10 +62,12 @@ class Loop(EpochLoop):
     """A network's run."""
 
     def __init__(
-        self, plan: Plan, network: Network, splits: ResidentSplits, report: Report, scratch: Path
-    ) -> None:
+        self, plan: Plan, network: Network, splits: ResidentSplits, report: Report, scratch: Path,
+        onlooker: Onlooker,
+    ) -> None:  # fmt: skip
         super().__init__(plan, network.objective.judging, report, scratch)
         self._plan, self._network, self._splits = plan, network, splits
+        self._onlooker = onlooker
         self._steps = math.ceil(splits.training.count / plan.batch_size)
         self._points = StepPoints(self._steps, plan.epochs)
         # Steps at once. The first traces the model, and tells nothing of how long the others take.
@@ -86,6 +89,9 @@ class Loop(EpochLoop):
     def _set_model(self, arrays: Arrays) -> None:
         self._network.set_weights(arrays)
 
+    def _layers(self) -> dict[str, list[int]]:
+        return self._network.layers()
+
     def _optimizer(self) -> Arrays:
         return self._network.optimizer_state()
 
@@ -98,8 +104,13 @@ class Loop(EpochLoop):
     def _rates(self) -> dict[str, float]:
         return {"learning_rate": self._plan.rate(self.epoch)}
 
+    def _look_on(self, is_last: bool) -> None:
+        self._onlooker.after_epoch(self.epoch, is_last)
+
     def _measure(self, split: Literal["validation", "test"]) -> Measures:
-        return Measures(*self._network.measure(getattr(self._splits, split)))
+        if split == "validation":
+            return Measures(*self._network.measure(self._splits.validation))
+        return Measures(*self._network.measure(self._splits.test, self._onlooker.see_test))
 
     def _train_epoch(self) -> dict[str, float]:
         """Mean loss and metrics over the epoch, in chunks that leave room for a cancel."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import keras
 import numpy as np
@@ -11,13 +11,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from labpool.sdk import DataShape
-from worker.runner import backend, optimizers, traces
+from worker.runner import backend, optimizers, tasks, traces
 from worker.runner.objective import CLASSIFICATION, Objective
 from worker.runner.reasons import CheckpointBroken, EntryBroken
 from worker.runner.resident import Resident
 
 MEASURE_AT_ONCE = 512
 """Examples a call when measuring; bounds the memory that a large split takes."""
+CLASS_NUMBERS: Final = tf.TensorSpec([None], tf.int64)
+"""The targets of classification."""
 
 
 class Network:
@@ -39,8 +41,12 @@ class Network:
         batch_size: int,
         device: backend.Device,
         objective: Objective = CLASSIFICATION,
+        target: tf.TensorSpec = CLASS_NUMBERS,
     ) -> None:
-        """`model` must be built; the learning rate is to be set before the first step."""
+        """`model` must be built; the learning rate is to be set before the first step.
+
+        `target` says what the targets are that the objective compares with.
+        """
         self.model = model
         self.objective = objective
         self.optimizer = optimizers.make(optimizer)
@@ -49,10 +55,7 @@ class Network:
         with backend.on(device):
             self.optimizer.build(model.trainable_variables)
         self._untrained = self.optimizer_state()
-        examples = [
-            tf.TensorSpec([None, *model.input_shape[1:]], tf.float32),
-            tf.TensorSpec([None], tf.int64),
-        ]
+        examples = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32), target]
         number = tf.TensorSpec([], tf.int32)
         order = tf.TensorSpec([None], tf.int64)
         self._train = tf.function(
@@ -99,12 +102,33 @@ class Network:
             )
         return losses.numpy(), sums.numpy()
 
-    def measure(self, split: Resident) -> tuple[float, dict[str, float]]:
-        """Mean loss and means of the metrics by name over a split, without dropout."""
+    def gradients(self, x: tf.Tensor, y: tf.Tensor) -> Any:
+        """A batch's mean loss [], outputs [batch, ...], and gradients of the trainable variables.
+
+        To be called while tracing; a model's own step goes before labpool's.
+        """
+        model = self.model
+        if self.objective.gradients is not None:
+            return self.objective.gradients(model, x, y)
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)
+            loss = tf.reduce_mean(self.objective.loss(y, outputs))
+            # What layers add of themselves: weight penalties and the like.
+            total = tf.add_n([loss, *model.losses])
+        return total, outputs, tape.gradient(total, model.trainable_variables)
+
+    def measure(
+        self, split: Resident, look: Callable[[Any], None] = lambda _: None
+    ) -> tuple[float, dict[str, float]]:
+        """Mean loss and means of the metrics by name over a split, without dropout.
+
+        `look` is shown the outputs [part, ...] of one part of the split after the other.
+        """
         loss_sum, sums = 0.0, np.zeros(len(self.objective.names))
         with backend.on(self._device):
             for x, y in split.parts(MEASURE_AT_ONCE):
-                losses, values = self._measure(x, y)
+                losses, values, outputs = self._measure(x, y)
+                look(outputs)
                 loss_sum += float(losses.numpy().sum(dtype=np.float64))
                 sums += values.numpy().sum(axis=0)
         return loss_sum / split.count, self.means(sums, split.count)
@@ -116,6 +140,15 @@ class Network:
     def parameter_count(self) -> int:
         """Numbers that training changes."""
         return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+
+    def layers(self) -> dict[str, list[int]]:
+        """For each layer with weights, by name, where these stand in `weights`."""
+        places = {id(variable): number for number, variable in enumerate(self.model.variables)}
+        return {
+            layer.name: [places[id(variable)] for variable in layer.weights]
+            for layer in self.model.layers
+            if layer.weights
+        }
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """The rate of every step from now on."""
@@ -131,11 +164,11 @@ class Network:
 
     def set_weights(self, arrays: Sequence[NDArray[Any]]) -> None:
         """Put back what `weights` gave. Raises CheckpointBroken when it does not fit."""
-        _assign(self.model.variables, arrays)
+        assign(self.model.variables, arrays)
 
     def set_optimizer_state(self, arrays: Sequence[NDArray[Any]]) -> None:
         """Put back what `optimizer_state` gave. Raises CheckpointBroken when it does not fit."""
-        _assign(self.optimizer.variables, arrays)
+        assign(self.optimizer.variables, arrays)
 
     def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.optimizer.variables]
@@ -151,25 +184,15 @@ class Network:
             # A slice past the end is cut off: the last batch is as small as it is.
             chosen = order[start : start + self._batch_size]
             x, y = tf.gather(all_x, chosen), tf.gather(all_y, chosen)
-            total, outputs, gradients = (self.objective.gradients or self._gradients)(
-                self.model, x, y
-            )
+            total, outputs, gradients = self.gradients(x, y)
             self.optimizer.apply(gradients, self.model.trainable_variables)
             losses = losses.write(step, total)
             sums = sums.write(step, tf.reduce_sum(self.objective.values(y, outputs), axis=0))
         return losses.stack(), sums.stack()
 
-    def _gradients(self, model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> Any:
-        with tf.GradientTape() as tape:
-            outputs = model(x, training=True)
-            loss = tf.reduce_mean(self.objective.loss(y, outputs))
-            # What layers add of themselves: weight penalties and the like.
-            total = tf.add_n([loss, *model.losses])
-        return total, outputs, tape.gradient(total, model.trainable_variables)
-
     def _measure_batch(self, x: tf.Tensor, y: tf.Tensor) -> Any:
         outputs = self.model(x, training=False)
-        return self.objective.loss(y, outputs), self.objective.values(y, outputs)
+        return self.objective.loss(y, outputs), self.objective.values(y, outputs), outputs
 
 
 def check_model(model: Any, data: DataShape, objective: Objective = CLASSIFICATION) -> None:
@@ -178,10 +201,9 @@ def check_model(model: Any, data: DataShape, objective: Objective = CLASSIFICATI
         raise EntryBroken(f"build gave a {type(model).__name__}, not a keras.Model.")
     if not model.built:
         model.build((None, *data.shape))
-    if objective.is_cross_entropy and tuple(model.output_shape) != (None, data.classes):
-        raise EntryBroken(
-            f"the model gives {model.output_shape}, not (batch, {data.classes}) logits."
-        )
+    # A classifier with a loss of its own may give what that takes.
+    if objective.is_cross_entropy or data.task != "classification":
+        tasks.check_outputs(tuple(model.output_shape), data)
 
 
 def arrays_of(variables: Sequence[Any]) -> list[NDArray[Any]]:
@@ -189,7 +211,8 @@ def arrays_of(variables: Sequence[Any]) -> list[NDArray[Any]]:
     return [variable.numpy().copy() for variable in variables]
 
 
-def _assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:
+def assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:
+    """Put `arrays` into Keras variables. Raises CheckpointBroken when they do not fit."""
     ours = [(tuple(variable.shape), str(np.dtype(variable.dtype))) for variable in variables]
     theirs = [(array.shape, str(array.dtype)) for array in arrays]
     if ours != theirs:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from labpool.catalog import LOSS, Judging
+from labpool.model_form import LOSS, Judging
 from labpool.sdk import Epoch, Exam, Examples, State
 from worker.runner.reasons import Diverged, EntryBroken
 

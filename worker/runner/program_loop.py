@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from labpool.catalog import LOSS
+from labpool.model_form import LOSS
 from labpool.sdk import Epoch, Exam, Examples, State
 from worker.runner.checkpoints import Arrays, Checkpoint
 from worker.runner.data import Split, Splits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labpool.catalog import Judging, ModelInput
+from labpool.model_form import Judging, ModelInput
 from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import checkpoints, environment, loading

@@ -7,6 +7,7 @@ from typing import Final
 
 from labpool.errors import LabpoolError
 from labpool.sdk import Unsuitable
+from labpool.sent import NotTaken
 from worker.protocol import clean_text
 from worker.wire_types import ReasonKind
 
@@ -41,10 +42,16 @@ class CheckpointBroken(LabpoolError):
     """The checkpoint cannot be gone on from."""
 
 
+class InputUnfit(LabpoolError):
+    """The input does not fit."""
+
+
 LONGEST: Final = 600
 """Characters of a reason that is an exception's own text; the log holds all of it."""
 _OURS: Final[tuple[tuple[type[LabpoolError], ReasonKind], ...]] = (
     (Unsuitable, "user_error"),
+    (InputUnfit, "user_error"),
+    (NotTaken, "user_error"),
     (WrongResult, "user_error"),
     (CompileError, "user_error"),
     (Diverged, "diverged"),

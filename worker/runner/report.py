@@ -10,7 +10,7 @@ from labpool.errors import LabpoolError
 from worker import protocol
 from worker.runner.connection import Connection, Wish
 from worker.runner.files import Written
-from worker.wire_types import Json, Unit
+from worker.wire_types import Json, MediaType, Unit
 
 PROGRESS_EVERY_S = 0.5
 
@@ -102,6 +102,20 @@ class Report:
             )
         )
         self._awaited = epoch
+
+    def artifact(self, written: Written, name: str, media_type: MediaType) -> None:
+        """A file for the user lies in the scratch folder, durable."""
+        self._connection.send(
+            protocol.Artifact(
+                trial=self._trial,
+                fence=self._fence,
+                file=written.name,
+                name=name,
+                media_type=media_type,
+                bytes=written.bytes,
+                sha256=written.sha256,
+            )
+        )
 
     def wait_until_kept(self, done: float) -> None:
         """Wait until the slot has dealt with the last checkpoint; tells it that all is well here.

@@ -15,7 +15,7 @@ from worker.runner.data import Split, Splits
 
 @dataclass(frozen=True)
 class Resident:
-    """A split on a device: `x` float32 [n, ...], `y` int64 [n]."""
+    """A split on a device: `x` float32 [n, ...], `y` the targets [n, ...] of the model's task."""
 
     x: tf.Tensor
     y: tf.Tensor
@@ -26,6 +26,16 @@ class Resident:
         """A copy of `split` on `device`."""
         with backend.on(device):
             return cls(tf.constant(split.x), tf.constant(split.y), len(split.y))
+
+    @property
+    def target(self) -> tf.TensorSpec:
+        """What the targets of any number of examples are to a traced function."""
+        return tf.TensorSpec([None, *self.y.shape[1:]], self.y.dtype)
+
+    @property
+    def bytes(self) -> int:
+        """What the split takes."""
+        return sum(part.shape.num_elements() * part.dtype.size for part in (self.x, self.y))
 
     def parts(self, size: int) -> Iterator[tuple[Any, Any]]:
         """(x, y) of consecutive examples, at most `size` at once."""
@@ -54,6 +64,5 @@ class ResidentSplits:
 
     @property
     def bytes(self) -> int:
-        """What the examples take, without the few of the labels."""
-        examples = self.training.count + self.validation.count + self.test.count
-        return 4 * examples * self.shape.features
+        """What the examples and their targets take."""
+        return sum(split.bytes for split in (self.training, self.validation, self.test))

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 from worker import protocol
-from worker.protocol import FromRunner, TrialToRun
+from worker.protocol import FromRunner, Predict, TrialToRun
 from worker.runner import environment, logs
 from worker.runner.connection import Connection
 from worker.runner.loading import is_program
@@ -24,11 +24,31 @@ def serve(connection: Connection, threads: int, light: bool) -> None:
 
         backend.prepare(threads)
     connection.send(protocol.Ready())
-    while isinstance(message := connection.next(), protocol.Run):
+    while not isinstance(message := connection.next(), protocol.Bye):
+        if isinstance(message, protocol.Predict):
+            connection.send(_predict(message, threads))
+            continue
         for trial in message.trials:
             connection.send(_run(connection, trial, threads))
             connection.forget((trial.trial, trial.fence))
         connection.send(protocol.Idle())
+
+
+def _predict(question: Predict, threads: int) -> FromRunner:
+    """Answer one question, or say why not."""
+    try:
+        from worker.runner.predicting import predict
+
+        return predict(question, threads)
+    except Exception as error:  # noqa: BLE001 - whatever catalog code raises is an answer
+        traceback.print_exc()
+        kind, reason = classify(error)
+        return protocol.Unpredicted(
+            prediction=question.prediction,
+            fence=question.fence,
+            reason_kind=kind,
+            reason=reason,
+        )
 
 
 def _run(connection: Connection, trial: TrialToRun, threads: int) -> FromRunner:

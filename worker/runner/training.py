@@ -7,16 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from labpool.catalog import Judging, ModelInput
+from labpool.catalog import Task
+from labpool.model_form import Judging, ModelInput
 from worker import protocol
 from worker.protocol import CodeReference, TrialToRun
 from worker.runner import backend, checkpoints, environment, loading
 from worker.runner.examples import UNDIVIDED, load_splits
 from worker.runner.fitting import FitNetwork
 from worker.runner.kept import Kept, key_of
+from worker.runner.layers import Beginning, freeze
 from worker.runner.loop import Loop, Plan
 from worker.runner.network import Network, check_model
 from worker.runner.objective import Objective
+from worker.runner.onlooker import Onlooker
+from worker.runner.pictures import SamplePictures, Samples, samples_of
 from worker.runner.reasons import Diverged, EntryBroken
 from worker.runner.report import Report, TrialCancelled, TrialPaused
 from worker.runner.resident import ResidentSplits
@@ -37,15 +41,26 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     backend.prepare(threads)
     plan = Plan.of(trial.spec)
     device = backend.choose_device(str(trial.spec["device"]))
-    splits, network = _load(trial, plan, device, kept)
+    splits, network, samples = _load(trial, plan, device, kept)
     report.stop_if_cancelled()
     report.started(_environment(plan, network, splits, device, threads), plan.epochs, "epoch")
-    loop = Loop(plan, network, splits, report, Path(trial.scratch))
+    scratch = Path(trial.scratch)
+    onlooker = Onlooker(splits, network, report, scratch)
+    if samples is not None:
+        onlooker.pictures = SamplePictures(samples, plan.epochs, plan.seed, device, scratch)
+    loop = Loop(plan, network, splits, report, scratch, onlooker)
+    beginning = Beginning.of(network.model, trial.spec, _read(trial, trial.origin))
     try:
-        if trial.resume is not None:
-            path = Path(trial.scratch) / trial.resume.file
-            loop.go_on_from(checkpoints.load(path, trial.resume.sha256))
+        beginning.give_to(network.model)
+        if (saved := _read(trial, trial.resume)) is not None:
+            loop.go_on_from(saved)
+        elif beginning.taken or beginning.frozen:
+            print(beginning.told(), flush=True)  # noqa: T201 - for people who watch the log
+        frozen = beginning.digest_of_frozen(network.model)
         loop.train()
+        beginning.check_frozen(network.model, frozen)
+        metrics = loop.results()
+        seen = onlooker.tell(int(metrics["best_epoch"]))
     except (TrialCancelled, TrialPaused, Diverged):
         raise
     except BaseException:
@@ -54,15 +69,24 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     return protocol.Result(
         trial=trial.trial,
         fence=trial.fence,
-        metrics=loop.results(),
-        summary=loop.summary(),
+        metrics=metrics,
+        summary={**loop.summary(), **beginning.summary(network.model), **seen},
         ended_early=loop.epoch < plan.epochs,
     )
 
 
+def _read(
+    trial: TrialToRun, named: protocol.Resume | protocol.Origin | None
+) -> checkpoints.Checkpoint | None:
+    """A checkpoint that the slot has put into the scratch folder. Raises CheckpointBroken."""
+    if named is None:
+        return None
+    return checkpoints.load(Path(trial.scratch) / named.file, named.sha256)
+
+
 def _load(
     trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept
-) -> tuple[ResidentSplits, Network]:
+) -> tuple[ResidentSplits, Network, Samples | None]:
     reference, chosen = trial.data, trial.spec["dataset_parameters"]
     if reference is None or not isinstance(chosen, dict):
         raise EntryBroken("a training run needs a data set.")
@@ -70,39 +94,43 @@ def _load(
     model_folder = loading.verify(trial.code)
     model_toml = loading.read_toml(model_folder / "model.toml")
     wanted = ModelInput.model_validate(model_toml["input"])
+    task: Task = model_toml.get("task", "classification")
     splits = kept.splits(
-        key_of(reference.digest, chosen, wanted.model_dump(), device),
+        key_of(reference.digest, chosen, wanted.model_dump(), task, device),
         # Data sets have seeds of their own; the trial's seed begins with the model.
-        lambda: _splits(reference, data_toml, chosen, wanted, device),
+        lambda: _splits(reference, data_toml, chosen, wanted, task, device),
     )
     code = loading.load(trial.code, model_folder / "model.py", "build")
     judging = Judging.model_validate(model_toml.get("judging", {}))
     parameters: Any = trial.spec["parameters"]
-    objective = Objective.of(code, parameters, judging)
+    objective = Objective.of(code, parameters, judging, task)
+
+    frozen: Any = trial.spec.get("freeze", [])
 
     def build() -> Any:
         with backend.on(device):
             model = code.build(parameters, splits.shape)
             check_model(model, splits.shape, objective)
+            freeze(model, frozen)
             return model
 
     architecture = (trial.code.digest, parameters, asdict(splits.shape))
     network = kept.network(
-        key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine),
+        key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine, frozen),
         plan.seed,
         build,
         lambda model: ENGINES[plan.engine](
-            model, plan.optimizer, plan.batch_size, device, objective
+            model, plan.optimizer, plan.batch_size, device, objective, splits.training.target
         ),
     )
-    return splits, network
+    return splits, network, samples_of(code, model_toml, parameters)
 
 
 def _splits(
-    reference: CodeReference, toml: Path, parameters: Json, wanted: ModelInput,
+    reference: CodeReference, toml: Path, parameters: Json, wanted: ModelInput, task: Task,
     device: backend.Device,
 ) -> ResidentSplits:  # fmt: skip
-    splits, shape = load_splits(reference, toml, parameters, wanted)
+    splits, shape = load_splits(reference, toml, parameters, wanted, task)
     return ResidentSplits.of(splits, shape, device)
 
 

@@ -1,0 +1,135 @@
+"""Trials that begin with the weights of another: checked and pinned when they are submitted.
+
+A trial may be begun from once it has ended. From then on its best checkpoint stays in the store, so
+nothing need be kept for those that wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.checkpoints import ResumePoint, best_point
+from db.models import Checkpoint, Result, Trial
+from db.states import TERMINAL
+from labpool.errors import Problem, SpecError, pointer
+from labpool.origins import LAYER_FIELDS, Origin, begun_from
+from labpool.planning import Plan, TrialPlan
+from labpool.suggest import closest
+
+
+def pin(session: Session, plan: Plan, may_see: Callable[[int], bool] = lambda _: True) -> Plan:
+    """The plan with each `init_from` made one checkpoint. Raises SpecError with every problem.
+
+    ``may_see`` says whether the submitter may see what the user of an id owns.
+    """
+    problems: dict[str, Problem] = {}
+    trials = []
+    find = cache(partial(_point, session))
+    for trial in plan.trials:
+        origin = begun_from(trial.spec)
+        if origin is None:
+            trials.append(trial)
+            continue
+        where = _where(plan, trial)
+        try:
+            pinned = _pinned(session, trial, origin, may_see, find, where)
+        except SpecError as error:
+            problems |= {problem.pointer: problem for problem in error.problems}
+        else:
+            trials.append(replace(trial, spec={**trial.spec, "init_from": str(pinned)}))
+    if problems:
+        raise SpecError(problems.values())
+    return replace(plan, trials=tuple(trials))
+
+
+def point_of(session: Session, origin: Origin) -> ResumePoint | None:
+    """The checkpoint that a pinned `init_from` means; None when it left the store."""
+    statement = (
+        select(Checkpoint)
+        .where(
+            Checkpoint.trial_id == origin.trial,
+            Checkpoint.sha256 == origin.sha256,
+            Checkpoint.deleted_at.is_(None),
+        )
+        .order_by(Checkpoint.fence.desc(), Checkpoint.id)
+        .limit(1)
+    )
+    row = session.scalars(statement).one_or_none()
+    if row is None:
+        return None
+    return ResumePoint(row.id, row.key, row.epoch, row.sha256, row.bytes, row.fence)
+
+
+def _point(session: Session, origin: Origin) -> ResumePoint | None:
+    return best_point(session, origin.trial) if origin.sha256 is None else point_of(session, origin)
+
+
+def _where(plan: Plan, trial: TrialPlan) -> tuple[str, ...]:
+    if plan.kind != "sweep":
+        return ()
+    return ("space",) if "init_from" in trial.varied else ("base",)
+
+
+def _pinned(
+    session: Session,
+    trial: TrialPlan,
+    origin: Origin,
+    may_see: Callable[[int], bool],
+    find: Callable[[Origin], ResumePoint | None],
+    where: tuple[str, ...],
+) -> Origin:
+    def refused(message: str, hint: str) -> SpecError:
+        return SpecError([Problem(pointer(*where, "init_from"), message, hint)])
+
+    source = session.get(Trial, origin.trial)
+    if source is None or not may_see(source.owner_id):
+        raise refused(f"there is no trial {origin.trial}.", "Take one that `labpool ls` leads to.")
+    if source.kind != "train":
+        raise refused(f"trial {source.id} is a {source.kind}.", "Name a training run.")
+    if source.state not in TERMINAL:
+        raise refused(
+            f"trial {source.id} has not ended: it is {source.state}.",
+            f"Wait for it, or end it with what there is: labpool stop {source.id} --trial",
+        )
+    point = find(origin)
+    if point is None:
+        of = "no best checkpoint" if origin.sha256 is None else "no checkpoint of this sha256"
+        hint = f"Say init_from: {source.id}" if origin.sha256 else f"See: labpool retry {source.id}"
+        raise refused(f"trial {source.id} has {of} any more.", hint)
+    _check_layers(session, trial, source, where)
+    return Origin(source.id, point.sha256)
+
+
+def _check_layers(
+    session: Session, trial: TrialPlan, source: Trial, where: tuple[str, ...]
+) -> None:
+    """Names of layers, where the source has told them; else its runner will."""
+    same = source.code_digest == trial.code_digest
+    same = same and source.spec.get("parameters") == trial.spec["parameters"]
+    result = session.get(Result, source.id)
+    known = _names(result.summary) if same and result is not None else []
+    # Only what an axis of the sweep leaves alone can be placed in its base.
+    base = ("base",) if where else ()
+    problems = [
+        Problem(
+            pointer(*base, field),
+            f"the model has no layer {name!r}.",
+            closest(name, known) or f"It has {', '.join(known)}.",
+        )
+        for field in LAYER_FIELDS
+        for name in trial.spec.get(field, [])
+        if known and name not in known
+    ]
+    if problems:
+        raise SpecError(problems[:1])
+
+
+def _names(summary: Mapping[str, Any]) -> list[str]:
+    layers = summary.get("layers")
+    return list(layers.get("all", [])) if isinstance(layers, Mapping) else []

@@ -1,0 +1,134 @@
+"""A trained model tried on its trial's page: drawn, uploaded, by numbers, without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from sklearn.datasets import load_digits
+
+from tests.browser.accessibility import violations
+from tests.browser.chromium import Guard
+from tests.browser.conftest import NARROW, WIDE, Visit
+from tests.browser.service import Filled, Service
+from tests.support.images import black_on_white, grey_png
+
+SPIRALS = {"kind": "train", "model": "mlp", "dataset": "spirals", "epochs": 2}
+FIRST_MS = 90_000
+# Strokes of a seven and a one on paper of 280 by 280.
+SEVEN = [[(80, 60), (200, 60), (130, 220)], [(110, 140), (190, 140)]]
+ONE = [[(110, 90), (150, 50), (150, 230)]]
+
+
+@pytest.fixture(autouse=True)
+def at_work(service: Service) -> None:
+    service.worker()
+
+
+def draw(page: Page, strokes: list[list[tuple[int, int]]]) -> None:
+    """With the mouse, as a person does."""
+    paper = page.locator("#draw")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    assert box is not None
+    factor = box["width"] / 280
+    for stroke in strokes:
+        for place, (x, y) in enumerate(stroke):
+            page.mouse.move(box["x"] + x * factor, box["y"] + y * factor, steps=4)
+            if place == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+
+def expect_answer(page: Page) -> None:
+    expect(page.locator("#try-answer #answer")).to_have_attribute(
+        "data-finished", "true", timeout=FIRST_MS
+    )
+
+
+def test_it_works(visit: Visit, filled: Filled) -> None:
+    page = visit(f"/trials/{filled.trained}")
+    expect(page.locator("#draw")).to_be_visible()
+    draw(page, ONE)
+    expect_answer(page)
+    answer = page.locator("#try-answer #answer")
+    expect(answer.locator("progress")).to_have_count(10)
+    expect(answer.locator(".guess")).to_have_text(re.compile(r"Class\s+\d\s+with probability"))
+    expect(answer).to_contain_text("Light and dark were changed about")
+    seen = answer.locator(".seen canvas")
+    expect(seen).to_have_attribute("width", "8")
+    lit = seen.evaluate(
+        "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, 8, 8).data]"
+        ".filter((value, index) => index % 4 === 0 && value > 128).length"
+    )
+    assert 5 < lit < 40, "the ink is light on dark, and what was sent is drawn"
+    page.locator("#draw-clear").click()
+    expect(answer).to_have_count(0)
+    draw(page, SEVEN)
+    expect_answer(page)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_answers_are_for_everybody_at_any_width(
+    visit: Visit, filled: Filled, width: int, dark: bool
+) -> None:
+    page = visit(f"/trials/{filled.trained}", width=width, dark=dark)
+    draw(page, SEVEN)
+    expect_answer(page)
+    assert violations(page) == []
+    assert page.evaluate("() => document.scrollingElement.scrollWidth") <= width
+
+
+def test_an_upload_needs_no_mouse(
+    visit: Visit, filled: Filled, tmp_path: Path, guard: Guard
+) -> None:
+    guard.allow("status of 415")
+    picture = tmp_path / "digit.png"
+    picture.write_bytes(grey_png(black_on_white(load_digits().images[0] / 16, 200, 40)))
+    page = visit(f"/trials/{filled.trained}")
+    page.locator("#try-file").set_input_files(picture)
+    page.locator("#try-form button[type=submit]").press("Enter")
+    expect_answer(page)
+    expect(page.locator("#try-answer .guess strong")).to_have_text("0")
+    expect(page).to_have_url(re.compile(rf"/trials/{filled.trained}$"))
+    (tmp_path / "bad.png").write_bytes(b"GIF89a")
+    page.locator("#try-file").set_input_files(tmp_path / "bad.png")
+    with page.expect_response(re.compile("predictions$")) as refused:
+        page.locator("#try-form button[type=submit]").press("Enter")
+    assert refused.value.status == 415
+    expect(page.locator("#try-answer")).to_contain_text("It is a GIF")
+
+
+def test_it_works_without_javascript(visit: Visit, filled: Filled, tmp_path: Path) -> None:
+    picture = tmp_path / "digit.png"
+    picture.write_bytes(grey_png(black_on_white(load_digits().images[0] / 16, 200, 40)))
+    page = visit(f"/trials/{filled.trained}", javascript=False)
+    expect(page.locator("#draw")).to_be_hidden()
+    page.locator("#try-file").set_input_files(picture)
+    page.locator("#try-form button[type=submit]").click()
+    expect(page).to_have_url(re.compile(r"/predictions/\d+$"))
+    for _ in range(10):
+        if page.locator("#answer[data-finished=true]").count():
+            break
+        page.get_by_role("link", name="Look again").click()
+    expect(page.locator(".guess strong")).to_have_text("0")
+    page.get_by_role("link", name="Ask again").click()
+    expect(page).to_have_url(re.compile(rf"/trials/{filled.trained}#try-it$"))
+
+
+def test_numbers_of_vectors(visit: Visit, service: Service) -> None:
+    with service.client("grace") as grace:
+        trained = grace.submit(SPIRALS)
+        assert grace.wait(trained.id, 120).succeeded
+    page = visit(f"/trials/{trained.trial_ids[0]}")
+    expect(page.locator("#draw")).to_have_count(0)
+    page.locator("#try-numbers").fill("0.5, 0.25\n-0.5 -0.25")
+    page.locator("#try-form button[type=submit]").click()
+    expect_answer(page)
+    expect(page.locator("#try-answer tbody tr")).to_have_count(2)
+    page.locator("#try-numbers").fill("0.5, 0.25, 1")
+    page.locator("#try-form button[type=submit]").click()
+    expect(page.locator("#try-answer")).to_contain_text("an example of this model's data is 2")
