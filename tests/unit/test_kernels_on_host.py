@@ -13,27 +13,28 @@ import numpy as np
 import pytest
 
 from labpool.catalog import KernelEntry
-from labpool.sdk import DTypeName, Expected, Launch
+from labpool.sdk import DTypeName, Expected, Launch, Launches
 from tests.support.cuda.on_host import HostError, HostTarget
 from tests.support.runners import CATALOG, reference_to
 from worker.runner import judging, loading
 from worker.runner.benchmark import FUNCTIONS
 
 CASES = [
-    pytest.param(entry, dtype, backwards, id=f"{name}-{dtype}{'-backwards' if backwards else ''}")
+    pytest.param(entry, variant, dtype, id=f"{name}-{variant}-{dtype}")
     for name, entry in CATALOG.kernels.items()
+    for variant in entry.variants
     for dtype in entry.dtypes
-    for backwards in (False, True)
 ]
 
 
-@pytest.mark.parametrize(("entry", "dtype", "backwards"), CASES)
+@pytest.mark.parametrize("backwards", [False, True], ids=["in-order", "backwards"])
+@pytest.mark.parametrize(("entry", "variant", "dtype"), CASES)
 def test_a_kernel_is_right_on_every_edge(
-    entry: KernelEntry, dtype: DTypeName, backwards: bool
+    entry: KernelEntry, variant: str, dtype: DTypeName, backwards: bool
 ) -> None:
     kernel: Any = loading.load(reference_to(entry), entry.path / "reference.py", *FUNCTIONS)
     launch = {name: size.default for name, size in entry.launch.items()}
-    target = HostTarget(kernel, entry.path / "kernel.cu", entry.entry, dtype, launch, backwards)
+    target = HostTarget(kernel, entry.path / "kernel.cu", dtype, launch, variant, backwards)
     tolerance = entry.tolerance[dtype]
     worst = judging.check_edges(kernel, target.compute, launch, dtype, tolerance, 1)
     assert worst <= tolerance
@@ -42,9 +43,9 @@ def test_a_kernel_is_right_on_every_edge(
 class Doubling:
     """What the small kernels below should do: twice each number, 70 of them in blocks of 64."""
 
-    def launch(self, sizes: Any, launch: Any) -> Launch:
-        del sizes, launch
-        return Launch((2, 1, 1), (64, 1, 1), ("x", "output", "n"))
+    def launches(self, sizes: Any, launch: Any, variant: str) -> Launches:
+        del sizes, launch, variant
+        return Launches((Launch("f", (2, 1, 1), (64, 1, 1), ("x", "output", "n")),))
 
     def output_shape(self, sizes: Any) -> tuple[int, ...]:
         return (sizes["n"],)
@@ -56,7 +57,7 @@ def _run(tmp_path: Path, body: str, backwards: bool = False) -> Any:
         'extern "C" __global__ void f(const REAL* x, REAL* output, int n)\n{\n'
         f"const int i = blockIdx.x * blockDim.x + threadIdx.x;\n{body}\n}}\n"
     )
-    target = HostTarget(Doubling(), source, "f", "float32", {}, backwards)
+    target = HostTarget(Doubling(), source, "float32", {}, "plain", backwards)
     x = np.arange(70, dtype=np.float32)
     return target.compute({"n": 70}, {"x": x}), Expected(2.0 * x, np.abs(2.0 * x) + 1)
 

@@ -184,6 +184,13 @@ int launch(void (*kernel)(Parameters...), const unsigned* grid, const unsigned* 
     return block.outcome;
 }
 
+template <class... Parameters>
+int launch(void (*kernel)(Parameters...), const unsigned* grid, const unsigned* threads,
+           void** arguments, bool backwards) {
+    return launch(kernel, grid, threads, arguments, backwards,
+                  std::index_sequence_for<Parameters...>{});
+}
+
 }  // namespace on_host
 
 inline void __syncthreads() { on_host::wait(on_host::State::at_block_barrier); }
@@ -217,15 +224,9 @@ T __ldg(const T* place) {
     return *place;
 }
 
-// ENTRY is the kernel's name, set by the compiler call.
-#define ON_HOST_ENTRY                                                                              \
-    template <class... Parameters>                                                                 \
-    int on_host_launch(void (*kernel)(Parameters...), const unsigned* grid,                        \
-                       const unsigned* threads, void** arguments, int backwards) {                 \
-        return on_host::launch(kernel, grid, threads, arguments, backwards != 0,                   \
-                               std::index_sequence_for<Parameters...>{});                          \
-    }                                                                                              \
-    extern "C" int labpool_launch(const unsigned* grid, const unsigned* threads, void** arguments, \
-                                  int backwards) {                                                 \
-        return on_host_launch(ENTRY, grid, threads, arguments, backwards);                         \
+// One for each function that is launched.
+#define ON_HOST_ENTRY(ENTRY)                                                                              \
+    extern "C" int labpool_launch_##ENTRY(const unsigned* grid, const unsigned* threads,           \
+                                          void** arguments, int backwards) {                       \
+        return on_host::launch(ENTRY, grid, threads, arguments, backwards != 0);                   \
     }

@@ -14,11 +14,13 @@ import io
 import json
 import mmap
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +35,7 @@ FOLDER = Path(__file__).parent
 OPTIONS = ("-O1", "-std=c++17", "-shared", "-fPIC", "-Wno-unknown-pragmas")
 OUTCOMES = {1: "some threads wait at a barrier that others do not reach",
             2: "a shuffle asks a lane that has ended"}  # fmt: skip
+ENTRY = re.compile(r"__global__\s+(?:__launch_bounds__\([^)]*\)\s+)?void\s+(\w+)\s*\(")
 GUARD_BYTES = 2**26
 """Unreadable bytes after each array; they take no memory."""
 
@@ -45,24 +48,30 @@ class HostTarget:
     """A kernel whose `compute` runs on the processor, `backwards` with the last thread first."""
 
     def __init__(
-        self, kernel: Any, source: Path, entry: str, dtype: DTypeName, launch: Mapping[str, int],
+        self, kernel: Any, source: Path, dtype: DTypeName, launch: Mapping[str, int], variant: str,
         backwards: bool = False,
     ) -> None:  # fmt: skip
         self._kernel, self._dtype, self._launch = kernel, np.dtype(dtype), launch
-        self._backwards = backwards
-        self._library = built(source, entry, dtype)
+        self._variant, self._backwards = variant, backwards
+        self._library = built(source, dtype)
 
     def compute(self, sizes: Sizes, inputs: Arrays) -> NDArray[Any]:
         """One run on poisoned memory. Raises HostError."""
-        launch = self._kernel.launch(sizes, self._launch)
-        shape = self._kernel.output_shape(sizes)
-        output = np.empty(shape, self._dtype)
-        output.reshape(-1).view(np.uint8)[:] = POISON
+        launches = self._kernel.launches(sizes, self._launch, self._variant)
+        output = self._poisoned(self._kernel.output_shape(sizes))
         call = {
-            "library": str(self._library), "grid": launch.grid, "block": launch.block,
-            "arguments": launch.arguments, "sizes": dict(sizes), "backwards": self._backwards,
+            "library": str(self._library), "steps": [asdict(step) for step in launches.steps],
+            "sizes": dict(sizes), "backwards": self._backwards,
         }  # fmt: skip
-        return _asked(call, {**inputs, "output": output})
+        temporaries = {
+            name: self._poisoned((count,)) for name, count in launches.temporaries.items()
+        }
+        return _asked(call, {**inputs, **temporaries, "output": output})
+
+    def _poisoned(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        array = np.empty(shape, self._dtype)
+        array.reshape(-1).view(np.uint8)[:] = POISON
+        return array
 
 
 _servers: list[subprocess.Popen[bytes]] = []
@@ -114,23 +123,29 @@ def _receive(stream: IO[bytes]) -> dict[str, NDArray[Any]] | None:
         return dict(file)
 
 
-def built(source: Path, entry: str, dtype: str) -> Path:
-    """The shared library of one kernel and type. Raises CalledProcessError with its log."""
+def built(source: Path, dtype: str) -> Path:
+    """The shared library of one source and type. Raises CalledProcessError; stderr has the log."""
     folder = Path(tempfile.gettempdir()) / f"labpool-cuda-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     text = source.read_bytes() + (FOLDER / "on_host.hpp").read_bytes()
-    name = hashlib.sha256(text + f"{entry} {dtype}".encode()).hexdigest()[:24]
+    name = hashlib.sha256(text + dtype.encode()).hexdigest()[:24]
     library = folder / f"{name}.so"
     if not library.exists():
         unfinished = folder / f"{name}.{os.getpid()}.so"
-        wrapper = f'#include "{FOLDER}/on_host.hpp"\n#include "{source}"\nON_HOST_ENTRY\n'
+        entries = "\n".join(f"ON_HOST_ENTRY({name})" for name in entries_of(source))
+        wrapper = f'#include "{FOLDER}/on_host.hpp"\n#include "{source}"\n{entries}\n'
         subprocess.run(
-            [os.environ.get("CXX", "c++"), *OPTIONS, *compile_options(dtype), f"-DENTRY={entry}",
+            [os.environ.get("CXX", "c++"), *OPTIONS, *compile_options(dtype),
              "-x", "c++", "-", "-o", str(unfinished)],
             input=wrapper.encode(), check=True,
         )  # fmt: skip
         unfinished.rename(library)
     return library
+
+
+def entries_of(source: Path) -> list[str]:
+    """The functions of a CUDA source that can be launched."""
+    return ENTRY.findall(source.read_text(encoding="utf-8"))
 
 
 def _guarded(array: NDArray[Any]) -> tuple[mmap.mmap, int]:
@@ -148,15 +163,17 @@ def _guarded(array: NDArray[Any]) -> tuple[mmap.mmap, int]:
 
 def _run(call: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     kept = {name: _guarded(array) for name, array in arrays.items()}
-    values: list[Any] = [
-        ctypes.c_void_p(kept[name][1]) if name in kept else ctypes.c_int(call["sizes"][name])
-        for name in call["arguments"]
-    ]
-    places = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-    three = ctypes.c_uint * 3
-    outcome: int = ctypes.CDLL(call["library"]).labpool_launch(
-        three(*call["grid"]), three(*call["block"]), places, int(call["backwards"])
-    )
+    values: dict[str, Any] = {name: ctypes.c_int(size) for name, size in call["sizes"].items()}
+    for name, (_, place) in kept.items():
+        by_value = arrays[name].ndim == 0
+        values[name] = ctypes.c_char.from_address(place) if by_value else ctypes.c_void_p(place)
+    library, three, outcome = ctypes.CDLL(call["library"]), ctypes.c_uint * 3, 0
+    for step in call["steps"]:
+        arguments = [ctypes.addressof(values[name]) for name in step["arguments"]]
+        places = (ctypes.c_void_p * len(arguments))(*arguments)
+        outcome = outcome or library[f"labpool_launch_{step['entry']}"](
+            three(*step["grid"]), three(*step["block"]), places, int(call["backwards"])
+        )
     output = arrays["output"]
     found = np.frombuffer(ctypes.string_at(kept["output"][1], output.nbytes), output.dtype)
     return {"outcome": np.array(outcome), "output": found.reshape(output.shape)}
