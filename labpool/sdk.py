@@ -148,14 +148,14 @@ class Launch:
     """How one CUDA function is launched.
 
     `entry` is its name. `grid` and `block` count blocks and threads; `arguments` names, in the
-    order of the function's parameters, an input array, "output", a temporary, or a size (passed as
-    a 32-bit int). An input array of no dimensions is passed by value.
+    order of the function's parameters, an input array, "output", a temporary or a size; sizes and
+    whole numbers are passed as 32-bit ints. An input array of no dimensions is passed by value.
     """
 
     entry: str
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
-    arguments: tuple[str, ...]
+    arguments: tuple[str | int, ...]
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,11 @@ class _Loaded:
             raise
         known = {**{name: np.int32(size) for name, size in sizes.items()}, **self._memory, **values}
         self._steps = [
-            (module.get_function(step.entry), [known[name] for name in step.arguments], step)
+            (
+                module.get_function(step.entry),
+                [_value(known, part) for part in step.arguments],
+                step,
+            )
             for step in launches.steps
         ]
 
@@ -188,6 +192,10 @@ class _Loaded:
         for memory in self._memory.values():
             memory.free()
         self._memory = {}
+
+
+def _value(known: Mapping[str, Any], argument: str | int) -> Any:
+    return known[argument] if isinstance(argument, str) else np.int32(argument)
 
 
 def compile_options(dtype: str) -> list[str]:

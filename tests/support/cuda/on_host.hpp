@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -44,6 +45,8 @@ constexpr int warpSize = 32;
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+// Arrays end where unreadable memory begins, and so begin anywhere.
+#define __align__(bytes)
 // Blocks run one after another, so one copy serves them all.
 #define __shared__ static
 
@@ -59,6 +62,9 @@ enum class State { ready, at_block_barrier, at_warp_barrier, done };
 
 struct Fiber {
     ucontext_t context;
+    // Once it has begun; `swapcontext` costs two system calls, a jump costs none.
+    jmp_buf place;
+    bool has_begun = false;
     std::vector<char> stack = std::vector<char>(STACK_BYTES);
     State state = State::done;
     Index3 index{};
@@ -72,6 +78,7 @@ struct Block {
     // Values that the lanes of each warp hand to each other; no type in use is larger.
     std::vector<double> exchanged;
     ucontext_t scheduler;
+    jmp_buf back;
     unsigned current = 0, threads = 0;
     void (*body)(void*) = nullptr;
     void* arguments = nullptr;
@@ -83,19 +90,22 @@ inline Block block;
 inline void enter() {
     block.body(block.arguments);
     block.fibers[block.current].state = State::done;
-    // `uc_link` leads back to the scheduler.
+    _longjmp(block.back, 1);
 }
 
 inline void wait(State where) {
     Fiber& self = block.fibers[block.current];
     self.state = where;
-    swapcontext(&self.context, &block.scheduler);
+    if (_setjmp(self.place) == 0) _longjmp(block.back, 1);
 }
 
 inline void resume(unsigned number) {
     Fiber& fiber = block.fibers[number];
     block.current = number;
     threadIdx = fiber.index;
+    if (_setjmp(block.back) != 0) return;
+    if (fiber.has_begun) _longjmp(fiber.place, 1);
+    fiber.has_begun = true;
     swapcontext(&block.scheduler, &fiber.context);
 }
 
@@ -118,6 +128,7 @@ inline void run_block(bool backwards) {
         fiber.index = {number % blockDim.x, number / blockDim.x % blockDim.y,
                        number / (blockDim.x * blockDim.y)};
         fiber.state = State::ready;
+        fiber.has_begun = false;
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack.data();
         fiber.context.uc_stack.ss_size = fiber.stack.size();

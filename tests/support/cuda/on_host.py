@@ -154,7 +154,7 @@ def _guarded(array: NDArray[Any]) -> tuple[mmap.mmap, int]:
     memory = mmap.mmap(-1, room + GUARD_BYTES)
     base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     place = base + room - array.nbytes
-    ctypes.memmove(place, np.ascontiguousarray(array).ctypes.data, array.nbytes)
+    ctypes.memmove(place, array.tobytes(), array.nbytes)
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     if protect(ctypes.c_void_p(base + room), ctypes.c_size_t(GUARD_BYTES), 0):
         raise OSError(ctypes.get_errno(), "mprotect")
@@ -169,8 +169,11 @@ def _run(call: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[st
         values[name] = ctypes.c_char.from_address(place) if by_value else ctypes.c_void_p(place)
     library, three, outcome = ctypes.CDLL(call["library"]), ctypes.c_uint * 3, 0
     for step in call["steps"]:
-        arguments = [ctypes.addressof(values[name]) for name in step["arguments"]]
-        places = (ctypes.c_void_p * len(arguments))(*arguments)
+        arguments = [
+            values[part] if isinstance(part, str) else ctypes.c_int(part)
+            for part in step["arguments"]
+        ]
+        places = (ctypes.c_void_p * len(arguments))(*map(ctypes.addressof, arguments))
         outcome = outcome or library[f"labpool_launch_{step['entry']}"](
             three(*step["grid"]), three(*step["block"]), places, int(call["backwards"])
         )
