@@ -140,7 +140,8 @@ class DatasetEntry(Entry):
 class KernelEntry(Entry):
     """A benchmark: ``kernels/<name>/{kernel.toml, kernel.cu, reference.py}``."""
 
-    entry: str
+    variants: dict[str, str] = Field(min_length=1)
+    """What there is to choose from and what each does; the first is the default."""
     dtypes: list[DataType] = Field(min_length=1)
     tolerance: dict[DataType, float]
     sizes: dict[str, Size]

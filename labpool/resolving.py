@@ -89,10 +89,11 @@ def _benchmark_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) 
             problems += fill(
                 dict(declared), given, *where, group, of=f"the kernel {kernel.name!r}"
             )[1]
-        dtype = raw.get("dtype")
-        if isinstance(dtype, str) and dtype not in kernel.dtypes:
-            message = f"must be one of {', '.join(kernel.dtypes)}."
-            problems.append(Problem(pointer(*where, "dtype"), message))
+        for key, choices in (("dtype", kernel.dtypes), ("variant", [*kernel.variants])):
+            chosen = raw.get(key)
+            if isinstance(chosen, str) and chosen not in choices:
+                message = f"must be one of {', '.join(choices)}."
+                problems.append(Problem(pointer(*where, key), message))
     return problems
 
 
@@ -139,6 +140,7 @@ def _resolve_train(spec: TrainSpec, catalog: Catalog) -> dict[str, Any]:
 def _resolve_benchmark(spec: BenchmarkSpec, catalog: Catalog) -> dict[str, Any]:
     kernel = catalog.kernels[spec.kernel]
     resolved = spec.model_dump(mode="json")
+    resolved["variant"] = spec.variant or next(iter(kernel.variants))
     resolved["dtype"] = spec.dtype or kernel.dtypes[0]
     resolved["sizes"], _ = fill(dict(kernel.sizes), spec.sizes, of=kernel.name)
     resolved["launch"], _ = fill(dict(kernel.launch), spec.launch, of=kernel.name)

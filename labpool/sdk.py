@@ -9,7 +9,7 @@ client package carries this file too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -206,15 +206,29 @@ class Cost:
 
 @dataclass(frozen=True)
 class Launch:
-    """How a CUDA kernel is launched.
+    """How one CUDA function is launched.
 
-    `grid` and `block` count blocks and threads; `arguments` names, in the order of the kernel's
-    parameters, an input array, "output", or a size (passed as a 32-bit int).
+    `entry` is its name. `grid` and `block` count blocks and threads; `arguments` names, in the
+    order of the function's parameters, an input array, "output", a temporary or a size; sizes and
+    whole numbers are passed as 32-bit ints. An input array of no dimensions is passed by value.
     """
 
+    entry: str
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
-    arguments: tuple[str, ...]
+    arguments: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Launches:
+    """One run of a kernel: what is launched, in this order, and device memory to work in.
+
+    `temporaries` says how many elements of the kernel's type each of them holds; what is in them
+    when a run begins is not known.
+    """
+
+    steps: tuple[Launch, ...]
+    temporaries: Mapping[str, int] = field(default_factory=dict)
 
 
 class Kernel(Protocol):
@@ -240,8 +254,11 @@ class Kernel(Protocol):
         """Bytes and operations of one run."""
         ...
 
-    def launch(self, sizes: Sizes, launch: Mapping[str, int]) -> Launch:
-        """Grid, block and arguments. Raises Unsuitable for a launch the kernel cannot run."""
+    def launches(self, sizes: Sizes, launch: Mapping[str, int], variant: str) -> Launches:
+        """Functions, grids, blocks and arguments of one of the variants that `kernel.toml` names.
+
+        `launch` holds its launch parameters. Raises Unsuitable for what the kernel cannot run.
+        """
         ...
 
     def edge_sizes(self, launch: Mapping[str, int]) -> Sequence[Sizes]:

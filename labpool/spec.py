@@ -139,6 +139,9 @@ class BenchmarkSpec(_Runnable):
 
     kind: Literal["benchmark"]
     kernel: Name = Field(description="A kernel of the catalog.")
+    variant: Name | None = Field(
+        default=None, description="Which of the kernel's sources; its first when left out."
+    )
     sizes: dict[str, Any] = Field(default={}, description="The kernel's sizes.")
     dtype: DataType | None = Field(
         default=None, description="Element type; the kernel's first when left out."

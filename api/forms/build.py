@@ -182,8 +182,9 @@ def _benchmark(
     names = [name for name in schema if name not in _ELSEWHERE]
     defaults: dict[str, Any] = {}
     if kernel:
-        defaults["dtype"] = kernel.dtypes[0]
-        schema = {**schema, "dtype": {**schema["dtype"], "anyOf": [{"enum": kernel.dtypes}]}}
+        for key, choices in (("dtype", kernel.dtypes), ("variant", [*kernel.variants])):
+            defaults[key] = choices[0]
+            schema = {**schema, key: {**schema[key], "anyOf": [{"enum": choices}]}}
     groups = [
         _sizes("sizes", "Sizes", kernel, base, where),
         _sizes("launch", "Launch", kernel, base, where),

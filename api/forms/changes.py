@@ -91,6 +91,11 @@ def with_entry(spec: Mapping[str, Any], key: str, name: str, catalog: Catalog) -
         kernel = catalog.kernels.get(name)
         _keep(base, "sizes", kernel.sizes if kernel else {})
         _keep(base, "launch", kernel.launch if kernel else {})
+        for key, choices in (
+            (("dtype", kernel.dtypes), ("variant", kernel.variants)) if kernel else ()
+        ):
+            if base.get(key) not in choices:
+                base.pop(key, None)
     changed = {**spec, "base": base} if sweep else base
     if spec.get("name") and spec.get("name") == _example_name(inner, catalog):
         del changed["name"]

@@ -14,9 +14,9 @@ from typing import Any
 # How people write a spec: what it is, what it runs, with what, where and for how long.
 KEY_ORDER = (
     "kind", "name", "notes", "tags", "base", "strategy", "space",
-    "model", "parameters", "kernel", "sizes", "dtype", "launch", "dataset", "dataset_parameters",
-    "optimizer", "learning_rate", "learning_rate_decay", "batch_size", "epochs",
-    "early_stopping_patience", "checkpoint_every_epochs", "engine",
+    "model", "parameters", "kernel", "variant", "sizes", "dtype", "launch",
+    "dataset", "dataset_parameters", "optimizer", "learning_rate", "learning_rate_decay",
+    "batch_size", "epochs", "early_stopping_patience", "checkpoint_every_epochs", "engine",
     "init_from", "fresh", "freeze",
     "samples", "device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority",
 )  # fmt: skip

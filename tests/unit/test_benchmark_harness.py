@@ -23,7 +23,9 @@ from worker.runner.report import Report
 from worker.runner.targets import CpuTarget
 
 LAUNCH = {"warps": 8}
-PLAN = Plan({"outputs": 40, "inputs": 50, "batch": 3}, "float32", LAUNCH, "cpu", 1, 10)
+PLAN = Plan(
+    {"outputs": 40, "inputs": 50, "batch": 3}, "float32", "warp_per_row", LAUNCH, "cpu", 1, 10
+)
 
 
 @pytest.fixture(scope="module")

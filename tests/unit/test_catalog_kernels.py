@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from labpool.catalog import KernelEntry
+from tests.support.cuda.on_host import entries_of
 from tests.support.runners import CATALOG, reference_to
 from worker.runner import judging, loading
 from worker.runner.benchmark import FUNCTIONS
@@ -65,13 +66,18 @@ def test_a_launch_is_legal_at_every_bound(entry: KernelEntry) -> None:
     launch_bounds = [(size.minimum, size.default, size.maximum) for size in entry.launch.values()]
     for chosen, launched in product(product(*size_bounds), product(*launch_bounds)):
         sizes = dict(zip(entry.sizes, chosen, strict=True))
-        launch = kernel.launch(sizes, dict(zip(entry.launch, launched, strict=True)))
-        assert 1 <= int(np.prod(launch.block)) <= 1024
-        assert 1 <= launch.grid[0] < 2**31
-        assert all(1 <= side <= 65535 for side in launch.grid[1:])
         small = {name: size.minimum for name, size in entry.sizes.items()}
         known = {*kernel.inputs(small, "float32", 0), "output", *entry.sizes}
-        assert set(launch.arguments) <= known and "output" in launch.arguments
+        for variant in entry.variants:
+            found = kernel.launches(sizes, dict(zip(entry.launch, launched, strict=True)), variant)
+            for step in found.steps:
+                assert 1 <= int(np.prod(step.block)) <= 1024
+                assert 1 <= step.grid[0] < 2**31
+                assert all(1 <= side <= 65535 for side in step.grid[1:])
+                named = {part for part in step.arguments if isinstance(part, str)}
+                assert named <= known | set(found.temporaries)
+                assert step.entry in entries_of(entry.path / "kernel.cu")
+            assert "output" in found.steps[-1].arguments
 
 
 def kernel_of(entry: KernelEntry) -> tuple[Any, dict[str, int]]:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +27,7 @@ BUDGET_S = 5.0
 MOST_SAMPLES = 10_000
 MOST_POINTS = 500
 """Points of the curve of samples."""
-FUNCTIONS = ("inputs", "output_shape", "expected", "baseline", "cost", "launch", "edge_sizes")
+FUNCTIONS = ("inputs", "output_shape", "expected", "baseline", "cost", "launches", "edge_sizes")
 
 
 def choose_device(wanted: str) -> str:
@@ -44,27 +44,30 @@ class Plan:
 
     sizes: Sizes
     dtype: DTypeName
+    variant: str
     launch: Mapping[str, int]
     device: str
     seed: int
     samples: int
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any]) -> Plan:
+    def of(cls, spec: Mapping[str, Any], variants: Sequence[str]) -> Plan:
         """From a spec in which every default is filled in."""
-        return cls(**{field.name: spec[field.name] for field in dataclasses.fields(cls)})
+        # Specs that were stored before there was a choice have none.
+        filled = {"variant": variants[0], **spec}
+        return cls(**{field.name: filled[field.name] for field in dataclasses.fields(cls)})
 
 
 def benchmark(trial: TrialToRun, report: Report, threads: int) -> protocol.Result:
     """Check, time and check again. Raises WrongResult, GpuTrouble, TrialCancelled, and others."""
-    plan = Plan.of(trial.spec)
     folder = loading.verify(trial.code)
     about = loading.read_toml(folder / "kernel.toml")
+    plan = Plan.of(trial.spec, [*about["variants"]])
     kernel: Any = loading.load(trial.code, folder / "reference.py", *FUNCTIONS)
     tolerance = about["tolerance"].get(plan.dtype)
     if tolerance is None:
         raise EntryBroken(f"kernel.toml has no tolerance for {plan.dtype}.")
-    target = _target(kernel, folder, about["entry"], plan)
+    target = _target(kernel, folder, plan)
     try:
         report.started(_environment(target, threads), plan.samples, "sample")
         metrics, summary = measure(kernel, target, plan, float(tolerance), report)
@@ -113,12 +116,12 @@ def measure(
     return metrics, summary
 
 
-def _target(kernel: Any, folder: Path, entry: str, plan: Plan) -> Target:
+def _target(kernel: Any, folder: Path, plan: Plan) -> Target:
     if choose_device(plan.device) == "cpu":
         return CpuTarget(kernel)
     from worker.runner.cuda_target import CudaTarget
 
-    return CudaTarget(kernel, folder / "kernel.cu", entry, plan.dtype, plan.launch)
+    return CudaTarget(kernel, folder / "kernel.cu", plan.dtype, plan.launch, plan.variant)
 
 
 def take_samples(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labpool.sdk import Arrays, DTypeName, Launch, Sizes
+from labpool.sdk import Arrays, DTypeName, Launches, Sizes
 from worker.runner import nvrtc
 from worker.runner.reasons import GpuTrouble
 from worker.wire_types import Json
@@ -35,13 +35,14 @@ class CudaTarget:
         self,
         kernel: Any,
         source: Path,
-        entry: str,
         dtype: DTypeName,
         launch: Mapping[str, int],
+        variant: str,
     ) -> None:
         """Compile and load. Raises GpuTrouble naming what is missing, CompileError."""
         self._cuda = driver()
-        self._kernel, self._dtype, self._launch = kernel, np.dtype(dtype), launch
+        self._kernel, self._dtype = kernel, np.dtype(dtype)
+        self._launch, self._variant = launch, variant
         if self._cuda.Device.count() == 0:
             raise GpuTrouble("The driver shows no GPU to this slot.")
         device = self._cuda.Device(0)
@@ -56,8 +57,7 @@ class CudaTarget:
         )
         self._context = device.make_context()
         try:
-            module = self._cuda.module_from_buffer(compiled.cubin)
-            self._function = module.get_function(entry)
+            self._module = self._cuda.module_from_buffer(compiled.cubin)
             cache_bytes = device.get_attribute(self._cuda.device_attribute.L2_CACHE_SIZE)
             self._flush_bytes = max(LEAST_FLUSH_BYTES, 2 * cache_bytes)
             self._flush = self._cuda.mem_alloc(self._flush_bytes)
@@ -71,7 +71,7 @@ class CudaTarget:
         """One run on poisoned memory, copied back."""
         loaded = self._place(sizes, inputs)
         try:
-            loaded.run(self._function)
+            loaded.run()
             self._context.synchronize()
             return loaded.output()
         finally:
@@ -119,7 +119,7 @@ class CudaTarget:
         start, end = self._events
         start.record()
         for _ in range(runs):
-            loaded.run(self._function)
+            loaded.run()
         end.record()
         # Device-wide, not only the event: a side stream must not outlast its sample.
         self._context.synchronize()
@@ -128,11 +128,12 @@ class CudaTarget:
     def _place(self, sizes: Sizes, inputs: Arrays) -> _Loaded:
         return _Loaded(
             self._cuda,
+            self._module,
             sizes,
             inputs,
             self._kernel.output_shape(sizes),
             self._dtype,
-            self._kernel.launch(sizes, self._launch),
+            self._kernel.launches(sizes, self._launch, self._variant),
         )
 
     def _of_sample(self) -> _Loaded:
@@ -147,29 +148,40 @@ class _Loaded:
     def __init__(
         self,
         cuda: Any,
+        module: Any,
         sizes: Sizes,
         inputs: Arrays,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
-        launch: Launch,
+        launches: Launches,
     ) -> None:
-        self._cuda, self._shape, self._dtype, self._launch = cuda, shape, dtype, launch
+        self._cuda, self._shape, self._dtype = cuda, shape, dtype
         self._memory: dict[str, Any] = {}
+        values = {name: array[()] for name, array in inputs.items() if array.ndim == 0}
         try:
             for name, array in inputs.items():
-                self._memory[name] = cuda.to_device(np.ascontiguousarray(array))
-            output_bytes = math.prod(self._shape) * dtype.itemsize
-            self._memory["output"] = cuda.mem_alloc(output_bytes)
-            cuda.memset_d8(self._memory["output"], POISON, output_bytes)
+                if name not in values:
+                    self._memory[name] = cuda.to_device(np.ascontiguousarray(array))
+            for name, count in {**launches.temporaries, "output": math.prod(shape)}.items():
+                self._memory[name] = cuda.mem_alloc(count * dtype.itemsize)
+                cuda.memset_d8(self._memory[name], POISON, count * dtype.itemsize)
         except BaseException:
             self.free()
             raise
-        known = {**{name: np.int32(size) for name, size in sizes.items()}, **self._memory}
-        self._arguments = [known[name] for name in self._launch.arguments]
+        known = {**{name: np.int32(size) for name, size in sizes.items()}, **self._memory, **values}
+        self._steps = [
+            (
+                module.get_function(step.entry),
+                [_value(known, part) for part in step.arguments],
+                step,
+            )
+            for step in launches.steps
+        ]
 
-    def run(self, function: Any) -> None:
+    def run(self) -> None:
         """Queue one run."""
-        function(*self._arguments, grid=self._launch.grid, block=self._launch.block)
+        for function, arguments, step in self._steps:
+            function(*arguments, grid=step.grid, block=step.block)
 
     def output(self) -> NDArray[Any]:
         """The output, copied back; waits for what is queued."""
@@ -180,6 +192,10 @@ class _Loaded:
         for memory in self._memory.values():
             memory.free()
         self._memory = {}
+
+
+def _value(known: Mapping[str, Any], argument: str | int) -> Any:
+    return known[argument] if isinstance(argument, str) else np.int32(argument)
 
 
 def compile_options(dtype: str) -> list[str]:

@@ -1,0 +1,74 @@
+"""A 3 x 3 convolution in NumPy: inputs, the right answer, the CPU baseline and the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labpool.sdk import Arrays, Cost, DTypeName, Expected, Launch, Launches, Sizes
+
+SIDE, TILE = 3, 16
+"""Of the filter and of a block's tile; the same numbers as in kernel.cu."""
+
+
+def inputs(sizes: Sizes, dtype: DTypeName, seed: int) -> dict[str, NDArray[Any]]:
+    """`picture` [height, width] and `filter` [3, 3], standard normal."""
+    random = np.random.default_rng(seed)
+    kind = np.float32 if dtype == "float32" else np.float64
+    return {
+        "picture": random.standard_normal((sizes["height"], sizes["width"]), dtype=kind),
+        "filter": random.standard_normal((SIDE, SIDE), dtype=kind),
+    }
+
+
+def output_shape(sizes: Sizes) -> tuple[int, ...]:
+    """[height, width]."""
+    return (sizes["height"], sizes["width"])
+
+
+def expected(inputs: Arrays) -> Expected:
+    """In float64; the scale is the same of the absolute values."""
+    picture, weights = (inputs[name].astype(np.float64) for name in ("picture", "filter"))
+    return Expected(_filtered(picture, weights), _filtered(np.abs(picture), np.abs(weights)))
+
+
+def baseline(inputs: Arrays) -> NDArray[Any]:
+    """Nine shifted pictures added up, in the inputs' own type."""
+    return _filtered(inputs["picture"], inputs["filter"])
+
+
+def cost(sizes: Sizes, dtype: DTypeName) -> Cost:
+    """Picture and filter read once, the output written; nine products and nine sums each."""
+    elements = sizes["height"] * sizes["width"]
+    size = 4 if dtype == "float32" else 8
+    return Cost(bytes=(2 * elements + SIDE * SIDE) * size, operations=2 * SIDE * SIDE * elements)
+
+
+def launches(sizes: Sizes, launch: Mapping[str, int], variant: str) -> Launches:
+    """A block for each tile."""
+    del launch  # the tile is fixed in kernel.cu
+    grid = (-(-sizes["width"] // TILE), -(-sizes["height"] // TILE), 1)
+    arguments = ("picture", "filter", "output", "height", "width")
+    return Launches((Launch(f"conv2d_{variant}", grid, (TILE, TILE, 1), arguments),))
+
+
+def edge_sizes(launch: Mapping[str, int]) -> Sequence[Sizes]:
+    """One, primes, one more or less than a tile, and pictures of one row or column."""
+    del launch
+    cases = [(1, 1), (1, 127), (127, 1), (15, 17), (16, 16), (17, 15), (2, 2), (67, 131)]
+    return [{"height": height, "width": width} for height, width in cases]
+
+
+def _filtered(picture: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
+    """Windows past the edge leave out what is not there."""
+    height, width = picture.shape
+    output = np.zeros_like(picture)
+    for dy in range(-1, 2):
+        for dx in range(-1, 2):
+            to = (slice(max(0, -dy), height - max(0, dy)), slice(max(0, -dx), width - max(0, dx)))
+            of = (slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx)))
+            output[to] += picture[of] * weights[dy + 1, dx + 1]
+    return output
