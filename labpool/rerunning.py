@@ -16,13 +16,12 @@ def changed_entries(
 ) -> list[str]:
     """What of a trial is another thing in the catalog now, as 'the model mlp has changed'."""
     made_of: list[tuple[str, Mapping[str, Any], str, str | None]] = (
-        [
-            ("model", catalog.models, spec["model"], code_digest),
-            ("data set", catalog.datasets, spec["dataset"], data_digest),
-        ]
+        [("model", catalog.models, spec["model"], code_digest)]
         if spec["kind"] == "train"
         else [("kernel", catalog.kernels, spec["kernel"], code_digest)]
     )
+    if spec.get("dataset") is not None:
+        made_of.append(("data set", catalog.datasets, spec["dataset"], data_digest))
     found = []
     for what, entries, name, digest in made_of:
         if name not in entries:

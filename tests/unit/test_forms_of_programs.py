@@ -39,7 +39,7 @@ def test_nobody_new_begins_with_one() -> None:
 def test_only_what_it_heeds_is_on_offer() -> None:
     found = fields_of({"kind": "train", "model": "dqn"})
     assert {"/batch_size", "/learning_rate", "/epochs", "/parameters/memory"} <= found
-    assert not {"/dataset", "/optimizer", "/engine"} & found
+    assert not {"/dataset", "/optimizer", "/engine", "/init_from", "/fresh", "/freeze"} & found
     found = fields_of({"kind": "train", "model": "ten_lines", "dataset": "xor"})
     assert "/dataset" in found and not {"/batch_size", "/optimizer", "/engine"} & found
 

@@ -12,6 +12,7 @@ import pytest
 from labpool.catalog import Catalog
 from labpool.errors import CatalogError, SpecError
 from labpool.planning import plan
+from labpool.rerunning import changed_entries, rerun_plan
 from labpool.settings import CHECKOUT
 from labpool.spec import spec_schema
 
@@ -38,6 +39,24 @@ def test_it_works() -> None:
         jsonschema.validate(raw, spec_schema())
 
 
+def test_several_seeds_are_trials_of_their_own() -> None:
+    trials = plan({**DQN, "repeat": 3}, CATALOG).trials
+    assert [trial.seed for trial in trials] == [0, 1, 2]
+    assert {trial.data_name for trial in trials} == {None}
+
+
+def test_one_runs_again_without_a_data_set() -> None:
+    for raw in (DQN, TEN_LINES):
+        [trial] = plan(raw, CATALOG).trials
+        digests = trial.code_digest, trial.data_digest
+        assert changed_entries(trial.spec, *digests, CATALOG) == []
+        assert changed_entries(trial.spec, "another", trial.data_digest, CATALOG) == [
+            f"the model {trial.code_name} has changed"
+        ]
+        [again] = rerun_plan(1, trial.spec, [], CATALOG).trials
+        assert {**again.spec, "name": None, "notes": ""} == {**trial.spec, "name": None}
+
+
 def test_a_stored_spec_can_be_submitted_again() -> None:
     for raw in (DQN, TEN_LINES):
         [trial] = plan(raw, CATALOG).trials
@@ -55,6 +74,9 @@ def test_a_stored_spec_can_be_submitted_again() -> None:
         ({**DQN, "parameters": {"memory": 1}}, "/parameters/memory", "at least 100"),
         ({**TEN_LINES, "batch_size": 4}, "/batch_size", "not used by the model 'ten_lines'"),
         ({**TEN_LINES, "engine": "fit"}, "/engine", "trains itself. Leave it out"),
+        ({**TEN_LINES, "init_from": 12}, "/init_from", "the layers of a network; the model"),
+        ({**TEN_LINES, "freeze": ["a"]}, "/freeze", "trains itself. Leave it out"),
+        ({**DQN, "fresh": ["a"]}, "/fresh", "trains itself. Leave it out"),
         ({**TEN_LINES, "dataset": None}, "/dataset", "is missing. The catalog has digits"),
         ({"kind": "train", "model": "mlp"}, "/dataset", "is missing. The catalog has digits"),
         ({"kind": "train", "model": "mpl"}, "/dataset", "is missing"),
@@ -68,6 +90,7 @@ def test_what_a_model_would_ignore_is_refused(raw: Any, pointer: str, words: str
 def test_a_sweep_cannot_vary_what_is_ignored() -> None:
     sweep = {"kind": "sweep", "base": TEN_LINES, "strategy": {"method": "grid"}}
     assert "/space/batch_size/0" in refused({**sweep, "space": {"batch_size": [2, 4]}})
+    assert "/space/init_from/0" in refused({**sweep, "space": {"init_from": [2, 4]}})
     assert len(plan({**sweep, "space": {"seed": [0, 1]}}, CATALOG).trials) == 2
     # Each of these fits the other's base only.
     found = refused({**sweep, "space": {"model": ["ten_lines", "dqn"]}})
@@ -79,6 +102,9 @@ def test_a_sweep_cannot_vary_what_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
+        ('task = "classification"', 'task = "control"', "so say none"),
+        ('task = "classification"', 'task = "segmentation"', "so say image"),
+        ('kind = "vector"', 'kind = "image"\n[pictures]', "only networks draw"),
         ('framework = "numpy"', 'framework = "keras"', "numpy is what a [program] has"),
         ('uses = ["learning_rate", ', 'uses = ["momentum", ', "program.uses.0"),
         ("learning_rate = 1.0", "batch_size = 8", "defaults.batch_size"),

@@ -14,14 +14,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from labpool.catalog import Task
 from labpool.dataset_form import Ink
 from labpool.model_form import Judging, ModelInput
 from labpool.sdk import DataShape
 from worker.protocol import Predict
-from worker.runner import backend, checkpoints, data, loading
+from worker.runner import backend, checkpoints, data, loading, tasks
 from worker.runner.kept import key_of
 from worker.runner.network import assign, check_model
 from worker.runner.objective import Objective
+from worker.runner.own_program import FUNCTIONS, OwnProgram
 from worker.runner.reasons import EntryBroken
 
 MOST_MODELS: Final = 4
@@ -95,10 +97,10 @@ def _made(question: Predict) -> Predictor:
     shape, ink = _data_of(question)
     # What the model is built for, found as training finds it.
     one, kind = data.fit_to_model(np.zeros((1, *shape.shape), np.float32), shape.kind, wanted)
-    code = loading.load(question.code, folder / "model.py")
+    task: Task = toml.get("task", "classification")
+    fitted = data.shape_of(one, kind, tasks.classes(shape, task), task)
     judging = Judging.model_validate(toml.get("judging", {}))
-    answering = _answering(code, question, data.shape_of(one, kind, shape.classes), judging)
-    return Predictor(answering, shape, ink, wanted)
+    return Predictor(_answering(folder, toml, question, fitted, judging), shape, ink, wanted)
 
 
 def _data_of(question: Predict) -> tuple[DataShape, Ink | None]:
@@ -119,19 +121,29 @@ def _data_of(question: Predict) -> tuple[DataShape, Ink | None]:
 
 
 def _answering(
-    code: ModuleType, question: Predict, shape: DataShape, judging: Judging
+    folder: Path, toml: Mapping[str, Any], question: Predict, shape: DataShape, judging: Judging
 ) -> Answering:
     """How this kind of model answers. Another kind of model is another branch here."""
-    if callable(getattr(code, "build", None)):
-        return _of_network(code, question, shape, judging)
-    raise EntryBroken("model.py has no build; models that train themselves cannot be asked yet.")
+    if "program" in toml:
+        code = loading.load(question.code, folder / "model.py", *FUNCTIONS)
+        return _of_program(code, question, judging)
+    code = loading.load(question.code, folder / "model.py", "build")
+    return _of_network(code, question, shape, judging)
+
+
+def _of_program(code: ModuleType, question: Predict, judging: Judging) -> Answering:
+    parameters: Any = question.spec["parameters"]
+    program = OwnProgram(code, parameters, judging)
+    saved = checkpoints.load(Path(question.checkpoint), question.checkpoint_sha256)
+    state = dict(zip(saved.names, saved.best or saved.model, strict=True))
+    return lambda x: _by_name(program.predict(state, x))
 
 
 def _of_network(
     code: ModuleType, question: Predict, shape: DataShape, judging: Judging
 ) -> Answering:
     parameters: Any = question.spec["parameters"]
-    objective = Objective.of(code, parameters, judging)
+    objective = Objective.of(code, parameters, judging, shape.task)
     saved = checkpoints.load(Path(question.checkpoint), question.checkpoint_sha256)
     with backend.on("cpu"):
         model = code.build(parameters, shape)

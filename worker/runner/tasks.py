@@ -47,7 +47,7 @@ def targets(examples: Examples, task: Task) -> NDArray[Any]:
     return np.asarray(getattr(examples, field))
 
 
-def classes(examples: Examples, task: Task) -> int:
+def classes(examples: Examples | DataShape, task: Task) -> int:
     """How many labels the task tells apart; a pixel can be background too."""
     return examples.classes + 1 if task == "segmentation" else examples.classes
 
