@@ -146,6 +146,13 @@ def test_a_checkpoint_without_names_is_refused() -> None:
         Beginning.of(model, {}, old)
 
 
+def test_a_program_has_no_layers_to_take() -> None:
+    arrays = [np.zeros((3, 4)), np.zeros((4, 1))]
+    of_a_program = Checkpoint(1, 0.0, Standing(1), arrays, [], arrays, names=("syn0", "syn1"))
+    with pytest.raises(Unsuitable, match="trains itself and has no layers"):
+        Beginning.of(model_of(), {}, of_a_program)
+
+
 def test_a_model_that_changes_a_frozen_layer_is_broken() -> None:
     model = model_of()
     freeze(model, ["base"])
