@@ -28,6 +28,8 @@ from labpool.sources import Files
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 Task = Literal["classification", "localisation", "segmentation"]
+ModelTask = Literal["classification", "localisation", "segmentation", "control"]
+"""What a model may be for; there are no targets for control, and so no data sets."""
 DataType = Literal["float32", "float64"]
 
 
@@ -50,7 +52,7 @@ class ModelEntry(Entry):
     It is a network, which labpool trains, unless it has a ``program`` and trains itself.
     """
 
-    task: Task | Literal["control"] = "classification"
+    task: ModelTask = "classification"
     framework: Literal["keras", "numpy"] = "keras"
     input: ModelInput
     program: Program | None = None

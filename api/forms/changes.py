@@ -18,12 +18,11 @@ Spec = dict[str, Any]
 
 def start(catalog: Catalog, kind: str = "train", name: str = "") -> Spec:
     """A spec to begin with: the example of the entry `name`, or of the first that fits `kind`."""
-    if name in catalog.kernels or name in catalog.models:
+    if (name in catalog.kernels) != (name in catalog.models) and kind != "sweep":
         # The name says what is meant, whatever kind was left standing beside it.
-        other = "train" if kind == "benchmark" and name in catalog.models else kind
-        kind = "benchmark" if kind == "train" and name in catalog.kernels else other
+        kind = "benchmark" if name in catalog.kernels else "train"
     room: Mapping[str, Entry] = catalog.kernels if kind == "benchmark" else catalog.models
-    if kind == "sweep" and name in catalog.kernels:
+    if kind == "sweep" and name in catalog.kernels and name not in catalog.models:
         room = catalog.kernels
     # A form that lacks half of its fields is no beginning for somebody new.
     networks = (entry.name for entry in room.values() if not _trains_itself(entry))

@@ -18,13 +18,18 @@ from labpool.model_form import Judging, Metric
 from labpool.planning import plan
 from labpool.sdk import DataShape, Examples
 from tests.support.runners import CATALOG
-from worker.runner import data, tasks
+from worker.runner import backend, data, tasks
 from worker.runner.objective import Objective
 from worker.runner.reasons import EntryBroken
 
 IOU = Judging(metrics={"iou": Metric(direction="maximize", meaning="x")}, selects="iou")
 TASKS: tuple[Task, ...] = ("classification", "localisation", "segmentation")
 COUNT, HEIGHT, WIDTH, CLASSES = 12, 4, 6, 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tensorflow() -> None:
+    backend.prepare(1)
 
 
 def examples(**other: Any) -> Examples:
