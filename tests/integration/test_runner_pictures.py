@@ -156,7 +156,7 @@ def by_hand(weights: list[Any]) -> Any:
     entry, digits = CATALOG.models["mlp"], CATALOG.datasets["digits"]
     code = loading.load(reference_to(entry), entry.path / "model.py", "build")
     module = loading.load(reference_to(digits), digits.path.with_suffix(".py"), "load")
-    test = data.split(module.load({}), digits.splits).test
+    test = data.split(module.load({"labels": "all"}), digits.splits).test
     shape = data.shape_of(test.x, "image", 10)
     model = code.build(fill(dict(entry.parameters), {}, of="mlp")[0], shape)
     for variable, value in zip(model.variables, weights, strict=True):
