@@ -56,6 +56,8 @@ class FitNetwork(Network):
         """As in `Network`, but each step's loss is the mean over all, and the last has all sums."""
         chosen = order[first * self._batch_size : (first + count) * self._batch_size]
         with backend.on(self._device):
+            # Keras's own trace cannot be had before it trains; the same step of the loop's can.
+            self._check_once(training, tf.function(self.gradients, input_signature=self._examples))
             history = self.model.fit(
                 training.x.numpy()[chosen],
                 training.y.numpy()[chosen],
@@ -69,19 +71,21 @@ class FitNetwork(Network):
         return np.full(count, history["loss"][0], np.float32), sums
 
 
-# Keras hands targets over as floating-point numbers.
+def _as_given(y: Any) -> Any:
+    # Keras hands targets over as floating-point numbers, and as [batch, 1] to a single output.
+    return tf.reshape(tf.cast(y, tf.int64), [-1])
 
 
 def _loss(objective: Objective) -> Any:
     def of_each(y: Any, outputs: Any) -> Any:
-        return objective.loss(tf.cast(y, tf.int64), outputs)
+        return objective.loss(_as_given(y), outputs)
 
     return of_each
 
 
 def _metric(objective: Objective, name: str) -> Any:
     def of_each(y: Any, outputs: Any) -> Any:
-        return tf.cast(objective.metrics(tf.cast(y, tf.int64), outputs)[name], tf.float32)
+        return tf.cast(objective.metrics(_as_given(y), outputs)[name], tf.float32)
 
     return keras.metrics.MeanMetricWrapper(of_each, name=name)
 

@@ -184,6 +184,9 @@ class Loop:
         if not math.isfinite(val_loss):
             raise Diverged(f"The validation loss is {val_loss} after epoch {self.epoch}.")
         score = self._network.objective.score(val_loss, val_metrics)
+        if not math.isfinite(score):
+            selects = self._network.objective.judging.selects
+            raise Diverged(f"val_{selects}, which selects, is {score} after epoch {self.epoch}.")
         self._validated = (score, val_loss)
         self._standing = self._standing.watch(self.epoch, score, val_loss)
         shown = {
@@ -215,11 +218,10 @@ class Loop:
         self._points.begin()
         began = time.monotonic()
         while done < self._steps:
-            self._report.stop_if_cancelled()
             chunk_began = time.monotonic()
             count = min(chunk, self._steps - done)
             new_losses, new_sums = self._network.train_steps(
-                self._splits.training, order, done, count
+                self._splits.training, order, done, count, self._report.stop_if_cancelled
             )
             losses[done : done + count] = new_losses
             sums += new_sums.sum(axis=0)

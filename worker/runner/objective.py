@@ -58,7 +58,7 @@ class Objective:
     def refuse_own_step(self) -> None:
         """Raises Unsuitable for a model with a step of its own, which `fit` would not take."""
         if self.gradients is not None:
-            raise Unsuitable("this model has a step of its own; train it with engine: loop.")
+            raise Unsuitable("This model has a step of its own; train it with engine: loop.")
 
     def score(self, loss: float, metrics: Mapping[str, float]) -> float:
         """What the best epoch has most of."""
