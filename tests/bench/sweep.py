@@ -3,8 +3,9 @@
 *Ideal* is the time of the same Keras fits back to back in two warm processes that do nothing else.
 Each round takes it, labpool with `engine: fit`, labpool's own loop and the peers in turn, so that a
 busy machine slows all of them; the figures are medians of the rounds' ratios. The slow peers are
-taken in the first round alone. Peers do the same Keras fits, warm, each in its own best way; they
-need `make bench-setup`, and `peers_measured` is 0 without it.
+taken in the first round alone. Each round's networks are a neuron wider than those before: nobody
+has traced them, labpool neither. Peers do the same Keras fits, warm, each in its own best way;
+they need `make bench-setup`, and `peers_measured` is 0 without it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from tests.support.processes import wait_until
 
 ROUNDS, ROUNDS_QUICK = 3, 1
 EPOCHS = {32: 24, 64: 42}
+WIDTHS = (32, 64, 128)
 SPACE: Mapping[str, list[Any]] = {
-    "parameters.hidden": [[32], [64], [128]],
     "learning_rate": [1e-2, 1e-3],
     "parameters.activation": ["relu", "tanh"],
 }
@@ -111,7 +112,15 @@ def _sweep(engine: str, batch_size: int, seed: int) -> dict[str, Any]:
         "kind": "train", "model": "mlp", "dataset": "digits", "engine": engine, "seed": seed,
         "batch_size": batch_size, "epochs": EPOCHS[batch_size],
     }  # fmt: skip
-    return {"kind": "sweep", "base": base, "strategy": {"method": "grid"}, "space": dict(SPACE)}
+    return {
+        "kind": "sweep", "base": base, "strategy": {"method": "grid"},
+        "space": {"parameters.hidden": _hidden(seed), **SPACE},
+    }  # fmt: skip
+
+
+def _hidden(number: int) -> list[list[int]]:
+    """The widths of a round: no round has a network that another had, so each traces its own."""
+    return [[width + number] for width in WIDTHS]
 
 
 def _ideal(seed: int) -> float:
@@ -136,7 +145,7 @@ def _trials(seed: int) -> list[dict[str, Any]]:
             "learning_rate": rate, "batch_size": batch_size, "epochs": epochs,
         }
         for batch_size, epochs in EPOCHS.items()
-        for hidden, rate, activation in itertools.product(*SPACE.values())
+        for hidden, rate, activation in itertools.product(_hidden(seed), *SPACE.values())
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -207,3 +208,40 @@ def test_a_model_of_another_form_is_not_begun_again() -> None:
     with pytest.raises(CheckpointBroken):
         network.begin_again(sequential())
     assert arrays_of(network.model.variables)
+
+
+@pytest.mark.parametrize("generator", ["numpy", "random"])
+def test_a_constant_that_a_build_draws_is_never_another_trials(generator: str) -> None:
+    def masked() -> Any:
+        import keras
+
+        if generator == "numpy":
+            mask = (np.random.rand(5) > 0.5).astype(np.float32)
+        else:
+            mask = np.array([random.random() for _ in range(5)], np.float32)
+
+        class Masked(keras.layers.Layer):
+            def call(self, x: Any) -> Any:
+                return x * mask
+
+        return sequential(keras.layers.Dense(5), Masked())
+
+    warm = Kept()
+    first, second = (trained(network_of(warm, seed, masked)) for seed in (1, 2))
+    assert len(warm) == 0
+    assert second == trained(network_of(Kept(), 2, masked)) != first
+
+
+def test_what_is_kept_is_bounded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    warm = Kept()
+    one = network_of(warm, 1, dropped, "a").bytes
+    # Adam has two numbers for each weight, and those once more as they were before training.
+    weights = 4 * 5 + 5 + 5 * 3 + 3
+    assert one > 4 * 5 * weights
+    monkeypatch.setattr(kept, "MOST_NETWORK_BYTES", 2 * one)
+    for key in "bcd":
+        network_of(warm, 1, dropped, key)
+    assert len(warm) == 2
+    monkeypatch.setattr(kept, "MOST_NETWORK_BYTES", 1)
+    network_of(warm, 1, dropped, "e")
+    assert len(warm) == 1, "what is in use stays, however large it is"

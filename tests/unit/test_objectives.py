@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from labpool.model_form import Judging, Metric
 from labpool.sdk import DataShape, Unsuitable
 from labpool.settings import CHECKOUT
 from tests.support.runners import of_type, reference_to, runner, trial_of
-from worker.protocol import Checkpoint, Metrics, Result
+from worker.protocol import Checkpoint, Failed, Metrics, Result
 from worker.runner import backend, loading
 from worker.runner.data import Split
 from worker.runner.digests import digest_of_weights
@@ -76,6 +77,52 @@ def test_an_own_step_that_does_what_labpool_does_ends_with_its_bits(
 def test_fit_refuses_a_step_of_its_own(code: ModuleType, examples: Resident) -> None:
     with pytest.raises(Unsuitable, match="engine: loop"):
         trained(FitNetwork, code, code.build, examples)
+
+
+class SingleOutput:
+    """A model of one number, whose loss is the squared distance from the class's number."""
+
+    @staticmethod
+    def build(parameters: Any, data: DataShape) -> Any:
+        import keras
+
+        del parameters
+        return keras.Sequential([keras.Input(data.shape), keras.layers.Dense(1)])
+
+    @staticmethod
+    def loss(parameters: Any, y: Any, outputs: Any) -> Any:
+        import tensorflow as tf
+
+        del parameters
+        return (outputs[:, 0] - tf.cast(y, outputs.dtype)) ** 2
+
+    @classmethod
+    def metrics(cls, parameters: Any, y: Any, outputs: Any) -> Any:
+        return {"distance": cls.loss(parameters, y, outputs), "accuracy": outputs[:, 0] < 0}
+
+
+def test_fit_and_loop_agree_on_a_single_output(examples: Resident) -> None:
+    networks = [trained(engine, SingleOutput, SingleOutput.build, examples)
+                for engine in (Network, FitNetwork)]  # fmt: skip
+    loop, fit = (digest_of_weights(network.weights()) for network in networks)
+    assert loop == fit
+
+
+def test_fit_refuses_what_the_loop_refuses(code: ModuleType, examples: Resident) -> None:
+    import keras
+    import tensorflow as tf
+
+    class Noisy(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x + tf.random.normal(tf.shape(x))
+
+    def build(parameters: Any, data: DataShape) -> Any:
+        inner = code.build(parameters, data)
+        return keras.Sequential([keras.Input(data.shape), Noisy(), *inner.layers])
+
+    for engine in (Network, FitNetwork):
+        with pytest.raises(EntryBroken, match="RandomStandardNormal"):
+            trained(engine, without_own_step(code), build, examples)
 
 
 def test_metrics_are_means_over_the_examples(code: ModuleType, examples: Resident) -> None:
@@ -159,3 +206,20 @@ def test_a_whole_trial_chooses_by_it(tmp_path: Path) -> None:
     assert {"test_distance", "test_accuracy", "test_loss", "val_loss"} <= answer.metrics.keys()
     # A checkpoint shows the metric itself, not the score that it is ordered by.
     assert min(one.value for one in of_type(messages, Checkpoint)) == min(distances)
+
+
+def test_a_selecting_metric_that_is_no_number_ends_the_trial_with_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "catalog" / "models" / "spoilt"
+    shutil.copytree(ENTRY.path, folder)
+    code = (folder / "model.py").read_text(encoding="utf-8")
+    spoilt = code.replace('"distance": tf.reduce_sum(', '"distance": float("nan") * tf.reduce_sum(')
+    (folder / "model.py").write_text(
+        spoilt.replace('metrics(parameters, y, outputs)["distance"]', "tf.reduce_sum(outputs, 1)")
+    )
+    catalog = Catalog.load([CHECKOUT / "catalog", tmp_path / "catalog"])
+    spec = {"kind": "train", "model": "spoilt", "dataset": "digits", "epochs": 2}
+    with runner(tmp_path / "home", "--light") as running:
+        answer = running.run(trial_of(spec, tmp_path / "a", catalog=catalog))[-1]
+    assert isinstance(answer, Failed), answer
+    assert answer.reason_kind == "diverged"
+    assert "val_distance" in answer.reason and "nan" in answer.reason

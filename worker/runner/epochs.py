@@ -208,6 +208,9 @@ class EpochLoop(ABC):
         if found.loss is not None and not math.isfinite(found.loss):
             raise Diverged(f"The validation loss is {found.loss} after epoch {self.epoch}.")
         self._validated = score, val_loss = self._judged(found)
+        if not math.isfinite(score):
+            selects = self._judging.selects
+            raise Diverged(f"val_{selects}, which selects, is {score} after epoch {self.epoch}.")
         self._standing = self._standing.watch(self.epoch, score, val_loss)
         shown = {**trained, **found.named("val_")}
         step = self.epoch * self._steps_per_epoch()

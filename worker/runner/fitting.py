@@ -42,8 +42,8 @@ class FitNetwork(Network):
         if objective.is_cross_entropy:
             loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         else:
-            loss = _loss(objective, target.dtype)
-        metrics = [_metric(objective, name, target.dtype) for name in objective.names]
+            loss = _loss(objective, target)
+        metrics = [_metric(objective, name, target) for name in objective.names]
         model.compile(optimizer=self.optimizer, loss=loss, metrics=metrics, jit_compile=False)
 
     def train_steps(
@@ -57,6 +57,8 @@ class FitNetwork(Network):
         """As in `Network`, but each step's loss is the mean over all, and the last has all sums."""
         chosen = order[first * self._batch_size : (first + count) * self._batch_size]
         with backend.on(self._device):
+            # Keras's own trace cannot be had before it trains; the same step of the loop's can.
+            self._check_once(training, tf.function(self.gradients, input_signature=self._examples))
             history = self.model.fit(
                 training.x.numpy()[chosen],
                 training.y.numpy()[chosen],
@@ -70,19 +72,21 @@ class FitNetwork(Network):
         return np.full(count, history["loss"][0], np.float32), sums
 
 
-# Keras hands targets over as floating-point numbers.
+def _as_given(y: Any, target: tf.TensorSpec) -> Any:
+    # Keras hands targets over as floating-point numbers, and as [batch, 1] to a single output.
+    return tf.reshape(tf.cast(y, target.dtype), [-1, *target.shape[1:]])
 
 
-def _loss(objective: Objective, target: tf.DType) -> Any:
+def _loss(objective: Objective, target: tf.TensorSpec) -> Any:
     def of_each(y: Any, outputs: Any) -> Any:
-        return objective.loss(tf.cast(y, target), outputs)
+        return objective.loss(_as_given(y, target), outputs)
 
     return of_each
 
 
-def _metric(objective: Objective, name: str, target: tf.DType) -> Any:
+def _metric(objective: Objective, name: str, target: tf.TensorSpec) -> Any:
     def of_each(y: Any, outputs: Any) -> Any:
-        return tf.cast(objective.metrics(tf.cast(y, target), outputs)[name], tf.float32)
+        return tf.cast(objective.metrics(_as_given(y, target), outputs)[name], tf.float32)
 
     return keras.metrics.MeanMetricWrapper(of_each, name=name)
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import keras
+import numpy as np
 from keras.src.utils.naming import reset_uids
 
 from worker.runner import backend
@@ -23,6 +28,7 @@ from worker.runner.network import Network, arrays_of
 from worker.runner.resident import ResidentSplits
 
 MOST_NETWORKS = 32
+MOST_NETWORK_BYTES = 2**29
 MOST_DATA_BYTES = 2**28
 
 
@@ -62,21 +68,25 @@ class Kept:
         """A network with the weights that `seed` draws, traced already if one of `key` is here."""
         known = self._networks.pop(key, None)
         if known is not None:
-            known.begin_again(_built(seed, build))
+            known.begin_again(_built(seed, build)[0])
             self._networks[key] = known
             return known
-        model = _built(seed, build)
-        if _draws_the_same(model, seed, build):
-            self._networks[key] = network = make(model)
-            while len(self._networks) > MOST_NETWORKS:
-                self._networks.popitem(last=False)
-            return network
-        backend.reset(seed)
-        return make(build())
+        model, draws_itself = _built(seed, build)
+        if draws_itself or not _draws_the_same(model, seed, build):
+            backend.reset(seed)
+            return make(build())
+        self._networks[key] = network = make(model)
+        while len(self._networks) > 1 and self._are_too_many():
+            self._networks.popitem(last=False)
+        return network
 
     def forget(self) -> None:
         """Keep nothing of what a failure may have left half done."""
         self._networks.clear()
+
+    def _are_too_many(self) -> bool:
+        total = sum(network.bytes for network in self._networks.values())
+        return len(self._networks) > MOST_NETWORKS or total > MOST_NETWORK_BYTES
 
     def _bytes(self) -> int:
         return sum(splits.bytes for splits in self._splits.values())
@@ -88,12 +98,39 @@ def of_this_process() -> Kept:
     return Kept()
 
 
-def _built(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
-    """A model with the weights of `seed`, in a process that may have built others before."""
+def _built(seed: int, build: Callable[[], keras.Model]) -> tuple[keras.Model, bool]:
+    """A model with the weights of `seed`, in a process that may have built others before.
+
+    Also whether `build` drew random numbers itself: they may be constants of its trace, which no
+    variable shows.
+    """
     backend.seed(seed)
     # Layers without a name of their own get that of a fresh process: specs may say it.
     reset_uids()
-    return build()
+    before = _states()
+    with _keras_draws_apart(seed):
+        model = build()
+    return model, _states() != before
+
+
+def _states() -> tuple[Any, ...]:
+    """What the generators that anybody may draw from will give next."""
+    numbers: Any = np.random.get_state(legacy=False)["state"]
+    return random.getstate(), numbers["key"].tobytes(), numbers["pos"]
+
+
+@contextmanager
+def _keras_draws_apart(seed: int) -> Iterator[None]:
+    """Give Keras the numbers that `random` seeded with `seed` has, without taking them from it."""
+    everybodys = random.randint
+    kerass = random.Random(seed).randint  # noqa: S311 - weights, not secrets
+
+    def draw(a: int, b: int) -> int:
+        caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001
+        return (kerass if caller.startswith("keras.") else everybodys)(a, b)
+
+    with patch.object(random, "randint", draw):
+        yield
 
 
 def _draws_the_same(model: keras.Model, seed: int, build: Callable[[], keras.Model]) -> bool:
@@ -101,5 +138,5 @@ def _draws_the_same(model: keras.Model, seed: int, build: Callable[[], keras.Mod
 
     What draws from TensorFlow's or Keras's own generators goes on from where they were.
     """
-    first, second = (arrays_of(one.variables) for one in (model, _built(seed, build)))
+    first, second = (arrays_of(one.variables) for one in (model, _built(seed, build)[0]))
     return digest_of_weights(first) == digest_of_weights(second)

@@ -123,11 +123,10 @@ class Loop(EpochLoop):
         self._points.begin()
         began = time.monotonic()
         while done < self._steps:
-            self._report.stop_if_cancelled()
             chunk_began = time.monotonic()
             count = min(chunk, self._steps - done)
             new_losses, new_sums = self._network.train_steps(
-                self._splits.training, order, done, count
+                self._splits.training, order, done, count, self._report.stop_if_cancelled
             )
             losses[done : done + count] = new_losses
             sums += new_sums.sum(axis=0)

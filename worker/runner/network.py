@@ -61,6 +61,7 @@ class Network:
         self._train = tf.function(
             self._train_steps, input_signature=[*examples, order, number, number]
         )
+        self._examples = examples
         self._measure = tf.function(self._measure_batch, input_signature=examples)
         self._is_checked = False
 
@@ -89,10 +90,7 @@ class Network:
         """
         cancel_point()
         with backend.on(self._device):
-            if not self._is_checked:
-                self.objective.check(self.model, training.x[:1], training.y[:1])
-                traces.check(self._train.get_concrete_function(), self._variables())
-                self._is_checked = True
+            self._check_once(training, self._train)
             losses, sums = self._train(
                 training.x,
                 training.y,
@@ -101,6 +99,21 @@ class Network:
                 tf.constant(count, tf.int32),
             )
         return losses.numpy(), sums.numpy()
+
+    @property
+    def bytes(self) -> int:
+        """What its variables take, and the copy of the optimizer's that `begin_again` needs."""
+        total = sum(array.nbytes for array in self._untrained)
+        for variable in self._variables():
+            total += int(np.prod(variable.shape)) * np.dtype(variable.dtype).itemsize
+        return total
+
+    def _check_once(self, training: Resident, traced: Any) -> None:
+        if self._is_checked:
+            return
+        self.objective.check(self.model, training.x[:1], training.y[:1])
+        traces.check(traced.get_concrete_function(), self._variables())
+        self._is_checked = True
 
     def gradients(self, x: tf.Tensor, y: tf.Tensor) -> Any:
         """A batch's mean loss [], outputs [batch, ...], and gradients of the trainable variables.

@@ -69,7 +69,7 @@ class Objective:
     def refuse_own_step(self) -> None:
         """Raises Unsuitable for a model with a step of its own, which `fit` would not take."""
         if self.gradients is not None:
-            raise Unsuitable("this model has a step of its own; train it with engine: loop.")
+            raise Unsuitable("This model has a step of its own; train it with engine: loop.")
 
     def check(self, model: Any, x: Any, y: Any) -> None:
         """Try what the model has of its own on a few examples.
