@@ -40,6 +40,11 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 5, 4), dtype=np.uint8)
 LABELS = (np.arange(20) % 4).astype(np.uint8)
 
 
+def _without_bytes(value: object) -> str | None:
+    # Packed files hold the time, and every process must call its tests the same.
+    return "content" if isinstance(value, bytes) else None
+
+
 def as_numpy(found: RawArray) -> Any:
     return np.array(found.values).reshape(found.shape)
 
@@ -112,6 +117,7 @@ def test_a_table_of_numbers_alone_ends_in_the_label(tmp_path: Path) -> None:
         (gzip.compress(struct.pack(">4B2I", 0, 0, 8, 2, 2000, 2000)), "and at most"),
         (bytes(MIB + 1), "at most 1048576 are read"),
     ],
+    ids=_without_bytes,
 )
 def test_a_spoilt_idx_file_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
     assert says in refusal(read_idx, written(tmp_path, "bad-idx3", content))
@@ -158,6 +164,7 @@ LIE = zipped(("x.npy", npy(FOUR)))
         (zipped(*[(f"a{n}.npy", npy(FOUR)) for n in range(17)]), "holds 17 members"),
         (zipped(("x.npy", bytes(64 * MIB))), "at most 4194304 are read"),
     ],
+    ids=_without_bytes,
 )
 def test_a_spoilt_npz_file_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
     assert says in refusal(read_npz, written(tmp_path, "bad.npz", content))
@@ -204,6 +211,7 @@ def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
         (b"\n".join(b"1,%d" % n for n in range(1001)), "line 1001: has a class too many"),
         (b"," * 17_000, "has 17001 columns"),
     ],
+    ids=_without_bytes,
 )
 def test_a_spoilt_table_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
     assert says in refusal(read_csv, written(tmp_path, "bad.csv", content))
@@ -240,6 +248,7 @@ def test_cifar_is_read_from_the_archive_and_from_a_batch(tmp_path: Path) -> None
         (tar_gz(("data_batch_1.bin", cifar_records(30)))[:-500], "is cut off"),
         (b"\x80\x04\x95 a pickle", "is neither cifar-10-binary.tar.gz nor"),
     ],
+    ids=_without_bytes,
 )
 def test_a_spoilt_cifar_archive_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
     assert says in refusal(read_cifar, written(tmp_path, "bad.tar.gz", content))
@@ -268,6 +277,7 @@ def test_a_folder_or_a_pipe_is_no_file(tmp_path: Path) -> None:
         (read_cifar, "bomb.tar.gz", tar_gz(("a/big.txt", bytes(64 * MIB)))),
         (read_csv, "long.csv", b"1" * MIB),
     ],
+    ids=_without_bytes,
 )
 def test_memory_is_bounded_whatever_a_file_says(
     tmp_path: Path, read_it: Any, name: str, content: bytes
