@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
-from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -129,8 +128,11 @@ def _keras_draws_apart(seed: int) -> Iterator[None]:
         caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001
         return (kerass if caller.startswith("keras.") else everybodys)(a, b)
 
-    with patch.object(random, "randint", draw):
+    random.randint = draw
+    try:
         yield
+    finally:
+        random.randint = everybodys
 
 
 def _draws_the_same(model: keras.Model, seed: int, build: Callable[[], keras.Model]) -> bool:

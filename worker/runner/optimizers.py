@@ -12,7 +12,8 @@ import tensorflow as tf
 class Adam(keras.optimizers.Adam):  # type: ignore[misc]
     """Keras's Adam, each variable updated by one of TensorFlow's kernels instead of a dozen.
 
-    The formula is the same; the last bits are not Keras's, because the kernel rounds less often.
+    The formula is the same; the last bits in float32 are not Keras's, because the kernel takes the
+    betas from one in that type and Keras in Python's.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
