@@ -113,7 +113,7 @@ def claim(
 
 def _leave_to_another(session: Session, trial_id: int, elsewhere: Collection[str]) -> None:
     key = session.scalar(select(Trial.trace_key).where(Trial.id == trial_id))
-    if key in elsewhere:
+    if key is not None and key in elsewhere:
         raise TracedElsewhere(key)
 
 
