@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import clock, transitions, turns
 from db.attempts import seconds_used
 from db.checkpoints import ResumePoint, resume_points
+from db.errors import TracedElsewhere
 from db.fairness import Rules
 from db.models import Attempt, Lease, Quarantine, Slot, Trial, Worker
 from db.states import Outcome, SlotState, TrialState, Wish
@@ -83,11 +84,15 @@ def claim(
     most: int = 1,
     rules: Rules = _RULES,
     traced: Collection[str] = (),
+    elsewhere: Collection[str] = (),
 ) -> Claim | None:
     """Give ``slot`` what is next for it; None when nothing is, or when the slot may not claim.
 
     With ``most`` above 1, waiting siblings that can be trained together with it come along. Of an
     experiment's trials those go first whose trace key is among ``traced``.
+
+    Raises TracedElsewhere for a trial whose trace key is not among ``traced``, but ``elsewhere``,
+    unless it is its turn by age alone: which slot takes it may matter then to whose turn is next.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIM_LOCK})"))
@@ -98,10 +103,18 @@ def claim(
         next_id, by_age = turns.next_trial(session, slot, rules, now, traced)
         if next_id is None:
             return None
+        if elsewhere and not by_age:
+            _leave_to_another(session, next_id, set(elsewhere).difference(traced))
         found = _lease(session, slot, next_id, by_age, lease_ttl_s, most)
         if found is not None:
             return found
     return None
+
+
+def _leave_to_another(session: Session, trial_id: int, elsewhere: Collection[str]) -> None:
+    key = session.scalar(select(Trial.trace_key).where(Trial.id == trial_id))
+    if key is not None and key in elsewhere:
+        raise TracedElsewhere(key)
 
 
 def _lease(

@@ -9,6 +9,13 @@ class FencedOff(LabpoolError):
     """This trial belongs to somebody else by now; what was done for it must be thrown away."""
 
 
+class TracedElsewhere(LabpoolError):
+    """What is next is left to another idle slot, which has traced its like.
+
+    ``detail`` is its trace key.
+    """
+
+
 class IdempotencyConflict(LabpoolError):
     """This Idempotency-Key was used for another request."""
 

@@ -139,7 +139,6 @@ class Allocation:
         match message:
             case Result():
                 settle(partial(recorder.succeed, message))
-                self._runner.note_served(attempt.claimed.trace_key)
             case Failed():
                 self._fail(attempt, message)
             case Cancelled():
@@ -148,10 +147,13 @@ class Allocation:
                 settle(partial(recorder.cancel, CANCELLED))
             case Paused():
                 self._pause(attempt, message.epoch)
+        # However it ended: what a trial leaves in a runner that goes on must count.
+        self._runner.note_served(_traced_for(attempt, message))
 
     def _fail(self, attempt: Attempt, message: Failed) -> None:
-        # Whatever made it fail may have left its mark on the process.
-        self._runner.must_retire = "a trial failed in it"
+        if message.reason_kind != "diverged":
+            # Whatever made it fail may have left its mark on the process.
+            self._runner.must_retire = "a trial failed in it"
         if message.reason_kind == "gpu_fault":
             self._holding.gpu_fault = message.reason
         if message.reason_kind == "disk_full":
@@ -166,7 +168,6 @@ class Allocation:
         resumed = attempt.resume.epoch if attempt.resume else 0
         if epoch == (attempt.recorder.kept_epoch or resumed):
             self._holding.settle(attempt, attempt.recorder.pause)
-            self._runner.note_served(attempt.claimed.trace_key)
         elif attempt.recorder.refusals:
             # What is paused could stay so for weeks, and that epoch would be lost.
             reason = f"Its files could not be stored from {self._holding.host.name}."
@@ -276,3 +277,14 @@ class Allocation:
         if host.database.failed_within(host.settings.lease_ttl_s):
             return "The database was away."
         return "This worker, or its machine, had stood still."
+
+
+def _traced_for(attempt: Attempt, message: Result | Failed | Cancelled | Paused) -> str | None:
+    """What the runner has traced for a trial with this answer, as far as one can tell."""
+    if isinstance(message, Result | Paused):
+        return attempt.claimed.trace_key
+    # One that ended before its first step, which traces, has told no more than where it began.
+    began_at = attempt.resume.epoch if attempt.resume else 0
+    progress = attempt.recorder.progress
+    stepped = progress is not None and progress[0] > began_at
+    return attempt.claimed.trace_key if stepped else None

@@ -30,6 +30,7 @@ from worker.predictor import Predictor
 from worker.probe import COMMAND as PROBE
 from worker.process import COMMAND
 from worker.registrar import Registrar
+from worker.resting import Resting
 from worker.scratch import Scratch
 from worker.slot import Slot
 
@@ -88,8 +89,9 @@ class SlotPool:
             lease_clock=since_boot_s if clock is time.monotonic else clock,
         )
         self.slots = [Slot(host, index, device, command) for index, device in enumerate(devices)]
+        resting = Resting()
         for slot in self.slots:
-            slot.meet(self.slots)
+            slot.meet(self.slots, resting)
         self._predictor = Predictor(host, command)
         self._registrar = Registrar(
             host, self._database, devices, self._bell, self._enrol, self._refused

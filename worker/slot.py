@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from db import claims, owner
 from db.claims import Claim, SlotIdentity
+from db.errors import TracedElsewhere
 from db.fairness import Rules
 from worker import scratch
 from worker.allocation import Allocation
@@ -21,6 +22,7 @@ from worker.fitness import Fitness
 from worker.holding import Holding
 from worker.host import Host
 from worker.process import COMMAND
+from worker.resting import Resting
 from worker.runners import Runners
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Slot:
         self._identity: SlotIdentity | None = None
         self._allocation: Allocation | None = None
         self._on_my_gpu: list[Slot] = [self]
+        self._seat = Resting().seat(device.kind)
         self._fitness = Fitness(host, index, device)
         self._wake = threading.Event()
         self._runners = Runners(host, index, device, command, self._wake.set)
@@ -61,8 +64,9 @@ class Slot:
         self._does = "starting"
         self._thread = threading.Thread(target=self._run, name=f"slot {index}", daemon=True)
 
-    def meet(self, slots: Sequence[Slot]) -> None:
+    def meet(self, slots: Sequence[Slot], resting: Resting) -> None:
         """Get to know the worker's other slots, before the start."""
+        self._seat = resting.seat(self.device.kind)
         uuid = self.device.gpu_uuid
         self._on_my_gpu = [one for one in slots if one is self or one.device.gpu_uuid == uuid]
 
@@ -117,6 +121,7 @@ class Slot:
                 self._wake.clear()
                 self._wake.wait(self._cycle())
         finally:
+            self._seat.rise()
             self._runners.retire_all()
             self._does = "stopped"
 
@@ -128,10 +133,12 @@ class Slot:
             self._runners.warm_up()
             return self._drain()
         except DatabaseAway:
+            self._seat.rise()
             return self._backoff_s(self._host.settings.poll_s)
         except Exception:
             # Whatever it was, this thread is the slot: it goes on, slower each time.
             logger.exception("slot %d is in trouble", self.index)
+            self._seat.rise()
             self._runners.retire_all()
             self._troubles += 1
             return self._backoff_s(LONGEST_BACKOFF_S)
@@ -141,7 +148,9 @@ class Slot:
         if identity is None:
             return self._host.settings.poll_s
         self._does = "idle"
+        elsewhere = self._seat.elsewhere()
         while not self._stopping.is_set():
+            left: str | None = None
             if not self._runners.take_the_gpu():
                 return self._held_up(identity, GPU_HELD)
             try:
@@ -151,24 +160,33 @@ class Slot:
                     return self._held_up(identity, hindrance)
                 self._fitness.tell(identity.slot_id, None)
                 claimed_at_s = self._host.lease_clock()
-                claim = self._claim(identity)
+                claim = self._claim(identity, elsewhere)
                 if claim is None:
                     break
                 holding = self._carry_out(claim, claimed_at_s)
                 if not self._gpu_works_after(holding, identity):
                     return 0.0
+            except TracedElsewhere as head:
+                left = head.detail
             finally:
                 self._runners.let_go_of_the_gpu()
+            # Once for each time that it wakes: from now on whoever comes first takes it.
+            elsewhere = frozenset()
+            if left is not None:
+                self._seat.leave(left)
+                continue
             if self._troubles:
                 return self._backoff_s(LONGEST_BACKOFF_S)
             self._runners.warm_up()
         self._vacate_the_gpu(IDLE_ON_GPU_S)
         self._runners.prepare_standby()
+        self._seat.rest(runner.traced if (runner := self._runners.current) else ())
         return self._host.settings.poll_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
     def _held_up(self, identity: SlotIdentity, hindrance: str) -> float:
         """Say why nothing is claimed; how long to wait, in seconds."""
         self._does = f"waiting: {hindrance}"
+        self._seat.rise()
         self._fitness.tell(identity.slot_id, hindrance)
         self._vacate_the_gpu(0.0)
         return LOOK_AGAIN_S
@@ -188,6 +206,7 @@ class Slot:
         reason = self._fitness.out_of_service(self._identity.slot_id)
         if reason is not None:
             self._does = f"out of service: {reason}"
+            self._seat.rise()
             self._runners.retire_all()
         return reason is not None
 
@@ -206,7 +225,7 @@ class Slot:
         self._does = "examining its GPU"
         return self._fitness.trouble(self._stopping.is_set, self._runners.shared)
 
-    def _claim(self, identity: SlotIdentity) -> Claim | None:
+    def _claim(self, identity: SlotIdentity, elsewhere: Collection[str]) -> Claim | None:
         if self._claim_unanswered:
             # It may have been committed: then the slot holds a trial that it does not know of.
             self._host.database.write(lambda session: claims.give_back(session, identity))
@@ -218,7 +237,9 @@ class Slot:
         traced = tuple(runner.traced) if runner is not None else ()
         try:
             return self._host.database.write(
-                lambda session: claims.claim(session, identity, ttl_s, rules=rules, traced=traced)
+                lambda session: claims.claim(
+                    session, identity, ttl_s, rules=rules, traced=traced, elsewhere=elsewhere
+                )
             )
         except DatabaseAway:
             self._claim_unanswered = True
@@ -226,6 +247,7 @@ class Slot:
 
     def _carry_out(self, claim: Claim, claimed_at_s: float) -> Holding:
         """Run what was claimed."""
+        self._seat.rise()
         trials = ", ".join(f"{trial.trial_id} (fence {trial.fence})" for trial in claim.trials)
         self._does = f"trial {trials}"
         logger.info("slot %d: trial %s", self.index, trials)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from sqlalchemy.orm import Session
 
 from db import claims, owner
 from db.engine import Database
+from db.errors import TracedElsewhere
 from db.fairness import Rules
 from labpool.catalog import Catalog
 from tests.support.pool import TRAIN, person, slot, step_clock, submitted, trial
@@ -94,3 +96,39 @@ def test_age_goes_before_it(database: Database, catalog: Catalog) -> None:
     step_clock(database, 120)
     with database.transaction() as session:
         assert claimed(session, here, key, rules=rules) == narrow
+
+
+def test_what_another_slot_has_traced_is_left_to_it(database: Database, catalog: Catalog) -> None:
+    with database.transaction() as session:
+        narrow, slow, wide, slower = submitted(session, catalog, person(session), SWEEP)
+        here, other = slot(session, catalog), slot(session, catalog)
+        of_narrow, of_wide = key_of(session, narrow), key_of(session, wide)
+    with pytest.raises(TracedElsewhere) as left, database.transaction() as session:
+        claims.claim(session, here, TTL_S, elsewhere=[of_narrow])
+    assert left.value.detail == of_narrow
+    with database.transaction() as session:
+        # Nothing was taken, and who has the trace gets that very trial.
+        assert claimed(session, other, of_narrow, elsewhere=[of_wide]) == narrow
+        # What both have is nobody's alone; what is not next says nothing of what is.
+        assert claimed(session, here, of_narrow, elsewhere=[of_narrow, of_wide]) == slow
+        assert claimed(session, here, elsewhere=[of_narrow]) == wide
+        assert claimed(session, here) == slower
+        assert claimed(session, here, elsewhere=[of_narrow]) is None
+
+
+def test_what_is_next_by_age_is_left_to_nobody(database: Database, catalog: Catalog) -> None:
+    rules = Rules(ageing_s=60, ageing_turn=1)
+    with database.transaction() as session:
+        ada, bob = person(session), person(session, "bob")
+        [old] = submitted(session, catalog, ada)
+        trial(session, old).priority = -1
+        session.flush()
+        here = slot(session, catalog)
+        key = key_of(session, old)
+    step_clock(database, 120)
+    with database.transaction() as session:
+        [urgent] = submitted(session, catalog, bob)
+        trial(session, urgent).priority = 1
+        session.flush()
+        assert claimed(session, here, rules=rules, elsewhere=[key]) == old
+        assert trial(session, urgent).state == "queued"

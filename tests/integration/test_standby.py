@@ -17,7 +17,7 @@ from labpool.catalog import Catalog
 from labpool.settings import Settings
 from tests.support import fake_runner
 from tests.support.fake_runner import seed_of
-from tests.support.slot_acts import runner_pid, wait_for_checkpoint
+from tests.support.slot_acts import cancel, runner_pid, wait_for_checkpoint
 from tests.support.slots import (
     behaving,
     running_pool,
@@ -90,6 +90,40 @@ def test_a_runner_that_grows_is_replaced(
     with database.snapshot() as session:
         served = [session.get_one(Result, number).summary["pid"] for number in trials]
     assert served[0] == served[1] == served[2] != served[3]
+
+
+def test_cancelled_trials_wear_a_runner_too(
+    database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes_mb = itertools.count(100, 100)
+    monkeypatch.setattr(RunnerProcess, "resident_bytes", lambda _runner: next(sizes_mb) * MEBIBYTE)
+    with running_pool(settings.model_copy(update={"runner_growth_mb": 150})) as pool:
+        wait_until(lambda: is_ready(pool), "a standby")
+        pids = []
+        for _ in range(4):
+            [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.goes_on)))
+            wait_for_checkpoint(database, trial_id)
+            pids.append(runner_pid(pool))
+            cancel(database, trial_id)
+            wait_for_end(database, trial_id)
+    assert pids[0] == pids[1] == pids[2] != pids[3]
+
+
+def test_a_trial_that_diverged_leaves_the_runner_and_its_traces(
+    database: Database, catalog: Catalog, settings: Settings
+) -> None:
+    behaviours = fake_runner.well, fake_runner.diverges, fake_runner.well
+    with running_pool(settings) as pool:
+        trials = [submit(database, catalog, behaving(seed_of(one)))[0] for one in behaviours]
+        before, diverged, after = wait_for_end(database, *trials)
+        wait_until(lambda: not pool.slots[0].is_busy, "a slot at rest")
+        runner = pool.slots[0]._runners.current
+        assert runner is not None
+        assert (runner.trials_served, list(runner.traced)) == (3, [after.trace_key])
+    assert diverged.reason_kind == "diverged"
+    with database.snapshot() as session:
+        served = [session.get_one(Result, row.id).summary["pid"] for row in (before, after)]
+    assert served[0] == served[1]
 
 
 def test_without_the_setting_there_is_none(

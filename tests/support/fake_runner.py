@@ -247,6 +247,13 @@ def fails(talk: Talk, trial: TrialToRun) -> None:
     talk.say(protocol.Failed(**_of(trial), reason_kind="user_error", reason="It cannot be."))
 
 
+def diverges(talk: Talk, trial: TrialToRun) -> None:
+    """Comes to a loss that is no number."""
+    talk.started(trial)
+    talk.progress(trial, 1)
+    talk.say(protocol.Failed(**_of(trial), reason_kind="diverged", reason="The loss is nan."))
+
+
 def finds_the_disk_full(talk: Talk, trial: TrialToRun) -> None:
     """Cannot write its checkpoints."""
     talk.say(protocol.Failed(**_of(trial), reason_kind="disk_full", reason="No space left."))
@@ -354,6 +361,7 @@ BEHAVIOURS: tuple[Callable[[Talk, TrialToRun], None], ...] = (
     saves_when_asked,
     hangs_with_a_child,
     finds_the_gpu_broken,
+    diverges,
 )
 
 
