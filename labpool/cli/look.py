@@ -171,7 +171,7 @@ def print_board(content: dict[str, Any]) -> None:
                 value_text(row),
                 row["model"],
                 pairs(varied_of(row)),
-                row["device"],
+                row.get("device_name") or row["device"],
                 len(row.get("seeds", [0])),
                 duration(row["seconds"]),
                 row["trial_id"],

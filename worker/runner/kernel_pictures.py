@@ -79,4 +79,5 @@ def wanted(kernel: Any, dtype: DTypeName) -> Sequence[Shown]:
 
 def in_grey(values: NDArray[Any]) -> NDArray[np.uint8]:
     """`values` [height, width] as grey [height, width, 1]: what is outside of 0..1 is cut off."""
-    return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)[:, :, None]
+    grey: NDArray[np.uint8] = np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return grey[:, :, None]

@@ -96,7 +96,8 @@ def _test_card() -> NDArray[np.float64]:
     lines = (row + column) % 16 < 2
     card = np.where((x > 0.07) & (x < 0.47) & (y > 0.55) & (y < 0.9), 0.3 + 0.6 * lines, card)
     specks = np.random.default_rng(0).random(card.shape) < 0.002
-    return np.where(specks, 1 - np.rint(card), card)
+    speckled: NDArray[np.float64] = np.where(specks, 1 - np.rint(card), card)
+    return speckled
 
 
 def _filtered(picture: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
