@@ -1,6 +1,6 @@
 # One environment in .venv; every target makes what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults bench bench-setup lab screenshots check format-check lint types arrows format lock clean
+.PHONY: help setup setup-dev setup-unlocked gpu demo test test-browser faults bench bench-setup lab screenshots check format-check lint types arrows format lock clean
 
 BIN := .venv/bin
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
@@ -20,6 +20,9 @@ setup-dev: ## The same with what tests and checks need
 setup-unlocked: ## Where the lock does not fit: the newest versions that pyproject.toml allows
 	@test -x $(BIN)/python || $(or $(PYTHON),python3) -m venv .venv
 	@$(BIN)/python -m pip install --editable '.[server,dev]'
+
+gpu: ## Make a GPU worker's environment: setup, CUDA for TensorFlow, pycuda (needs the driver, g++)
+	@PYTHON="$(PYTHON)" GPU_CUDA="$(GPU_CUDA)" sh deploy/gpu_environment.sh
 
 demo: setup ## Start the service, run real trials over HTTP, print the leaderboard, stop
 	@$(BIN)/python -m deploy.demo
@@ -68,6 +71,8 @@ lock: setup-dev ## Write requirements/*.lock anew from pyproject.toml (uv; the i
 	@$(COMPILE) pyproject.toml --extra api -c requirements/server.lock --output-file requirements/api.lock
 	@$(COMPILE) pyproject.toml --extra worker -c requirements/server.lock --output-file requirements/worker.lock
 	@$(COMPILE) pyproject.toml --extra worker --extra gpu -c requirements/server.lock --output-file requirements/gpu.lock
+	@for minor in 5 6 8; do echo "nvidia-cuda-nvrtc-cu12==12.$$minor.*" | \
+		$(COMPILE) - --output-file requirements/nvrtc-12.$$minor.lock; done
 	@$(COMPILE) requirements/peers.in -c requirements/server.lock --output-file requirements/peers.lock
 	@grep -c == requirements/*.lock
 

@@ -56,9 +56,7 @@ def main() -> int:
     return 0
 
 
-def cuda_of_driver(
-    environment: Mapping[str, str], ask: Callable[[], Answer] | None = None
-) -> Cuda:
+def cuda_of_driver(environment: Mapping[str, str], ask: Callable[[], Answer] | None = None) -> Cuda:
     """The newest CUDA that the driver serves, as (12, 8). Raises Unfit."""
     said = environment.get("GPU_CUDA", "")
     if said:
