@@ -1,6 +1,6 @@
 # One environment in .venv; every target makes what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-unlocked gpu demo test test-browser faults bench bench-setup lab screenshots check format-check lint types arrows format lock clean
+.PHONY: help setup setup-dev setup-unlocked gpu gpu-test demo test test-browser faults bench bench-setup lab screenshots check format-check lint types arrows format lock clean
 
 BIN := .venv/bin
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
@@ -32,6 +32,9 @@ test: setup-dev ## Run all tests
 
 test-browser: setup-dev ## Run the tests of the pages in Chromium (Debian: sudo apt install chromium)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile tests/browser
+
+gpu-test: setup-dev ## Run what needs a GPU and hold every kernel to its target; exit status 3: not run (GPU_TEST='--only NAME')
+	@$(BIN)/python -m tests.gpu $(GPU_TEST)
 
 faults: setup-dev ## Measure the service under faults; ends with the figures as JSON (FAULTS='--quick' or '--only NAME')
 	@$(BIN)/python -m tests.faults $(FAULTS)

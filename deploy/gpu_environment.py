@@ -12,8 +12,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deploy.gpu_choice import COMPILER, LOCKS, ROOT, WHOLE_LOCK
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     [compiler] = arguments
     wanted = text_of_locks(compiler)
     checksum = sha256((wanted + Path(__file__).read_text(encoding="utf-8")).encode()).hexdigest()
-    if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == checksum:
+    stamped = STAMP.is_file() and STAMP.read_text(encoding="utf-8") == checksum
+    if stamped and has_compiler_of(wanted):
         return try_it(os.environ)
     STAMP.unlink(missing_ok=True)
     try:
@@ -59,6 +61,14 @@ def text_of_locks(compiler: str, folder: Path = LOCKS) -> str:
         return without
     other = (folder / f"{compiler}.lock").read_text(encoding="utf-8")
     return without.replace(block_of(COMPILER, whole), block_of(COMPILER, other))
+
+
+def has_compiler_of(lock: str, installed: Callable[[str], str] = version) -> bool:
+    """Whether the kernel compiler is the lock's: the development lock brings the newest."""
+    try:
+        return f"{COMPILER}=={installed(COMPILER)} " in lock
+    except PackageNotFoundError:
+        return False
 
 
 def install(lock: str, folder: Path) -> None:

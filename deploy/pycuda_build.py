@@ -109,7 +109,8 @@ def prepare(folder: Path, includes: list[Path]) -> None:
 def require_driver_named(files: Iterable[PackagePath]) -> None:
     """Raises BuildFailed unless what was built asks for the driver's library when it is loaded."""
     for file in files:
-        if file.name.startswith("_driver.") and b"libcuda.so.1" in file.locate().read_bytes():
+        content = Path(str(file.locate())).read_bytes() if file.name.startswith("_driver.") else b""
+        if b"libcuda.so.1" in content:
             return
     raise BuildFailed("pycuda was built and does not ask for the driver's libcuda.so.1.")
 

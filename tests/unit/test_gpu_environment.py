@@ -187,3 +187,10 @@ def test_make_gpu_refuses_without_a_driver_before_anything_is_fetched(tmp_path: 
     assert "There is no NVIDIA driver here" in done.stderr
     assert "→ sudo apt install nvidia-driver" in done.stderr
     assert "Installing" not in done.stderr
+
+
+def test_a_compiler_that_another_lock_brought_is_noticed() -> None:
+    lock = gpu_environment.text_of_locks("nvrtc-12.6")
+    assert gpu_environment.has_compiler_of(lock, lambda name: "12.6.85")
+    assert not gpu_environment.has_compiler_of(lock, lambda name: "12.9.86")
+    assert not gpu_environment.has_compiler_of(lock, lambda name: "12.6.8")
