@@ -1,44 +1,61 @@
-"""The throw-away process of a compile: takes its limits first, then reads the source."""
+"""The throw-away process of a compile: takes its limits and its fence, then compiles."""
 
 from __future__ import annotations
 
 import base64
-import ctypes
 import json
 import resource
 import sys
 
+from worker.runner import fence, lifeline, nvrtc
+from worker.runner.reasons import CompileError, GpuTrouble
+
 MEMORY_BYTES = 2 * 1024**3
 CPU_SECONDS = 20
+CUBIN_BYTES = 8 * 1024**2
+HALF_LOG_BYTES = 1024**2
 OUTPUT_BYTES = 32 * 1024**2
-NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000
+"""Room for the longest answer: base64 adds a third, JSON up to sixfold."""
 
 
-def main() -> None:
-    """Compile what stdin says; answer on stdout in JSON."""
-    for what, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
-        (resource.RLIMIT_FSIZE, OUTPUT_BYTES),
-        (resource.RLIMIT_CORE, 0),
+def main(parent_pid: int) -> None:
+    """Compile what stdin says, on stdout answer in JSON."""
+    lifeline.hold_to(parent_pid)
+    for what, soft, hard in (
+        (resource.RLIMIT_AS, MEMORY_BYTES, MEMORY_BYTES),
+        # Two different ones: at the first the signal says which limit it was.
+        (resource.RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 1),
+        (resource.RLIMIT_FSIZE, OUTPUT_BYTES, OUTPUT_BYTES),
+        (resource.RLIMIT_CORE, 0, 0),
     ):
-        resource.setrlimit(what, (most, most))
-    apart = ctypes.CDLL(None).unshare(NEW_USER | NEW_NETWORK) == 0
-    from worker.runner import nvrtc
-    from worker.runner.reasons import CompileError, GpuTrouble
+        resource.setrlimit(what, (soft, hard))
+    json.dump(_answer(json.load(sys.stdin)), sys.stdout)
 
-    given = json.load(sys.stdin)
-    answer: dict[str, object] = {"no_network": apart}
+
+def _answer(given: dict[str, object]) -> dict[str, object]:
+    needs_fence = given.pop("needs_fence")
     try:
-        answer["compiler"] = f"NVRTC {nvrtc.version()}"
-        compiled = nvrtc.compile_kernel(**given)
-        answer |= {"cubin": base64.b64encode(compiled.cubin).decode(), "log": compiled.log}
+        nvrtc.load_all()
+        fenced = fence.close()
+        if needs_fence and not fenced:
+            return {"unfenced": True}
+        compiled = nvrtc.compile_kernel(**given)  # type: ignore[arg-type]
     except CompileError as error:
-        answer["mistake"] = str(error)
+        return {"mistake": _bounded(error.detail)}
     except GpuTrouble as error:
-        answer["trouble"] = str(error)
-    json.dump(answer, sys.stdout)
+        return {"trouble": error.detail}
+    except MemoryError:
+        return {"mistake": "out of memory"}
+    if len(compiled.cubin) > CUBIN_BYTES:
+        return {"large": len(compiled.cubin)}
+    return {
+        "cubin": base64.b64encode(compiled.cubin).decode(),
+        "log": _bounded(compiled.log),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def _bounded(log: str) -> str:
+    """Both ends: the user's first mistakes stand at the top, the resources at the bottom."""
+    if len(log) <= 2 * HALF_LOG_BYTES:
+        return log
+    return f"{log[:HALF_LOG_BYTES]}\n{log[-HALF_LOG_BYTES:]}"
