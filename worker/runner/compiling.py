@@ -27,7 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 MIB = 1024**2
 # Never words of the user's: source lines are set in, file names end at their bracket.
 OUT_OF_MEMORY = re.compile(
-    r"^([\w.]+\(\d+\): catastrophic error: out of memory|LLVM ERROR: out of memory|MemoryError"
+    r"^((?! )[^(\n]*\(\d+\): catastrophic error: out of memory|LLVM ERROR: out of memory|MemoryError"
     r"|terminate called .*std::bad_alloc|NVRTC_ERROR_OUT_OF_MEMORY)",
     re.MULTILINE,
 )
@@ -85,10 +85,7 @@ def compile_apart(
 
     Raises CompileError with the filtered log, GpuTrouble when NVRTC is not installed.
     """
-    if len(source.encode(errors="replace")) > SOURCE_BYTES:
-        raise CompileError(f"source: at most {SOURCE_BYTES} bytes; shorten it.")
-    if "\0" in source:
-        raise CompileError("source: holds a NUL character; remove it.")
+    _check(source)
     key = compile_cache.key_of([source, name, architecture, *options, nvrtc.build()])
     kept = None if cache is None else compile_cache.find(cache, key)
     begun = time.monotonic()
@@ -106,6 +103,17 @@ def compile_apart(
         architecture,
         tuple(options),
     )
+
+
+def _check(source: str) -> None:
+    try:
+        length = len(source.encode())
+    except UnicodeEncodeError:
+        raise CompileError("source: holds half a character; save it as UTF-8.") from None
+    if length > SOURCE_BYTES:
+        raise CompileError(f"source: {length} bytes; at most {SOURCE_BYTES}: shorten it.")
+    if "\0" in source:
+        raise CompileError("source: holds a NUL character; remove it.")
 
 
 def _answer(
