@@ -56,7 +56,8 @@ class Bench(FakeClient):
         median_ms, variant = RUNS[trial_id]
         found: dict[str, Any] = {
             "id": trial_id, "kind": "benchmark", "ran_on": "gpu",
-            "spec": timed.spec(variant=variant), "metrics": timed.metrics(median_ms), "summary": timed.summary(median_ms),
+            "spec": timed.spec(variant=variant), "metrics": timed.metrics(median_ms),
+            "summary": timed.summary(median_ms),
             "attempts": [{"environment": {"device_name": "Test \x1b[31mGPU"}}],
         }  # fmt: skip
         if trial_id == 13:
