@@ -22,8 +22,12 @@ def dot_strip(
     median_ms: float,
     interval_ms: tuple[float, float],
     look: Look,
+    taken: int,
 ) -> Markup:
-    """From left to right by time, from top to bottom in the order in which they were taken."""
+    """From left to right by time, from top to bottom in the order in which they were taken.
+
+    `samples_ms` may be every so many-th of all that were `taken`.
+    """
     drawn = [value for value in samples_ms if math.isfinite(value) and value > 0]
     every = [*drawn, median_ms, *interval_ms]
     kind: Kind = "log" if max(every) / min(every) >= _LOG_FROM else "linear"
@@ -50,17 +54,22 @@ def dot_strip(
         Markup('<text class="tick" x="56" y="{}" text-anchor="end">first</text>').format(TOP + 10),
         Markup('<text class="tick" x="56" y="{}" text-anchor="end">last</text>').format(foot - 2),
     ]
-    return figure(ident, title, Markup(""), _words(drawn, median_ms, interval_ms), HEIGHT, parts)
+    return figure(
+        ident, title, Markup(""), _words(drawn, median_ms, interval_ms, taken), HEIGHT, parts
+    )
 
 
-def _words(drawn: Sequence[float], median_ms: float, interval_ms: tuple[float, float]) -> str:
+def _words(
+    drawn: Sequence[float], median_ms: float, interval_ms: tuple[float, float], taken: int
+) -> str:
     middle = (
         f"median {label(median_ms)} ms, with 95 % between {label(interval_ms[0])} and "
         f"{label(interval_ms[1])} ms"
     )
     if not drawn:
         return middle
+    count = f"{len(drawn)} of {taken}" if taken > len(drawn) else str(len(drawn))
     return (
-        f"{len(drawn)} samples from {label(min(drawn))} to {label(max(drawn))} ms, in the order in "
+        f"{count} samples from {label(min(drawn))} to {label(max(drawn))} ms, in the order in "
         f"which they were taken; {middle}"
     )

@@ -105,11 +105,15 @@ def timed_panel(trial: TrialRow, curves: Sequence[Curve]) -> TimedPanel | None:
 
 def _timing_cells(timing: Timing) -> list[str]:
     values = (
-        timing.samples, timing.median_ms, timing.median_low_ms, timing.median_high_ms,
-        timing.p5_ms, timing.p95_ms, timing.noise_percent,
-    )  # fmt: skip
-    return [metric_value(int(value) if index == 0 and value is not None else value)
-            for index, value in enumerate(values)]  # fmt: skip
+        None if timing.samples is None else int(timing.samples),
+        timing.median_ms,
+        timing.median_low_ms,
+        timing.median_high_ms,
+        timing.p5_ms,
+        timing.p95_ms,
+        timing.noise_percent,
+    )
+    return [metric_value(value) for value in values]
 
 
 def _strip(
@@ -123,7 +127,9 @@ def _strip(
     if not min(timing.median_ms, *interval) > 0:
         return None
     known = [value for value in samples if value is not None]
-    return dot_strip("strip", "Samples", known, timing.median_ms, interval, look_of(trial.id))
+    taken = int(timing.samples or len(known))
+    look = look_of(trial.id)
+    return dot_strip("strip", "Samples", known, timing.median_ms, interval, look, taken)
 
 
 def _roofline_chart(trial: TrialRow, roofline: Roofline | None) -> Markup | None:

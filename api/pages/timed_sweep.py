@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from markupsafe import Markup
 
@@ -22,6 +22,9 @@ from labpool.roofline import Roofline
 
 _MOST_LINES = 200
 _MOST_CURVES = 8
+_SAME_ON_CPU = (
+    "On the CPU a kernel is NumPy's baseline, whatever its variant and launch parameters."
+)
 _UNITS = {"gb_s": "GB/s", "gflop_s": "GFLOP/s"}
 
 
@@ -65,6 +68,8 @@ def timed_sweep(spec: Mapping[str, Any], trials: Iterable[TrialRow]) -> TimedSwe
         return None
     rate = telling_rate(lines)
     notes: list[str] = []
+    if any(line.timed.device == "cpu" and line.ways for line in lines):
+        notes.append(_SAME_ON_CPU)
     grids = grids_of(lines, rate, notes)
     return TimedSweep(
         lines=[_compared(line) for line in lines[:_MOST_LINES]],
@@ -164,5 +169,5 @@ def _roofline_chart(lines: Sequence[Line], notes: list[str]) -> Markup | None:
     return roofline_chart("roofline", "Roofline, each way at its best size", roof, points)
 
 
-def _is_above_0(value: Any) -> bool:
+def _is_above_0(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value) and value > 0

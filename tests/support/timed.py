@@ -41,7 +41,8 @@ def metrics(median_ms: float, n: int = 1_000_000, spread: float = 0.005) -> dict
 def summary(median_ms: float, n: int = 1_000_000, **changes: Any) -> dict[str, Any]:
     """Of the same on a GPU that does not exist."""
     found = metrics(median_ms, n)
-    timing = {name: value for name, value in found.items() if name.endswith("_ms")}
+    names = ("samples", "median_ms", "median_low_ms", "median_high_ms", "p5_ms", "p95_ms")
+    timing = {name: found[name] for name in (*names, "noise_percent")}
     intensity = 2 * n / (12 * n + 4)
     attainable = intensity * PEAK_GB_S
     return {
