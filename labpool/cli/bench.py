@@ -61,7 +61,7 @@ def bench(
 
     Several sizes, variants, launch parameters, types or devices make a grid of all combinations.
     The verdict (FAST, SLOW, SAME, AMBIGUOUS) compares with the first line of the same size, type
-    and device. Without a GPU a benchmark for one waits, and says so; it does not mind Ctrl-C.
+    and device. Without a GPU a benchmark for one waits, and says so; the trials do not mind Ctrl-C.
     """
     asked = Asked(kernel, sizes, variants, launch, dtypes, devices, samples)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s

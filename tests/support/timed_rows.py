@@ -24,6 +24,15 @@ SWEEP: dict[str, Any] = {
     },
 }
 COUNT = 30
+SMALL: dict[str, Any] = {
+    **SWEEP,
+    "space": {
+        "sizes.n": [10**5, 10**7],
+        "variant": ["one_each", "wide"],
+        "launch.threads": [128, 256],
+    },
+}
+SMALL_COUNT = 8
 ENVIRONMENT = {"device": "gpu", "device_name": "Test GPU", "threads": 1, "versions": {}}
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
 
