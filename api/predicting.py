@@ -20,6 +20,7 @@ from db.models import Prediction, Trial
 from db.reads import predictions as reads
 from db.reads.trials import TrialRow
 from db.states import OPEN_PREDICTIONS
+from labpool.layer_fit import example_shape
 from labpool.sent import PICTURES, Form, NotTaken, check_picture, count_of, form_of
 
 LONGEST_WAIT_S: Final = 25.0
@@ -108,11 +109,16 @@ def _ask(
 
 
 def data_shape(trial: TrialRow) -> tuple[int, ...] | None:
-    """What one example of the trial's data set is like, where its TOML says it for sure."""
+    """What one example of the trial's data set is like, where the catalog tells it for sure."""
     entry = services().catalog.datasets.get(trial.data_name or "")
-    if entry is None or entry.digest != trial.data_digest or entry.parameters:
+    if entry is None or entry.digest != trial.data_digest:
         return None
-    return entry.shape
+    chosen = trial.spec.get("dataset_parameters", {})
+    # How long rows are may hang on any parameter; sides of pictures have names that are agreed on.
+    changed = any(
+        chosen.get(name, one.default) != one.default for name, one in entry.parameters.items()
+    )
+    return None if changed and entry.kind == "vector" else example_shape(entry, chosen)
 
 
 def takes_pictures(trial: TrialRow) -> bool:

@@ -49,15 +49,28 @@ def reaching(
 ) -> tuple[tuple[int, ...], int]:
     """The shape of one example as it reaches the model, and the number of classes.
 
-    A data set of any size says so by parameters of the names `height`, `width`, `channels` and
-    `classes`. The runner works the shape out anew from the examples themselves.
+    The runner works the shape out anew from the examples themselves.
     """
-    shape = dataset.shape
+    shape = example_shape(dataset, chosen)
     if dataset.kind == "image":
-        sides = ("height", "width", "channels")
-        shape = tuple(chosen.get(name, side) for name, side in zip(sides, shape, strict=True))
         if model.input.size is not None:
             shape = (*model.input.size, shape[2])
         if model.input.kind == "vector":
             shape = (prod(shape),)
     return shape, chosen.get("classes", dataset.classes)
+
+
+def example_shape(dataset: DatasetEntry, chosen: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of one example as the data set gives it.
+
+    A data set of any size says so by parameters of the names `height`, `width` and `channels`, or
+    `size` for both sides, and `classes`.
+    """
+    if dataset.kind != "image":
+        return dataset.shape
+    height, width, channels = dataset.shape
+    return (
+        chosen.get("height", chosen.get("size", height)),
+        chosen.get("width", chosen.get("size", width)),
+        chosen.get("channels", channels),
+    )

@@ -97,20 +97,20 @@ def experiment_filters(catalog: Catalog, kinds: Sequence[str] = get_args(Kind)) 
 
 
 def headlines(catalog: Catalog) -> dict[str, Direction]:
-    """The metric that stands for each kind of result: that of the kind's first board.
+    """The metrics that may stand for an experiment, the first that it has doing so.
 
-    Before it come those that only some models are chosen by: they say more of these.
+    First those that only some models are chosen by: they say more of these. Then each kind's own,
+    and what its boards rank by.
     """
-    found: dict[str, Direction] = {}
-    for model in catalog.models.values():
-        own = model.judging.metrics.get(model.judging.selects)
-        if own and f"test_{model.judging.selects}" != _FALLBACKS["train"]:
-            found[f"test_{model.judging.selects}"] = own.direction
-    for kind, fallback in _FALLBACKS.items():
-        board = next((board for board in catalog.boards.values() if board.kind == kind), None)
-        name = board.metric if board else fallback
-        found[name] = direction_of(name, catalog) or "maximize"
-    return found
+    own = [
+        f"test_{model.judging.selects}"
+        for model in catalog.models.values()
+        if model.judging.selects in model.judging.metrics
+    ]
+    usual = list(_FALLBACKS.values())
+    names = [name for name in own if name not in usual] + usual
+    names += [board.metric for board in catalog.boards.values()]
+    return {name: direction_of(name, catalog) or "maximize" for name in names}
 
 
 def _places(

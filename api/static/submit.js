@@ -201,3 +201,5 @@ window.addEventListener("focus", () => { if (state.dataset.state === "signed-out
 for (const part of document.querySelectorAll(".only-without-script")) part.hidden = true;
 fields.disabled = false;
 setBad(bad);
+// Typed before this script was there, or brought back by the browser.
+if (spec.value !== spec.defaultValue) checkSoon(true);

@@ -19,7 +19,7 @@ from tests.support.processes import Processes
 def section(title: str) -> dict[str, str]:
     """The code blocks of one section by their language."""
     text = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    body = text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    body = text.split(f"\n## {title}\n")[1].split("\n## ")[0].split("\n### ")[0]
     blocks = re.findall(r"^ *```(\w+)\n(.*?)^ *```$", body, re.DOTALL | re.MULTILINE)
     return {language: textwrap.dedent(block) for language, block in blocks}
 

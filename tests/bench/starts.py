@@ -1,7 +1,8 @@
 """How soon the first step of a training run is done, for an architecture new to a slot or not.
 
-An idle slot hears of a trial by the bell alone; its runner is warm and has TensorFlow loaded. Each
-architecture is submitted twice, with another seed, rate and number of epochs the second time. The
+A worker of two idle slots hears of a trial by the bell alone; their runners are warm and have
+TensorFlow loaded. Each architecture is submitted twice, with another seed, rate and number of
+epochs the second time: whichever slot traced it then is to take it, or it is traced again. The
 *first step* is done when the first optimizer step has come back with its loss.
 """
 
@@ -11,12 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from tests.faults.latency import ONLY_THE_BELL, start
+from tests.faults.latency import start
 from tests.faults.service import Service, service
 from tests.support.databases import fresh_database
 
 ARCHITECTURES, ARCHITECTURES_QUICK = 12, 2
+# An idle slot would look by itself in an hour: what starts sooner was started by the bell.
+TWO_SLOTS = {"LABPOOL_SLOTS": "2", "LABPOOL_POLL_S": "3600"}
 WORKER = (sys.executable, "-m", "tests.faults.timed_worker")
 
 BOUNDS = {"new_architectures": "> 0"}
@@ -33,13 +37,15 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
     with (
         tempfile.TemporaryDirectory(prefix="lp-") as folder,
         fresh_database("sqlite") as database,
-        service(Path(folder), database, ONLY_THE_BELL) as running,
+        service(Path(folder), database, TWO_SLOTS) as running,
     ):
         running.start_worker(WORKER, LABPOOL_TRIALS_PER_RUNNER="1000")
-        running.wait_ready(1)
-        # The first ones find the runner still importing, and load the data.
-        for seed in range(2):
-            _train(running, width=8, seed=seed)
+        running.wait_ready(2)
+        # Two at once, so that each slot has one: they find it importing, and load the data.
+        at_once = [running.submit(_spec(width, seed=0, epochs=40)) for width in (8, 9)]
+        for [trial_id] in at_once:
+            running.wait_for(trial_id, "succeeded")
+        _train(running, width=10, seed=0)
         new = [_train(running, width=16 + number, seed=0) for number in range(count)]
         seen = [_train(running, width=16 + number, seed=1) for number in range(count)]
     after_claim = [run["first_step"] - run["claimed"] for run in seen]
@@ -57,8 +63,11 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
 
 
 def _train(running: Service, width: int, seed: int) -> dict[str, float]:
-    spec = {
+    return dict(start(running, seed, _spec(width, seed, epochs=1 + seed)))
+
+
+def _spec(width: int, seed: int, epochs: int) -> dict[str, Any]:
+    return {
         "kind": "train", "model": "mlp", "dataset": "digits", "parameters": {"hidden": [width]},
-        "epochs": 1 + seed, "learning_rate": 0.001 * (1 + seed),
+        "epochs": epochs, "learning_rate": 0.001 * (1 + seed), "seed": seed,
     }  # fmt: skip
-    return dict(start(running, seed, spec))

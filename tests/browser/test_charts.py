@@ -102,7 +102,7 @@ def test_the_curves_are_downloaded_as_they_were_recorded(
 ) -> None:
     page = charts_of(visit, f"/trials/{filled.trained}")
     with page.expect_download() as found:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_role("button", name="CSV", exact=True).click()
     found.value.save_as(tmp_path / "curves.csv")
     with (tmp_path / "curves.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

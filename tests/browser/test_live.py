@@ -70,7 +70,7 @@ def test_a_running_trial_draws_its_curves_while_one_looks(
     expect_change(page, "#progress")
     # A fragment brings the controls as they are without JavaScript; ours have to outlive it.
     expect(page.get_by_role("button", name="Draw")).to_be_hidden()
-    expect(page.get_by_role("button", name="CSV")).to_be_visible()
+    expect(page.get_by_role("button", name="CSV", exact=True)).to_be_visible()
     assert violations(page) == []
     page.set_viewport_size({"width": NARROW, "height": 900})
     assert page.evaluate("() => document.scrollingElement.scrollWidth") <= NARROW

@@ -38,6 +38,7 @@ NOT_WALKED = {
     "transitions._leave": "`own`, which has just made sure of it",
     "claims.give_back": "what each condition implies: only what runs holds a live lease",
     "claims.has_work": "tests/contracts/test_claims.py",
+    "claims._leave_to_another": "tests/contracts/test_traced.py",
     "turns.waits": "tests/contracts/test_claims.py",
     "turns.servable": "tests/contracts/test_claims.py",
     "turns._heads": "tests/contracts/test_fairness.py",

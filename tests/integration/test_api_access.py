@@ -113,6 +113,17 @@ ROLES = {
     "POST /users/<name>/link": "admin",
     "POST /users/<name>/role": "admin",
     "DELETE /api/v1/tokens/<row:token_id>": "member",
+    "POST /api/v1/uploads": "member",
+    "GET /api/v1/uploads": "member",
+    "GET /api/v1/uploads/<row:upload_id>": "member",
+    "DELETE /api/v1/uploads/<row:upload_id>": "member",
+    "GET /datasets": "member",
+    "POST /datasets": "member",
+    "POST /datasets/uploads/<row:upload_id>/delete": "member",
+    "GET /datasets/<name>": "member",
+    "GET /datasets/<owner>/<name>": "member",
+    "GET /datasets/<name>/picture": "member",
+    "GET /datasets/<owner>/<name>/picture": "member",
 }
 # Read-only answers that our own pages fetch or link to: here, and only here, the cookie will do.
 BY_SESSION = {

@@ -144,8 +144,12 @@ def test_hostile_files_are_refused_by_their_first_bytes(
 def test_pictures_are_not_for_models_of_vectors(quick_api: Api, tmp_path: Path) -> None:
     spirals = {"kind": "train", "model": "mlp", "dataset": "spirals", "epochs": 1}
     url = asked_of(quick_api, tmp_path, spirals)
-    # Its parameters may change its shape: what does not fit is told by the runner.
-    assert quick_api.owner.post(url, {"inputs": [1, 2, 3]}).status_code == 202
+    problem_of(quick_api.owner.send("POST", url, PNG, "image/png"), 422)
+    problem_of(quick_api.owner.post(url, {"inputs": [1, 2, 3]}), 422)
+    turned = {**spirals, "dataset_parameters": {"turns": 2.5}}
+    other = asked_of(quick_api, tmp_path, turned)
+    # A parameter may change how long its rows are: what does not fit is told by the runner.
+    assert quick_api.owner.post(other, {"inputs": [1, 2, 3]}).status_code == 202
 
 
 def test_large_bodies_are_refused(sqlite_url: str, catalog: Catalog, tmp_path: Path) -> None:

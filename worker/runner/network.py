@@ -55,7 +55,7 @@ class Network:
         with backend.on(device):
             self.optimizer.build(model.trainable_variables)
         self._untrained = self.optimizer_state()
-        examples = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32), target]
+        examples = [tf.TensorSpec([None, *model.input_shape[1:]], model.inputs[0].dtype), target]
         number = tf.TensorSpec([], tf.int32)
         order = tf.TensorSpec([None], tf.int64)
         self._train = tf.function(
@@ -199,7 +199,7 @@ class Network:
             x, y = tf.gather(all_x, chosen), tf.gather(all_y, chosen)
             total, outputs, gradients = self.gradients(x, y)
             self.optimizer.apply(gradients, self.model.trainable_variables)
-            losses = losses.write(step, total)
+            losses = losses.write(step, tf.cast(total, tf.float32))
             sums = sums.write(step, tf.reduce_sum(self.objective.values(y, outputs), axis=0))
         return losses.stack(), sums.stack()
 
