@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -30,7 +30,10 @@ _UNITS = {"gb_s": "GB/s", "gflop_s": "GFLOP/s"}
 
 @dataclass(frozen=True, slots=True)
 class ComparedLine:
-    """A row of the table; `cells` are median, interval, noise, GB/s, GFLOP/s and % of the peak."""
+    """A row of the table; `cells` are median, interval, noise, GB/s, GFLOP/s and % of the peak.
+
+    `is_first` is whether others are compared with it.
+    """
 
     trial: int
     size: str
@@ -38,6 +41,7 @@ class ComparedLine:
     cells: Sequence[str]
     verdict: str | None
     against: int | None
+    is_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,9 @@ def timed_sweep(spec: Mapping[str, Any], trials: Iterable[TrialRow]) -> TimedSwe
     if any(line.timed.device == "cpu" and line.ways for line in lines):
         notes.append(_SAME_ON_CPU)
     grids = grids_of(lines, rate, notes)
+    firsts = {line.against for line in lines}
     return TimedSweep(
-        lines=[_compared(line) for line in lines[:_MOST_LINES]],
+        lines=[_compared(line, firsts) for line in lines[:_MOST_LINES]],
         left_out=max(0, len(lines) - _MOST_LINES),
         sizes_chart=_sizes_chart(lines, rate, notes),
         roofline_chart=_roofline_chart(lines, notes),
@@ -95,7 +100,7 @@ def _timed(row: TrialRow) -> Timed:
     return Timed(row.id, row.ran_on or row.device, row.spec, row.metrics, row.summary)
 
 
-def _compared(line: Line) -> ComparedLine:
+def _compared(line: Line, firsts: Set[int | None]) -> ComparedLine:
     metrics = line.timed.metrics
     low, high = (metric_value(metrics.get(f"median_{end}_ms")) for end in ("low", "high"))
     names = ("noise_percent", "gb_s", "gflop_s", "percent_of_peak")
@@ -110,6 +115,7 @@ def _compared(line: Line) -> ComparedLine:
         ],
         verdict=line.verdict,
         against=line.against,
+        is_first=line.timed.trial in firsts,
     )
 
 

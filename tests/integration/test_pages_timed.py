@@ -170,4 +170,6 @@ def test_many_sizes_at_once_are_drawn_by_bytes(quick_api: Api) -> None:
         succeeded(quick_api, claimed(quick_api), **timed.metrics(0.1 * (number + 1)))
     page = page_of(quick_api, f"/experiments/{experiment}")
     assert ">bytes moved</text>" in panel(page, "timed")
-    assert "rows=64, columns=128" in words(panel(page, "timed"))
+    text = words(panel(page, "timed"))
+    assert "rows=64, columns=128" in text
+    assert " first " not in text.partition("Verdict")[2], "each size stands by itself"
