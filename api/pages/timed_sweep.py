@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -100,7 +100,7 @@ def _timed(row: TrialRow) -> Timed:
     return Timed(row.id, row.ran_on or row.device, row.spec, row.metrics, row.summary)
 
 
-def _compared(line: Line, firsts: Set[int | None]) -> ComparedLine:
+def _compared(line: Line, firsts: set[int | None]) -> ComparedLine:
     metrics = line.timed.metrics
     low, high = (metric_value(metrics.get(f"median_{end}_ms")) for end in ("low", "high"))
     names = ("noise_percent", "gb_s", "gflop_s", "percent_of_peak")
