@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.compiles import KERNEL
 from worker.runner.compiling import SOURCE_BYTES, compile_apart
-from worker.runner.reasons import CompileError
+from worker.runner.reasons import CompileError, GpuTrouble
 
 
 def test_it_works(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_what_is_no_source_is_refused(source: str, told: str) -> None:
 
 
 def test_an_architecture_that_nvrtc_does_not_know_is_named() -> None:
-    with pytest.raises(CompileError, match="sm_9999|architecture|INVALID_OPTION"):
+    with pytest.raises(GpuTrouble, match="does not take sm_9999"):
         compile_apart(KERNEL, "mine.cu", "sm_9999", [], None)
 
 
@@ -70,5 +70,5 @@ def test_words_of_the_user_are_no_limit() -> None:
 
 def test_an_error_of_the_assembler_is_shown() -> None:
     source = 'extern "C" __global__ void f() { asm("nonsense %%r1;"); }'
-    with pytest.raises(CompileError, match="ptxas .*nonsense"):
+    with pytest.raises(CompileError, match=r"ptxas application ptx input, line .*syntax error"):
         compile_apart(source, "mine.cu", "sm_80", [], None)

@@ -27,8 +27,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 MIB = 1024**2
 # Never words of the user's: source lines are set in, file names end at their bracket.
 OUT_OF_MEMORY = re.compile(
-    r"^((?! )[^(\n]*\(\d+\): catastrophic error: out of memory|LLVM ERROR: out of memory|MemoryError"
-    r"|terminate called .*std::bad_alloc|NVRTC_ERROR_OUT_OF_MEMORY)",
+    r"^((?! )[^(\n]*\(\d+\): catastrophic error: out of memory|LLVM ERROR: out of memory"
+    r"|MemoryError|terminate called .*std::bad_alloc|NVRTC_ERROR_OUT_OF_MEMORY)",
     re.MULTILINE,
 )
 
@@ -132,6 +132,11 @@ def _answer(
     if "large" in answer:
         raise CompileError(
             f"source: makes {answer['large']} bytes of machine code; at most {CUBIN_BYTES}."
+        )
+    if answer.get("mistake", "").startswith("NVRTC_ERROR_INVALID_OPTION"):
+        raise GpuTrouble(
+            f"NVRTC {nvrtc.version()} does not take {architecture} and {' '.join(options)}:"
+            " a newer GPU needs a newer nvidia-cuda-nvrtc."
         )
     if "mistake" in answer:
         raise CompileError(_mistake(answer["mistake"], name))
