@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from numpy.typing import DTypeLike, NDArray
 
 from worker.runner.reasons import GpuTrouble
+from worker.wire_types import Json
 
 Shape3 = tuple[int, int, int]
 
@@ -38,21 +39,27 @@ class Device(Protocol):
     """As NVML names it; None where nobody tells."""
     architecture: str
     """What kernels are compiled for, such as sm_90."""
+    driver: str | None
+    """The driver's version; None where nobody tells."""
     driver_cuda: str
     """The newest CUDA that the driver serves, such as 12.9."""
     memory_bytes: int
     level2_bytes: int
-    """Of the cache that all multiprocessors share."""
+    """Of the cache that all multiprocessors share; 0 where nobody tells."""
     multiprocessors: int
     default_clock_mhz: float | None
     """What its multiprocessors run at when nothing holds them back; None where nobody tells."""
 
     def allocate(self, count: int) -> Memory:
-        """`count` bytes whose content is not known."""
+        """`count` bytes whose content is not known; they begin at a multiple of 256."""
         ...
 
     def allocate_host(self, count: int, dtype: DTypeLike) -> NDArray[Any]:
         """An array of `count` numbers in page-locked memory of the host."""
+        ...
+
+    def part(self, memory: Memory, first: int, count: int) -> Memory:
+        """`count` bytes of it from byte `first` on; never to be freed by itself."""
         ...
 
     def free(self, memory: Memory) -> None:
@@ -88,7 +95,7 @@ class Device(Protocol):
         ...
 
     def launch(self, function: Any, grid: Shape3, block: Shape3, arguments: Sequence[Any]) -> None:
-        """Queue one launch. Arguments are Memory, NumPy scalars and arrays of no dimensions."""
+        """Queue one launch. Arguments are Memory and NumPy scalars."""
         ...
 
     def event(self) -> Any:
@@ -99,8 +106,8 @@ class Device(Protocol):
         """Queue: note the time at which everything before has ended."""
         ...
 
-    def wait(self, event: Any) -> None:
-        """Return when the event has been passed."""
+    def has_passed(self, event: Any) -> bool:
+        """Whether everything before it has ended. Returns at once."""
         ...
 
     def seconds_between(self, start: Any, end: Any) -> float:
@@ -117,6 +124,10 @@ class Device(Protocol):
 
     def clock_mhz(self) -> float | None:
         """What its multiprocessors run at just now; None where nobody tells."""
+        ...
+
+    def reading(self) -> Json:
+        """Clocks, power, temperature and what holds it back, just now: `Sensors.reading`."""
         ...
 
     def close(self) -> None:

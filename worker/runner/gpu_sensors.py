@@ -10,7 +10,7 @@ from worker.devices import import_nvml
 from worker.wire_types import Json
 
 THROTTLING: Final = {
-    "PowerCap": "power cap",
+    "SwPowerCap": "power cap",
     "SwThermalSlowdown": "temperature, by software",
     "HwSlowdown": "hardware slowdown",
     "HwThermalSlowdown": "temperature, by hardware",
@@ -76,19 +76,9 @@ class Sensors:
         mask = self._asked(lambda nvml, gpu: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu))
         found = []
         for name, text in THROTTLING.items():
-            # The library renamed most of them and kept the old names, but not for all.
-            bit = next(
-                (
-                    getattr(self._library, constant)
-                    for constant in (
-                        f"nvmlClocksThrottleReason{name}",
-                        f"nvmlClocksThrottleReasonSw{name}",
-                        f"nvmlClocksEventReason{name}",
-                    )
-                    if hasattr(self._library, constant)
-                ),
-                0,
-            )
+            # The library renamed them, and older ones have the first names only.
+            names = (f"nvmlClocksThrottleReason{name}", f"nvmlClocksEventReason{name}")
+            bit = next((getattr(self._library, one) for one in names if hasattr(self._library, one)), 0)
             if mask is not None and int(mask) & int(bit):
                 found.append(text)
         return found
