@@ -94,7 +94,8 @@ class FakeDevice:
 
     def part(self, memory: Memory, first: int, count: int) -> Memory:
         piece = self._piece(memory)
-        assert 0 <= first and first + count <= piece.bytes
+        assert first >= 0
+        assert first + count <= piece.bytes
         return Piece(piece.first + first, count)
 
     def free(self, memory: Memory) -> None:
