@@ -25,7 +25,7 @@ from tests.support.cuda.doubling import (
 )  # fmt: skip
 from tests.support.cuda.fake_device import BYTES_S, OPERATIONS_S, FakeDevice, host_compiler
 from tests.support.heard import Slot
-from worker.runner import sampling
+from worker.runner import cuda_target, sampling
 from worker.runner.benchmark import Plan, measure
 from worker.runner.cuda_target import CudaTarget
 from worker.runner.device import DeviceFault
@@ -34,7 +34,7 @@ from worker.runner.reasons import GpuTrouble, WrongResult
 from worker.runner.running import Hung
 from worker.wire_types import Json
 
-SMALL, LARGE = 1001, 262_147
+SMALL, LARGE = 1001, 20_003
 """Inputs of the first are drawn anew for each sample; those of the second are windows."""
 Measure = Callable[..., tuple[dict[str, float], Json]]
 
@@ -50,6 +50,8 @@ def slot() -> Iterator[Slot]:
 def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "WARM_UP_S", 0.0)
     monkeypatch.setattr(sampling, "COOLING_S", 0.0)
+    monkeypatch.setattr(sampling, "MOST_BATCHES", 10)
+    monkeypatch.setattr(cuda_target, "FRESH_BYTES", 16 * 1024)
 
 
 @pytest.fixture
@@ -155,7 +157,7 @@ def test_a_fault_of_the_gpu_is_told(measured: Measure) -> None:
 
 
 def test_a_time_that_beats_physics_is_no_result(measured: Measure) -> None:
-    with pytest.raises(ImpossibleTime, match=r"ms, but 2,080,792 bytes at the measured 0\.\d+"):
+    with pytest.raises(ImpossibleTime, match=r"ms, but 143,640 bytes at the measured 0\.\d+"):
         measured(RIGHT, FakeDevice(lambda entry: 0.5), LARGE)
 
 
