@@ -11,7 +11,7 @@ from labpool.sdk import Copy
 from tests.support.cuda.fake_device import FakeDevice, host_compiler
 from tests.support.heard import Slot
 from tests.support.runners import CATALOG, reference_to
-from worker.runner import cuda_target, loading, sampling
+from worker.runner import cuda_target, loading, peaks, sampling
 from worker.runner.benchmark import FUNCTIONS, Plan, measure
 from worker.runner.cuda_target import CudaTarget
 
@@ -27,6 +27,8 @@ def test_a_kernel_of_the_catalog_gets_its_time(
     monkeypatch: pytest.MonkeyPatch, entry: KernelEntry, variant: str
 ) -> None:
     monkeypatch.setattr(sampling, "WARM_UP_S", 0.0)
+    monkeypatch.setattr(peaks, "REPEATS", 2)
+    monkeypatch.setattr(peaks, "BLOCKS_EACH", 2)
     monkeypatch.setattr(sampling, "LEAST_BATCHES", 2)
     monkeypatch.setattr(sampling, "MOST_BATCHES", 2)
     monkeypatch.setattr(sampling, "MOST_RUNS", 2)

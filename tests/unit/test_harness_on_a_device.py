@@ -25,7 +25,7 @@ from tests.support.cuda.doubling import (
 )  # fmt: skip
 from tests.support.cuda.fake_device import BYTES_S, OPERATIONS_S, FakeDevice, host_compiler
 from tests.support.heard import Slot
-from worker.runner import cuda_target, sampling
+from worker.runner import cuda_target, peaks, sampling
 from worker.runner.benchmark import Plan, measure
 from worker.runner.cuda_target import CudaTarget
 from worker.runner.device import DeviceFault
@@ -51,6 +51,8 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "WARM_UP_S", 0.0)
     monkeypatch.setattr(sampling, "COOLING_S", 0.0)
     monkeypatch.setattr(sampling, "MOST_BATCHES", 10)
+    monkeypatch.setattr(peaks, "REPEATS", 2)
+    monkeypatch.setattr(peaks, "BLOCKS_EACH", 2)
     monkeypatch.setattr(cuda_target, "FRESH_BYTES", 16 * 1024)
 
 
@@ -194,4 +196,4 @@ def test_a_clock_that_nobody_tells_discards_nothing(measured: Measure) -> None:
 
 def test_no_room_is_told_as_such(measured: Measure) -> None:
     with pytest.raises(MemoryError, match="no room"):
-        measured(RIGHT, n=40_000_000)
+        measured(RIGHT, n=10_000_000)
