@@ -146,7 +146,7 @@ def test_an_answer_that_is_remembered_does_not_rank(measured: Measure, source: s
 
 
 def test_a_kernel_that_never_ends_is_left_behind(measured: Measure) -> None:
-    device = FakeDevice()
+    device = FakeDevice(hang_s=1.0)
     with pytest.raises(Hung, match="given up after 5 s"):
         measured(NEVER_ENDS, device)
 
