@@ -143,6 +143,17 @@ def test_names_of_layers_are_checked_where_they_are_known(quick_api: Api, tmp_pa
     error = refused(quick_api, wrong)["/freeze"]
     assert "no layer 'base_conv'" in error["detail"] and "base_conv1" in error["suggestion"]
     quick_api.submitted({**wrong, "freeze": ["base_conv1"]})
+    sweep = {
+        "kind": "sweep", "strategy": {"method": "grid"},
+        "base": {**TRAIN, "init_from": source}, "space": {"freeze": [[], ["base_conv1"]]},
+    }  # fmt: skip
+    _, trials = quick_api.submitted(sweep)
+    assert [spec_of(quick_api, trial).get("freeze") for trial in trials] == [None, ["base_conv1"]]
+    page = quick_api.browser().get(f"/trials/{trials[1]}").text
+    assert "base_conv1" in page
+    sweep["space"] = {"freeze": [[], ["base_conv"]]}
+    error = refused(quick_api, sweep)["/space/freeze"]
+    assert "no layer 'base_conv'" in error["detail"] and "base_conv1" in error["suggestion"]
     # Of another configuration the layers may be others: its runner will say.
     quick_api.submitted({**wrong, "parameters": {"filters": 8}})
 
