@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -57,6 +58,22 @@ class Baseline(BaseModel):
     name: str = Field(min_length=1, max_length=80)
     value: float
     source: str = Field(min_length=1, max_length=400)
+
+
+Wanted = str | int | float | bool | list[str]
+
+
+def with_defaults(where: Mapping[str, Wanted], defaults: Mapping[str, Any]) -> dict[str, Wanted]:
+    """What a board fixes, its data set's parameters at their ``defaults`` where it says nothing.
+
+    Rows on data that is made easier, or has fewer classes, cannot be compared with the others.
+    """
+    fixed = {
+        f"dataset_parameters.{name}": value
+        for name, value in defaults.items()
+        if isinstance(value, str | int | float)
+    }
+    return {**where, **{path: value for path, value in fixed.items() if path not in where}}
 
 
 def _midnight_s(day: date) -> float:
