@@ -154,6 +154,11 @@ class Settings(BaseSettings):
     upload_quota_bytes: int = Field(
         default=1024**3, ge=0, description="Most that one user's uploads take in the store."
     )
+    upload_cache_bytes: int = Field(
+        default=4 * 1024**3,
+        ge=0,
+        description="Most that copies of uploads take on a worker's host.",
+    )
     max_trials_per_sweep: int = Field(default=1000, ge=1, description="Largest sweep.")
     max_queued_per_user: int = Field(
         default=5000, ge=1, description="Most trials of one user that may wait at once."

@@ -12,12 +12,14 @@ from typing import Final
 from db import predictions
 from db.errors import FencedOff
 from db.predictions import ClaimedPrediction
+from db.uploads import digests_there
 from worker.answering import LEASE_S, Answering, Checkpoints
 from worker.database_access import DatabaseAway
 from worker.devices import Device
 from worker.guards import MEBIBYTE
 from worker.host import Host
 from worker.process import COMMAND
+from worker.upload_cache import UploadCache
 from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
@@ -178,7 +180,7 @@ class Predictor:
         (self._folder / "checkpoints").mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _clean_up(self) -> None:
-        """Delete what was asked long ago, whoever answered it."""
+        """Delete what was asked long ago, whoever answered it, and copies of uploads in vain."""
         now = self._host.clock()
         if now < self._clean_due_s:
             return
@@ -187,6 +189,17 @@ class Predictor:
         dropped = self._host.database.write(lambda session: predictions.drop_old(session, kept_s))
         if dropped:
             logger.info("deleted %d old predictions", dropped)
+        try:
+            removed = UploadCache.of(self._host.settings).tidy(
+                lambda digests: self._host.database.read(
+                    lambda session: digests_there(session, digests)
+                )
+            )
+        except OSError as error:
+            logger.warning("copies of uploads could not be tidied: %s", error)
+        else:
+            if removed:
+                logger.info("removed %d copies of uploads that nobody needs", removed)
 
 
 def _size_of(path: Path) -> int:
