@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +38,20 @@ CLEAN_EVERY_S: Final = 600.0
 class Predictor:
     """A thread that claims questions, and a runner of its own that answers them on the processor.
 
-    The runner starts with the first question and ends when none came for a while.
+    The runner comes with the first question, a slot's standby if there is one to spare, and ends
+    when no question came for a while.
     """
 
-    def __init__(self, host: Host, command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        host: Host,
+        command: Sequence[str] = COMMAND,
+        lend: Callable[[], WatchedRunner | None] = lambda: None,
+    ) -> None:
+        """``lend`` gives a runner away that has its imports done, or None."""
         self._host = host
         self._command = command
+        self._lend = lend
         self._folder = host.scratch.folder / "predictor"
         self._checkpoints = Checkpoints(self._folder / "checkpoints")
         self._wake = threading.Event()
@@ -145,18 +153,18 @@ class Predictor:
         if self._runner is not None and not self._runner.is_alive:
             self._retire("it ended")
         if self._runner is None:
-            self._started += 1
-            settings = self._host.settings
-            self._runner = WatchedRunner(
-                DEVICE,
-                self._folder / f"home-{self._started % 2}",
-                settings.memory_limit_mb or MEMORY_LIMIT_MB,
-                self._host.clock,
-                self._wake.set,
-                self._command,
-            )
-            logger.info("runner %d started for predictions", self._runner.pid)
+            self._runner = self._lend() or self._start()
+            limit_mb = self._host.settings.memory_limit_mb or MEMORY_LIMIT_MB
+            self._runner.guards.memory_limit_mb = limit_mb
+            logger.info("runner %d is for predictions", self._runner.pid)
         return self._runner
+
+    def _start(self) -> WatchedRunner:
+        self._started += 1
+        home = self._folder / f"home-{self._started % 2}"
+        return WatchedRunner(
+            DEVICE, home, clock=self._host.clock, on_end=self._wake.set, command=self._command
+        )
 
     def _retire_if_worn(self) -> None:
         runner = self._runner
