@@ -17,5 +17,6 @@ def planned_for_me(spec: object) -> Plan:
     made = plan(spec, catalog_for(spec), parts.settings.max_trials_per_sweep, who.is_admin)
     if not any(begun_from(trial.spec) for trial in made.trials):
         return made
+    programs = {name for name, model in parts.catalog.models.items() if model.program is not None}
     with parts.database.snapshot() as session:
-        return pin(session, made, lambda owner_id: may_see(who, owner_id))
+        return pin(session, made, lambda owner_id: may_see(who, owner_id), programs)

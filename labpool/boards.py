@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -77,6 +77,22 @@ def require_points(per: Sequence[PointField], kind: str, rule: str) -> None:
         raise ValueError(f"per: {foreign[0]} is nothing that a {kind} spec has.")
     if per and rule != "best":
         raise ValueError("rule: a board with per has the best of each; say best.")
+
+
+Wanted = str | int | float | bool | list[str]
+
+
+def with_defaults(where: Mapping[str, Wanted], defaults: Mapping[str, Any]) -> dict[str, Wanted]:
+    """What a board fixes, its data set's parameters at their ``defaults`` where it says nothing.
+
+    Rows on data that is made easier, or has fewer classes, cannot be compared with the others.
+    """
+    fixed = {
+        f"dataset_parameters.{name}": value
+        for name, value in defaults.items()
+        if isinstance(value, str | int | float)
+    }
+    return {**where, **{path: value for path, value in fixed.items() if path not in where}}
 
 
 def _midnight_s(day: date) -> float:

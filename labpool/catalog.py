@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from labpool.boards import Baseline, PointField, Window, require_points
+from labpool.boards import Baseline, PointField, Wanted, Window, require_points, with_defaults
 from labpool.dataset_form import Ink, Splits, Undivided
 from labpool.errors import CatalogError
 from labpool.model_form import Judging, ModelInput, Pictures, TrainingDefaults
@@ -152,7 +152,8 @@ class KernelEntry(Entry):
 
 class BoardEntry(Entry):
     """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial; a
-    list holds values of which any will do.
+    list holds values of which any will do. The parameters of the data set that it names have their
+    defaults where it says nothing of them.
 
     It may name what the catalog does not have yet; the board is empty then. ``device`` is what a
     result was made on. Of several results of a person's one configuration with one seed, ``rule``
@@ -171,7 +172,7 @@ class BoardEntry(Entry):
     device: Literal["cpu", "gpu"] | None = None
     per: list[PointField] = Field(default=[], max_length=8)
     example: str = Field(default="", pattern=r"^([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.yaml$|^$")
-    where: dict[str, str | int | float | bool | list[str]] = {}
+    where: dict[str, Wanted] = {}
     window: Window = Window()
     baselines: list[Baseline] = Field(default=[], max_length=20)
 
@@ -200,12 +201,25 @@ class Catalog:
         for root in roots:
             if not root.is_dir():
                 raise CatalogError(f"{root} is not a folder.")
+        datasets = _folder(roots, "datasets", lambda root: root.glob("*.toml"), DatasetEntry)
+        boards = _folder(roots, "boards", lambda root: root.glob("*.toml"), BoardEntry)
         return cls(
             models=_folder(roots, "models", lambda root: root.glob("*/model.toml"), ModelEntry),
-            datasets=_folder(roots, "datasets", lambda root: root.glob("*.toml"), DatasetEntry),
+            datasets=datasets,
             kernels=_folder(roots, "kernels", lambda root: root.glob("*/kernel.toml"), KernelEntry),
-            boards=_folder(roots, "boards", lambda root: root.glob("*.toml"), BoardEntry),
+            boards=MappingProxyType(
+                {name: _on_usual_data(board, datasets) for name, board in boards.items()}
+            ),
         )
+
+
+def _on_usual_data(board: BoardEntry, datasets: Mapping[str, DatasetEntry]) -> BoardEntry:
+    named = board.where.get("dataset")
+    dataset = datasets.get(named) if isinstance(named, str) else None
+    if dataset is None:
+        return board
+    defaults = {name: parameter.default for name, parameter in dataset.parameters.items()}
+    return board.model_copy(update={"where": with_defaults(board.where, defaults)})
 
 
 def _folder(

@@ -38,7 +38,8 @@ LayerName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00
 LayerNames = Annotated[list[LayerName], Field(max_length=256)]
 MOST_SEED = 2**31 - 1
 Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
-Scalar = bool | int | float | str | list[int]
+# Lists of numbers are widths, lists of words are names of layers.
+Scalar = bool | int | float | str | list[int | str]
 
 # `labpool.devices` makes a sweep of a list, before any form sees it.
 _DEVICE = {"type": "string", "enum": ["any", "cpu", "gpu"]}

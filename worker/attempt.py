@@ -24,6 +24,7 @@ from worker.files import fetch
 from worker.logs import TrialLog
 from worker.protocol import CodeReference, Origin, Resume, TrialToRun
 from worker.recording import Recorder
+from worker.upload_cache import UploadCache
 from worker.uploads import bring
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def fetch_files(
     attempt: Attempt,
     database: DatabaseAccess,
     store: ArtifactStore,
-    cache: Path,
+    cache: UploadCache,
     give_up: Callable[[], bool],
 ) -> None:
     """Bring what the trial goes on from and began with into the runner's folder, and its upload.
@@ -126,7 +127,9 @@ def fetch_files(
     attempt.upload = bring_upload(attempt, store, cache)
 
 
-def bring_upload(attempt: Attempt, store: ArtifactStore, cache: Path) -> CodeReference | None:
+def bring_upload(
+    attempt: Attempt, store: ArtifactStore, cache: UploadCache
+) -> CodeReference | None:
     """What the runner loads for a trial on an upload; None for one on the catalog's data.
 
     Raises OSError.

@@ -22,6 +22,7 @@ from worker.patience import PatientStore
 from worker.process import RunnerGone
 from worker.protocol import Cancel, FromSlot, GoOn, Pause, Run, Stop
 from worker.recording import Recorder
+from worker.upload_cache import UploadCache
 from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
@@ -281,7 +282,7 @@ class Holding:
     def _prepare(self, attempt: Attempt) -> None:
         """Bring together what the runner needs, or give the trial back."""
         host = self.host
-        cache = host.settings.datasets_folder
+        cache = UploadCache.of(host.settings)
         fetch = partial(fetch_files, attempt, host.database, host.store, cache, self._give_up)
         try:
             self.store.do(fetch)
