@@ -113,16 +113,16 @@ def state_of(group: FusedNetwork, member: int) -> State:
 
 def apart(network: Network, states: Sequence[State], x: Resident, epochs: Sequence[int]) -> Any:
     """Where all members stand after these epochs, each on its own."""
-    return [
-        train_alone(network, state, member, x, epochs) for member, state in enumerate(states)
-    ]
+    return [train_alone(network, state, member, x, epochs) for member, state in enumerate(states)]
 
 
 def farthest(one: State, other: State) -> float:
     """The largest difference between two states, whose arrays must have the same forms."""
     ones, others = [*one[0], *one[1]], [*other[0], *other[1]]
     assert [(a.shape, a.dtype) for a in ones] == [(a.shape, a.dtype) for a in others]
-    return max(float(np.max(np.abs(a - b.astype(a.dtype)))) for a, b in zip(ones, others, strict=True))
+    return max(
+        float(np.max(np.abs(a - b.astype(a.dtype)))) for a, b in zip(ones, others, strict=True)
+    )
 
 
 def same_bits(one: State, other: State) -> bool:

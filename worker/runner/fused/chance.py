@@ -36,7 +36,5 @@ def draw(
     drawn = []
     for seed in seeds:
         key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
-        drawn.append(
-            operation(shape=shape, key=key, counter=counter, alg=algorithm, dtype=dtype)
-        )
+        drawn.append(operation(shape=shape, key=key, counter=counter, alg=algorithm, dtype=dtype))
     return tf.stack(drawn, axis=axis)

@@ -58,12 +58,17 @@ def _dense(layer: Any, wide: Wide, go: Pass) -> Wide:
 
 def _convolution(layer: Any, wide: Wide, go: Pass) -> Wide:
     # Of pictures that all members share, the members' filters are simply more filters.
-    made = tf.nn.conv2d(
-        wide.side_by_side().numbers,
-        together(go.weight(layer.kernel)),
-        layer.strides,
-        layer.padding.upper(),
-    )
+    beside, kernel = wide.side_by_side(), go.weight(layer.kernel)
+
+    def convolve(pictures: Any, filters: Any) -> Any:
+        return tf.nn.conv2d(pictures, filters, layer.strides, layer.padding.upper())
+
+    if beside.form == "joined" and kernel.dtype == tf.float64:
+        # TensorFlow's kernel for the gradient by grouped filters takes no double precision.
+        pictures = tf.split(beside.numbers, wide.members, axis=-1)
+        made = tf.concat(list(map(convolve, pictures, tf.unstack(kernel, axis=3))), axis=-1)
+    else:
+        made = convolve(beside.numbers, together(kernel))
     if layer.use_bias:
         made += together(go.weight(layer.bias))
     return Wide(layer.activation(made), wide.members, "joined")

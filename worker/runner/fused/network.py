@@ -66,8 +66,8 @@ class FusedNetwork:
         """
         self._settle()
         for weights, state in states.values():
-            _check(weights, arrays_of(self.model.variables), "model")
-            _check(state, self.untrained, "optimizer")
+            self.check(weights, arrays_of(self.model.variables), "model")
+            self.check(state, self.untrained, "optimizer")
         steps = {int(state[self._place("iterations")]) for _, state in states.values()}
         if len(states) < self.members:
             steps.add(int(self._program.steps.numpy()))
@@ -180,6 +180,14 @@ class FusedNetwork:
         """Means by name of one member's metrics, whose `sums` [metrics] are over `count`."""
         return dict(zip(self.objective.names, (sums / count).tolist(), strict=True))
 
+    @staticmethod
+    def check(theirs: Arrays, ours: Arrays, what: str) -> None:
+        """Refuse arrays that are not like the model's or the optimizer's. CheckpointBroken."""
+        found = [(array.shape, str(array.dtype)) for array in theirs]
+        wanted = [(array.shape, str(array.dtype)) for array in ours]
+        if found != wanted:
+            raise CheckpointBroken(f"it holds {found}; the {what} has {wanted}.")
+
     def _settle(self) -> None:
         # Between two epochs alone, so that how often somebody looks changes no bit.
         if not self._settled:
@@ -196,10 +204,3 @@ class FusedNetwork:
 
     def _place(self, name: str) -> int:
         return self._program.places.index(name)
-
-
-def _check(theirs: Arrays, ours: Arrays, what: str) -> None:
-    found = [(array.shape, str(array.dtype)) for array in theirs]
-    wanted = [(array.shape, str(array.dtype)) for array in ours]
-    if found != wanted:
-        raise CheckpointBroken(f"it holds {found}; the {what} has {wanted}.")

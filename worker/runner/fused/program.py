@@ -85,7 +85,6 @@ class Program:
         self.settle = tf.function(self._settle, input_signature=[])
         self.clear = tf.function(self._clear, input_signature=[alive])
 
-
     def _train_steps(self, all_x: Any, all_y: Any, orders: Any, first: Any, count: Any) -> Any:
         losses = tf.TensorArray(all_x.dtype, count)
         sums = tf.TensorArray(tf.float64, count)

@@ -62,7 +62,9 @@ def _sgd(_keras: Any, one: Learned, gradient: Any, rates: Any, _steps: Any) -> N
 
 def _momentum(keras: Any, one: Learned, gradient: Any, rates: Any, _steps: Any) -> None:
     moved = one.slots[0].variable
-    moved.assign(moved * keras.momentum - gradient * one.value.across(rates))
+    # As Keras has it, which rounds the number to float32 first.
+    momentum = tf.cast(keras.momentum, moved.dtype)
+    moved.assign(moved * momentum - gradient * one.value.across(rates))
     one.value.variable.assign_add(moved)
 
 
