@@ -110,7 +110,7 @@ def test_a_member_goes_on_alone_and_comes_back(optimizer: str, tmp_path: Path) -
     written = checkpoints.save(
         tmp_path, checkpoints.Checkpoint(2, 0.0, Standing(), weights, state, [])
     )
-    read = checkpoints.load(tmp_path / written.file, written.sha256)
+    read = checkpoints.load(tmp_path / written.name, written.sha256)
     went_on = fusing.train_alone(network, (read.model, read.optimizer), 1, x, [2])
     fusing.train_together(group, x, [2])
     assert fusing.farthest(went_on, fusing.state_of(group, 1)) <= 1e-4

@@ -43,12 +43,13 @@ class Leader:
     ) -> None:
         """`runs` are the group's members in their order, at the same epoch, put already."""
         self._connection, self._group, self._splits = connection, group, splits
-        self._active = runs
+        self._active, self._running = runs, len(runs)
         self._steps = -(-splits.training.count // runs[0].plan.batch_size)
         self._chunk = 1
 
     def lead(self) -> None:
         """Until nobody is left. Raises what TensorFlow raises: then nobody left can go on here."""
+        self._heed_cancels()
         self._each(self._active, lambda run: run.loop.begin())
         self._finish_done()
         while self._active:
@@ -93,7 +94,7 @@ class Leader:
             losses.append(more)
             sums.append(values)
             done += count
-            self._each(self._active, lambda run: run.report.stop_if_cancelled(), quiet=True)
+            self._heed_cancels()
             for run in self._active:
                 run.report.progress(epoch + min(done / self._steps, 1 - 1 / self._steps))
             seconds = max(time.monotonic() - began, 1e-6)
@@ -111,6 +112,7 @@ class Leader:
             measured_together([run.member for run in tested], self._splits.test)
             for run in tested:
                 run.loop.tested = run.member.found_on(self._splits.test)
+                run.loop.place = run.member.place
                 run.member.held = None
         self._each(over, lambda run: self._answer(run, self._result(run)))
 
@@ -136,8 +138,9 @@ class Leader:
     def _make_smaller(self) -> None:
         """Half have gone: the others go on in a smaller program. Else let those who went be 0."""
         places = [run.member.place for run in self._active]
-        if not places or len(places) == self._group.members:
+        if not places or len(places) == self._running:
             return
+        self._running = len(places)
         if 2 * len(places) > self._group.members:
             self._group.clear([place in places for place in range(self._group.members)])
             return
@@ -145,11 +148,16 @@ class Leader:
         for place, run in enumerate(self._active):
             run.member.moved(self._group, place)
 
-    def _each(self, runs: Sequence[Run], do: Callable[[Run], Any], quiet: bool = False) -> None:
+    def _heed_cancels(self) -> None:
+        def asked(run: Run) -> bool:
+            return self._connection.is_cancelled((run.trial.trial, run.trial.fence))
+
+        wanted = [run for run in self._active if asked(run)]
+        self._each(wanted, lambda run: run.report.stop_if_cancelled())
+
+    def _each(self, runs: Sequence[Run], do: Callable[[Run], Any]) -> None:
         """Do it for each; whoever it ends is answered, and the others go on."""
         for run in list(runs):
-            if quiet and not self._connection.is_cancelled((run.trial.trial, run.trial.fence)):
-                continue
             ended = attempt(run.trial, lambda run=run: do(run))
             if isinstance(ended, protocol.Cancelled | protocol.Paused | protocol.Failed):
                 self._answer(run, ended)

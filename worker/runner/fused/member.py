@@ -15,8 +15,9 @@ from worker.runner.loop import Loop
 from worker.runner.network import arrays_of
 from worker.runner.resident import Resident
 
-Found = tuple[float, dict[str, float], list[Any]]
-"""Mean loss, means of metrics by name, and the outputs of one part after the other."""
+Found = tuple[float, dict[str, float], Sequence[Any]]
+"""Mean loss, means of metrics by name, and the outputs [members, part, ...] of one part after the
+other."""
 
 
 class Member:
@@ -81,14 +82,14 @@ class Member:
         return self.losses[first : first + count], self.sums[first : first + count]
 
     def measure(
-        self, split: Resident, look: Callable[[Any], None] = lambda _: None
+        self, split: Resident, look: Callable[[Any], None] | None = None
     ) -> tuple[float, dict[str, float]]:
         """What the group has found for this member; worked out now if it has not."""
         if id(split) not in self._found:
             measured_together([self], split)
         loss, metrics, outputs = self._found[id(split)]
-        for part in outputs:
-            look(part)
+        for part in outputs if look is not None else ():
+            look(part[self.place])
         return loss, metrics
 
     def means(self, sums: NDArray[np.float64], count: int) -> dict[str, float]:
@@ -138,6 +139,8 @@ class MemberLoop(Loop):
 
     share_s = 0.0
     """Seconds of the group's last epoch, over the members that had a part in it."""
+    place = 0
+    """Which of the members it was when `tested` was found."""
     tested: Found | None = None
     """What the group has found with this member's best weights on the test split."""
 
@@ -154,7 +157,7 @@ class MemberLoop(Loop):
             return super()._measure_best()
         loss, metrics, outputs = self.tested
         for part in outputs:
-            self._onlooker.see_test(part)
+            self._onlooker.see_test(part[self.place])
         return Measures(loss, metrics)
 
 
@@ -172,8 +175,7 @@ def measured_together(members: Sequence[Member], split: Resident) -> None:
         if before:
             group.put(before)
     for one in members:
-        of_one = [part[one.place] for part in outputs]
-        one.found(split, (*found[one.place], of_one))
+        one.found(split, (*found[one.place], outputs))
 
 
 def _state(member: Member) -> tuple[Arrays, Arrays]:
