@@ -86,11 +86,14 @@ def test_it_works(warm: Runner, tmp_path: Path) -> None:
 
 def test_one_that_diverges_and_one_that_is_cancelled(warm: Runner, tmp_path: Path) -> None:
     """The others' results have the bits that they have beside healthy neighbours."""
-    healthy = run_together(warm, trials(tmp_path / "a", *[{"seed": seed} for seed in range(1, 6)]))
-    varied = [{"seed": seed} for seed in range(1, 6)]
-    varied[1]["learning_rate"] = 100  # type: ignore[assignment]
-    group = trials(tmp_path / "b", *varied)
-    found = run_together(warm, group, (4, protocol.Cancel))
+    # One that does not die at a high rate.
+    dense = {"type": "Dense", "units": 16, "activation": "leaky_relu"}
+    layers = {"layers": [{"type": "Flatten"}, dense, dense]}
+    deep = {"model": "layers", "parameters": layers, "learning_rate": 0.03}
+    varied: list[dict[str, Any]] = [{**deep, "seed": seed} for seed in range(1, 6)]
+    healthy = run_together(warm, trials(tmp_path / "a", *varied))
+    varied[1]["learning_rate"] = 100
+    found = run_together(warm, trials(tmp_path / "b", *varied), (4, protocol.Cancel))
     failed = found[2][-1]
     assert isinstance(failed, protocol.Failed)
     assert failed.reason_kind == "diverged" and "lower learning rate" in failed.reason

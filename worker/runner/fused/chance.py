@@ -18,7 +18,7 @@ def next_seeds(states: Stack) -> list[Any]:
     states.variable.assign_add(tf.constant([_INCREMENT] * states.members, now.dtype))
     # As Keras does it, for kernels that take 32 bits.
     narrow = tf.cast(tf.math.floormod(now, tf.int32.max - 1), tf.int32)
-    return tf.unstack(narrow, num=states.members)
+    return list(tf.unstack(narrow, num=states.members))
 
 
 def draw(

@@ -162,7 +162,7 @@ def _with_numbers_of_its_own(wide: Wide) -> Wide:
 
 def _one_member(wide: Wide) -> list[Any]:
     """The sides of one member's batch."""
-    sides = tf.unstack(tf.shape(wide.numbers), num=len(wide.numbers.shape))
+    sides = list(tf.unstack(tf.shape(wide.numbers), num=len(wide.numbers.shape)))
     if wide.form == "apart":
         return sides[1:]
     return [*sides[:-1], wide.numbers.shape[-1] // wide.members]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from worker.runner.answers import attempt
 from worker.runner.connection import Connection
 from worker.runner.fused.member import Member, MemberLoop, measured_together
 from worker.runner.fused.network import FusedNetwork
+from worker.runner.layers import Beginning
 from worker.runner.loop import CHUNK_S, Plan
 from worker.runner.onlooker import Onlooker
 from worker.runner.report import Report
@@ -120,16 +122,14 @@ class Leader:
         run.loop.finish()
         metrics = run.loop.results()
         seen = run.onlooker.tell(int(metrics["best_epoch"]))
-        layers = {"taken": [], "frozen": []}
-        names = [layer.name for layer in self._group.model.layers]
-        weighted = list(run.member.layers())
+        beginning = Beginning.of(self._group.model, run.trial.spec, None)
         return protocol.Result(
             trial=run.trial.trial,
             fence=run.trial.fence,
             metrics=metrics,
             summary={
                 **run.loop.summary(),
-                "layers": {**layers, "fresh": weighted, "all": names},
+                **beginning.summary(self._group.model),
                 **seen,
             },
             ended_early=run.loop.epoch < run.plan.epochs,
@@ -158,7 +158,7 @@ class Leader:
     def _each(self, runs: Sequence[Run], do: Callable[[Run], Any]) -> None:
         """Do it for each; whoever it ends is answered, and the others go on."""
         for run in list(runs):
-            ended = attempt(run.trial, lambda run=run: do(run))
+            ended = attempt(run.trial, partial(do, run))
             if isinstance(ended, protocol.Cancelled | protocol.Paused | protocol.Failed):
                 self._answer(run, ended)
 

@@ -88,8 +88,9 @@ class Member:
         if id(split) not in self._found:
             measured_together([self], split)
         loss, metrics, outputs = self._found[id(split)]
-        for part in outputs if look is not None else ():
-            look(part[self.place])
+        if look is not None:
+            for part in outputs:
+                look(part[self.place])
         return loss, metrics
 
     def means(self, sums: NDArray[np.float64], count: int) -> dict[str, float]:

@@ -122,7 +122,7 @@ class FusedNetwork:
         smaller.put(dict(enumerate(states)))
         return smaller
 
-    def set_learning_rates(self, rates: Sequence[float]) -> None:
+    def set_learning_rates(self, rates: Sequence[float] | NDArray[Any]) -> None:
         """Each member's rate from now on; to be called before each epoch."""
         self._settle()
         self._program.rates.variable.assign(

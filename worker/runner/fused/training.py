@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ def _shared(trial: TrialToRun) -> Any:
 def _said(trials: Sequence[TrialToRun], reason: str) -> Sequence[TrialToRun]:
     for trial in trials:
         told = f"trained alone, not in a group: {reason}"
-        attempt(trial, lambda told=told: print(told, flush=True))  # noqa: T201 - for the log
+        attempt(trial, partial(print, told, flush=True))
     return trials
 
 
