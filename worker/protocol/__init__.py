@@ -6,9 +6,10 @@ text that a database could not hold (NUL, lone surrogates) or numbers that JSON 
 infinity) never pass. Tensors and files do not travel here: a message names a file in the scratch
 folder that the slot gave the runner.
 
-A run message holds trials that are run one after another (or, later, together); each is answered by
+A run message holds trials that are run one after another, or together; each is answered by
 `started`, any number of `metrics`, `progress`, `checkpoint` and `artifact`, then exactly one of
-`result`, `failed`, `cancelled` or `paused`. `idle` closes the run.
+`result`, `failed`, `cancelled` or `paused`. Messages of trials that run together come mixed, and
+each is answered when it ends. `idle` closes the run.
 
 A slot answers each `checkpoint` with `kept`. A runner ends no epoch after one before it has that
 answer: so whatever dies, and whenever, no more is lost than what lies between two checkpoints.

@@ -47,10 +47,11 @@ class TrialToRun(OfTrial):
 
 
 class Run(Record):
-    """Run these trials, one after another."""
+    """Run these trials, one after another or, where that can be done, together."""
 
     type: Literal["run"] = "run"
     trials: Annotated[tuple[TrialToRun, ...], Field(min_length=1, max_length=64)]
+    together: bool = False
 
 
 class Cancel(OfTrial):

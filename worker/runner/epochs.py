@@ -125,19 +125,40 @@ class EpochLoop(ABC):
 
         The slot may want fewer. Raises TrialPaused, TrialCancelled.
         """
+        self.begin()
+        while not self.is_done():
+            self.one_epoch()
+        self.finish()
+
+    def begin(self) -> None:
+        """Before the first epoch that is left. Raises TrialPaused, TrialCancelled."""
         self._report.progress(self.epoch, at_once=True)
         self._heed_wish()
-        while not self._is_done():
-            self._one_epoch()
-            self._heed_wish()
+
+    def is_done(self) -> bool:
+        """Whether no epoch is left."""
+        return self._stopped or self.epoch >= self._schedule.epochs or self._should_stop()
+
+    def one_epoch(self) -> None:
+        """The next epoch, and what the slot wants after it. Raises TrialPaused, TrialCancelled."""
+        self._one_epoch()
+        self._heed_wish()
+
+    def finish(self) -> None:
+        """After the last epoch: the test split with the best epoch's weights."""
         self._report.stop_if_cancelled()
         self._report.progress(self.epoch, at_once=True)
         if not self._best:
             raise OSError(errno.ENOSPC, "no checkpoint of this run could be written")
+        self._test = self._measure_best()
+
+    def _measure_best(self) -> Measures:
+        """The test split by the best epoch's weights; the state is afterwards what it was."""
         last = self._model()
         self._set_model(self._best)
-        self._test = self._measure("test")
+        found = self._measure("test")
         self._set_model(last)
+        return found
 
     def results(self) -> dict[str, float]:
         """The numbers that boards and tables show."""
@@ -163,15 +184,12 @@ class EpochLoop(ABC):
             "stopped_by_user": self._stopped,
         }
 
-    def _is_done(self) -> bool:
-        return self._stopped or self.epoch >= self._schedule.epochs or self._should_stop()
-
     def _heed_wish(self) -> None:
         """Between two epochs: pause or stop, if the slot wants it and the run is not over anyway.
 
         A run that was paused or lost comes here before its first epoch, and may have none to do.
         """
-        if self.epoch == 0 or self._is_done():
+        if self.epoch == 0 or self.is_done():
             return
         match self._report.wish:
             case "stop":
@@ -221,8 +239,8 @@ class EpochLoop(ABC):
             f"epoch {self.epoch}/{self._schedule.epochs}: {told}, {self._epoch_seconds[-1]:.2f} s",
             flush=True,
         )
-        self._look_on(self._is_done())
-        if self._is_done() or self.epoch % self._schedule.checkpoint_every_epochs == 0:
+        self._look_on(self.is_done())
+        if self.is_done() or self.epoch % self._schedule.checkpoint_every_epochs == 0:
             self._save(score, val_loss)
         self._report.progress(self.epoch)
 

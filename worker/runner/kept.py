@@ -27,6 +27,7 @@ from worker.runner.network import Network, arrays_of
 from worker.runner.resident import ResidentSplits
 
 MOST_NETWORKS = 32
+MOST_GROUPS = 4
 MOST_NETWORK_BYTES = 2**29
 MOST_DATA_BYTES = 2**28
 
@@ -43,6 +44,7 @@ class Kept:
     def __init__(self) -> None:
         self._networks: OrderedDict[str, Network] = OrderedDict()
         self._splits: OrderedDict[str, ResidentSplits] = OrderedDict()
+        self._groups: OrderedDict[str, Any] = OrderedDict()
 
     def __len__(self) -> int:
         """How many networks can serve another trial."""
@@ -67,10 +69,10 @@ class Kept:
         """A network with the weights that `seed` draws, traced already if one of `key` is here."""
         known = self._networks.pop(key, None)
         if known is not None:
-            known.begin_again(_built(seed, build)[0])
+            known.begin_again(built(seed, build)[0])
             self._networks[key] = known
             return known
-        model, draws_itself = _built(seed, build)
+        model, draws_itself = built(seed, build)
         if draws_itself or not _draws_the_same(model, seed, build):
             backend.reset(seed)
             return make(build())
@@ -79,9 +81,18 @@ class Kept:
             self._networks.popitem(last=False)
         return network
 
+    def group(self, key: str, make: Callable[[], Any]) -> Any:
+        """A traced group of networks, whose members are all to be put anew."""
+        found = self._groups.pop(key, None) or make()
+        self._groups[key] = found
+        while len(self._groups) > MOST_GROUPS:
+            self._groups.popitem(last=False)
+        return found
+
     def forget(self) -> None:
         """Keep nothing of what a failure may have left half done."""
         self._networks.clear()
+        self._groups.clear()
 
     def _are_too_many(self) -> bool:
         total = sum(network.bytes for network in self._networks.values())
@@ -97,7 +108,7 @@ def of_this_process() -> Kept:
     return Kept()
 
 
-def _built(seed: int, build: Callable[[], keras.Model]) -> tuple[keras.Model, bool]:
+def built(seed: int, build: Callable[[], keras.Model]) -> tuple[keras.Model, bool]:
     """A model with the weights of `seed`, in a process that may have built others before.
 
     Also whether `build` drew random numbers itself: they may be constants of its trace, which no
@@ -140,5 +151,5 @@ def _draws_the_same(model: keras.Model, seed: int, build: Callable[[], keras.Mod
 
     What draws from TensorFlow's or Keras's own generators goes on from where they were.
     """
-    first, second = (arrays_of(one.variables) for one in (model, _built(seed, build)[0]))
+    first, second = (arrays_of(one.variables) for one in (model, built(seed, build)[0]))
     return digest_of_weights(first) == digest_of_weights(second)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from pathlib import Path
+from collections.abc import Sequence
 
 from worker import protocol
 from worker.protocol import FromRunner, Predict, TrialToRun
-from worker.runner import environment, logs
+from worker.runner import environment
+from worker.runner.answers import attempt
 from worker.runner.connection import Connection
 from worker.runner.loading import is_program
 from worker.runner.reasons import classify
-from worker.runner.report import Report, TrialCancelled, TrialPaused
+from worker.runner.report import Report
 
 
 def serve(connection: Connection, threads: int, light: bool) -> None:
@@ -28,10 +29,20 @@ def serve(connection: Connection, threads: int, light: bool) -> None:
         if isinstance(message, protocol.Predict):
             connection.send(_predict(message, threads))
             continue
-        for trial in message.trials:
+        for trial in _not_together(connection, message, threads):
             connection.send(_run(connection, trial, threads))
             connection.forget((trial.trial, trial.fence))
         connection.send(protocol.Idle())
+
+
+def _not_together(connection: Connection, run: protocol.Run, threads: int) -> Sequence[TrialToRun]:
+    """Train together what is to be; the trials that are left to be run one by one."""
+    if not run.together:
+        return run.trials
+    from worker.runner.fused.training import train_together
+    from worker.runner.kept import of_this_process
+
+    return train_together(connection, run.trials, threads, of_this_process())
 
 
 def _predict(question: Predict, threads: int) -> FromRunner:
@@ -54,21 +65,12 @@ def _predict(question: Predict, threads: int) -> FromRunner:
 def _run(connection: Connection, trial: TrialToRun, threads: int) -> FromRunner:
     """Do one trial; its answer."""
     report = Report(connection, trial.trial, trial.fence)
-    with logs.output_to(Path(trial.log)):
-        try:
-            report.stop_if_cancelled()
-            return _do(connection, trial, report, threads)
-        except TrialCancelled:
-            return protocol.Cancelled(trial=trial.trial, fence=trial.fence)
-        except TrialPaused as paused:
-            return protocol.Paused(trial=trial.trial, fence=trial.fence, epoch=paused.epoch)
-        except Exception as error:  # noqa: BLE001 - whatever catalog code raises is an answer
-            traceback.print_exc()
-            kind, reason = classify(error)
-            sys.stderr.write(f"failed ({kind}): {reason}\n")
-            return protocol.Failed(
-                trial=trial.trial, fence=trial.fence, reason_kind=kind, reason=reason
-            )
+
+    def do() -> FromRunner:
+        report.stop_if_cancelled()
+        return _do(connection, trial, report, threads)
+
+    return attempt(trial, do)
 
 
 def _do(connection: Connection, trial: TrialToRun, report: Report, threads: int) -> FromRunner:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,16 +43,16 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     device = backend.choose_device(str(trial.spec["device"]))
     splits, network, samples = _load(trial, plan, device, kept)
     report.stop_if_cancelled()
-    report.started(_environment(plan, network, splits, device, threads), plan.epochs, "epoch")
+    report.started(environment_of(plan, network, splits, device, threads), plan.epochs, "epoch")
     scratch = Path(trial.scratch)
     onlooker = Onlooker(splits, network, report, scratch)
     if samples is not None:
         onlooker.pictures = SamplePictures(samples, plan.epochs, plan.seed, device, scratch)
     loop = Loop(plan, network, splits, report, scratch, onlooker)
-    beginning = Beginning.of(network.model, trial.spec, _read(trial, trial.origin))
+    beginning = Beginning.of(network.model, trial.spec, read_checkpoint(trial, trial.origin))
     try:
         beginning.give_to(network.model)
-        if (saved := _read(trial, trial.resume)) is not None:
+        if (saved := read_checkpoint(trial, trial.resume)) is not None:
             loop.go_on_from(saved)
         elif beginning.taken or beginning.frozen:
             print(beginning.told(), flush=True)  # noqa: T201 - for people who watch the log
@@ -75,7 +75,7 @@ def train(trial: TrialToRun, report: Report, threads: int, kept: Kept) -> protoc
     )
 
 
-def _read(
+def read_checkpoint(
     trial: TrialToRun, named: protocol.Resume | protocol.Origin | None
 ) -> checkpoints.Checkpoint | None:
     """A checkpoint that the slot has put into the scratch folder. Raises CheckpointBroken."""
@@ -84,9 +84,20 @@ def _read(
     return checkpoints.load(Path(trial.scratch) / named.file, named.sha256)
 
 
-def _load(
-    trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept
-) -> tuple[ResidentSplits, Network, Samples | None]:
+@dataclass(frozen=True)
+class Prepared:
+    """What a trial's network is made of: its data, the model's code, and how it is judged."""
+
+    splits: ResidentSplits
+    objective: Objective
+    build: Callable[[], Any]
+    samples: Samples | None
+    key: str
+    """Of everything that is frozen into a trace."""
+
+
+def prepare(trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept) -> Prepared:
+    """Load a trial's data and code. Raises what `train` raises."""
     reference, chosen = trial.data, trial.spec["dataset_parameters"]
     if reference is None or not isinstance(chosen, dict):
         raise EntryBroken("a training run needs a data set.")
@@ -115,15 +126,28 @@ def _load(
             return model
 
     architecture = (trial.code.digest, parameters, asdict(splits.shape))
+    key = key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine, frozen)
+    return Prepared(splits, objective, build, samples_of(code, model_toml, parameters), key)
+
+
+def _load(
+    trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept
+) -> tuple[ResidentSplits, Network, Samples | None]:
+    found = prepare(trial, plan, device, kept)
     network = kept.network(
-        key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine, frozen),
+        found.key,
         plan.seed,
-        build,
+        found.build,
         lambda model: ENGINES[plan.engine](
-            model, plan.optimizer, plan.batch_size, device, objective, splits.training.target
+            model,
+            plan.optimizer,
+            plan.batch_size,
+            device,
+            found.objective,
+            found.splits.training.target,
         ),
     )
-    return splits, network, samples_of(code, model_toml, parameters)
+    return found.splits, network, found.samples
 
 
 def _splits(
@@ -134,9 +158,10 @@ def _splits(
     return ResidentSplits.of(splits, shape, device)
 
 
-def _environment(
-    plan: Plan, network: Network, splits: ResidentSplits, device: backend.Device, threads: int
+def environment_of(
+    plan: Plan, network: Any, splits: ResidentSplits, device: backend.Device, threads: int
 ) -> Json:
+    """What a result was made with."""
     return {
         "device": device,
         "device_name": backend.gpu_name() if device == "gpu" else environment.cpu_name(),
