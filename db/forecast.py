@@ -207,6 +207,7 @@ class _Costs:
         )
         rows = self._session.execute(
             select(func.sum(Attempt.slot_seconds) / Trial.progress_done)
+            .select_from(Attempt)
             .join(Trial, Trial.id == Attempt.trial_id)
             .where(Attempt.trial_id.in_(last), Attempt.charged.is_(True))
             .group_by(Trial.id, Trial.progress_done)

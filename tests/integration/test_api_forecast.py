@@ -58,7 +58,8 @@ def test_it_works(api: Api) -> None:
     assert found["finish_s"] == pytest.approx(9 * 9 * 4, rel=0.1)
     assert (found["able_slots"], found["devices"], found["lacking"]) == (1, ["cpu"], None)
     assert found["delays"] == []
-    assert "9 × 3" in found["arithmetic"] and "9 epochs of 4.0 s" in found["arithmetic"]
+    assert found["arithmetic"].startswith("9 × 3")
+    assert found["arithmetic"].endswith("s, one trial of mlp).")
     with api.database.transaction() as session:
         assert session.query(Experiment).count() == 1
 
@@ -90,13 +91,13 @@ def test_it_names_whom_it_delays(quick_api: Api) -> None:
     here = with_history(quick_api)
     quick_api.submitted(TRAIN)
     claimed(quick_api, here)
-    for _ in range(2):
+    for _ in range(8):
         quick_api.teammate.submit({**TRAIN, "epochs": 3})
     found = forecast(quick_api.owner, SWEEP)
-    # The teammate is next and then in turn with it: their second waits for one of these trials.
+    # The teammate is first until they have used as much; then both are in turn.
     assert [row["owner"] for row in found["delays"]] == ["teammate"]
-    assert found["delays"][0]["trials"] == 1
-    assert found["delays"][0]["seconds"] == pytest.approx(36, rel=0.2)
+    assert 1 <= found["delays"][0]["trials"] < 8
+    assert found["delays"][0]["seconds"] == pytest.approx(72, abs=40)
     alone = forecast(quick_api.owner, {**SWEEP, "base": {**SWEEP["base"], "priority": "low"}})
     assert alone["delays"] == []
 
@@ -109,7 +110,7 @@ def test_where_results_are_private_others_have_no_names(
     here = with_history(api)
     api.submitted(TRAIN)
     claimed(api, here)
-    for _ in range(2):
+    for _ in range(8):
         api.teammate.submit(TRAIN)
     assert {row["owner"] for row in forecast(api.owner, SWEEP)["delays"]} == {"others"}
     database.dispose()
