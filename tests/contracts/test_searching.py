@@ -1,0 +1,89 @@
+"""Sweeps that decide as they go, on both databases: at every cut the table of rungs is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from db.engine import Database
+from db.models import Attempt, Lease
+from db.states import Outcome, TrialState
+from labpool.catalog import Catalog
+from tests.support.searched import ASHA, MEDIAN, Life, locked, surface
+
+
+def test_it_works(database: Database, catalog: Catalog) -> None:
+    """Rungs at 1 and 2 epochs of 4; half go on from each; what is left behind is pruned."""
+    life = Life(database, catalog, ASHA)
+    life.go()
+    table = life.table()
+    by_merit = sorted(table, key=lambda row: -surface(row[3]["learning_rate"], 1))
+    assert [row[2] for row in by_merit] == ["succeeded"] + 5 * ["pruned"]
+    assert [max(row[4]) for row in by_merit] == [4, 2, 2, 1, 1, 1]
+    assert [row[1] for row in by_merit] == [2, 1, 1, 0, 0, 0]
+    assert locked(database, life.experiment) == 0
+    assert life.agrees()
+
+
+def test_at_a_rung_the_slot_is_given_back(database: Database, catalog: Catalog) -> None:
+    life = Life(database, catalog, ASHA)
+    assert life.one()
+    first = life.trials()[0]
+    assert (first.state, first.at_rung, first.held, first.lease_id) == (
+        TrialState.PAUSED, True, False, None,
+    )  # fmt: skip
+    assert first.reason == "It waits at rung 0, after epoch 1; its checkpoint is kept."
+    with database.snapshot() as session:
+        attempt = session.scalars(select(Attempt)).one()
+        assert (attempt.outcome, attempt.charged) == (Outcome.PAUSED, True)
+        assert session.scalars(select(Lease)).one().ended_at is not None
+
+
+def test_a_promoted_trial_goes_on_from_its_checkpoint(database: Database, catalog: Catalog) -> None:
+    life = Life(database, catalog, ASHA)
+    life.go()
+    best = next(row for row in life.trials() if row.state is TrialState.SUCCEEDED)
+    with database.snapshot() as session:
+        attempts = session.scalars(
+            select(Attempt).where(Attempt.trial_id == best.id).order_by(Attempt.fence)
+        ).all()
+        assert [attempt.resumed_epoch for attempt in attempts] == [None, 1, 2]
+        assert [attempt.outcome for attempt in attempts] == [
+            Outcome.PAUSED, Outcome.PAUSED, Outcome.SUCCEEDED,
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("raw", [ASHA, MEDIAN], ids=["asha", "median"])
+def test_a_kill_at_any_write_changes_nothing(
+    database: Database, catalog: Catalog, raw: dict[str, Any]
+) -> None:
+    """Before each COMMIT of the slot's and after it: the same trials end at the same rungs."""
+    whole = Life(database, catalog, raw, name="whole")
+    whole.go()
+    expected = whole.table()
+    assert {row[2] for row in expected} == {"succeeded", "pruned"}
+    for number in range(1, whole.writes + 1):
+        for when in ("before", "after"):
+            life = Life(database, catalog, raw, (number, when), name=f"cut{number}{when}")
+            life.go()
+            assert life.kills == 1
+            assert life.table() == expected, f"{when} the COMMIT of write {number}"
+    assert whole.agrees()
+
+
+def test_the_median_ends_what_runs(database: Database, catalog: Catalog) -> None:
+    life = Life(database, catalog, MEDIAN)
+    life.go()
+    pruned = [row for row in life.trials() if row.state is TrialState.PRUNED]
+    assert pruned
+    for row in pruned:
+        assert (row.reason_kind, row.wish) == ("pruned", None)
+        assert row.reason is not None
+        assert row.reason.startswith("Its sweep's search ended it after epoch ")
+        assert row.finished_at is not None
+    with database.snapshot() as session:
+        outcomes = set(session.scalars(select(Attempt.outcome)))
+        assert outcomes == {Outcome.PRUNED, Outcome.SUCCEEDED}
+    assert life.agrees()
