@@ -12,6 +12,7 @@ from labpool.catalog import Catalog, ModelEntry
 from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
+from labpool.objective import with_objective
 from labpool.pinning import pin
 from labpool.repeating import repeat_problems, repeats
 from labpool.resolving import catalog_problems, resolve
@@ -71,6 +72,7 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
         raise SpecError(problems)
     spec = SPEC.validate_python(raw)
     if isinstance(spec, SweepSpec):
+        spec = with_objective(spec, catalog)
         trials, problems = [], []
         for create in expand(spec):
             trial_raw = create.raw

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from api.forms.fields import Field, field_id, property_field, text_of
 from api.forms.text import flow
 from labpool.errors import pointer
-from labpool.spec import FORMS, GridStrategy, RandomStrategy
+from labpool.spec import FORMS
+from labpool.strategy_form import GridStrategy, RandomStrategy
 from labpool.sweeping import NOT_VARIED
 
 METHODS = {

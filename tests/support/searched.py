@@ -90,13 +90,13 @@ class Life:
         epoch, wish = (work.resume.epoch if work.resume else 0), work.wish
         while True:
             if wish is Wish.PRUNE:
-                self.write(lambda session: owner.prune(session, work.trial_id, work.fence))
+                self.write(lambda session: owner.prune(session, work.trial_id, work.fence), moves=True)
                 return
             if epoch == work.spec["epochs"] or wish is Wish.STOP:
-                self.write(lambda session: self._succeed(session, work, epoch))
+                self.write(lambda session: self._succeed(session, work, epoch), moves=True)
                 return
             if wish is Wish.PAUSE or (work.halts_at is not None and epoch >= work.halts_at):
-                self.write(lambda session: self._pause(session, work, epoch))
+                self.write(lambda session: self._pause(session, work, epoch), moves=True)
                 return
             epoch += 1
             self.write(lambda session: self._epoch(session, work, epoch))
@@ -104,8 +104,11 @@ class Life:
             beat = self.write(lambda session: owner.heartbeat(session, lease, fences, TTL_S))
             wish = beat.wishes.get(work.trial_id)
 
-    def write(self, work: Callable[[Session], T]) -> T:
-        """A transaction of the slot's, or its end; what must hold is asked after it."""
+    def write(self, work: Callable[[Session], T], moves: bool = False) -> T:
+        """A transaction of the slot's, or its end; what must hold is asked after it.
+
+        ``moves``: it moves the trial, so the search has done what there was to do.
+        """
         self.writes += 1
         mine = self.cut is not None and self.cut[0] == self.writes
         with self.database.transaction() as session:
@@ -115,7 +118,8 @@ class Life:
                 raise Killed
         if mine:
             raise Killed
-        self.check()
+        if moves:
+            self.check()
         return found
 
     def check(self) -> None:
