@@ -70,8 +70,10 @@ def record_metrics(
     epoch = add_points(session, trial_id, fence, chunks)
     if progress is not None:
         note_progress(session, trial_id, fence, *progress)
-    heard = [sweep for sweep in sweeps if epoch and searching.hears(sweep, trial, epoch)]
-    return any([searching.advance(session, sweep) for sweep in heard])
+    if epoch is None:
+        return False
+    heard = [sweep for sweep in sweeps if searching.hears(sweep, trial, epoch)]
+    return sum(searching.advance(session, sweep) for sweep in heard) > 0
 
 
 def record_checkpoint(

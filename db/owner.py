@@ -189,7 +189,7 @@ def pause(
         transitions.end(
             session, trial, TrialState.PAUSED, actor=actor, reason_kind="paused",
             reason="It is paused; its checkpoint is kept.",
-            **({"at_rung": True, "held": True} if arrived else {}),
+            at_rung=arrived, held=arrived,
         )  # fmt: skip
     elif arrived and trial.wish is None:
         transitions.end(

@@ -18,6 +18,7 @@ from db.uploads import refuse_deleted
 from labpool.planning import Plan
 from labpool.uploads import DIGEST as UPLOADS
 
+
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """What a submission came to. ``replayed`` when an earlier request had made it."""

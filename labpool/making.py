@@ -12,9 +12,7 @@ from labpool.spec import SweepSpec
 from labpool.sweeping import expanded
 
 
-def made(
-    spec: SweepSpec, create: Create, made_from: Mapping[str, Mapping[str, Any]]
-) -> TrialPlan:
+def made(spec: SweepSpec, create: Create, made_from: Mapping[str, Mapping[str, Any]]) -> TrialPlan:
     """The trial of ``create``. A combination of values that fits nothing fails when it runs."""
     found = expanded(spec, create)
     return trial_plan(found.number, found.raw, found.values, pinned_catalog(made_from))

@@ -42,8 +42,9 @@ def goes_on(spec: SweepSpec, made_at_once: int) -> bool:
 def advance(session: Session, experiment: Experiment) -> int:
     """Do what the search wants done; how much that was. The caller holds the sweep's lock.
 
-    Nothing while its owner has it paused or stopped. What cannot be done any more, or not while the trial's owner wants something else, is left out:
-    the search sees the rows as they are at the next step.
+    Nothing while its owner has it paused or stopped. What cannot be done any more, or not while the
+    trial's owner wants something else, is left out: the search sees the rows as they are at the
+    next step.
     """
     if experiment.search_halt is not None:
         return 0

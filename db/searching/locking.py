@@ -36,7 +36,7 @@ def moves_its_sweep(
     """The same for a function whose arguments begin with the session and the trial's id."""
 
     @wraps(work)
-    def moving(session: Session, trial_id: int, *args: P.args, **kwargs: P.kwargs) -> T:
+    def moving(session: Session, trial_id: int, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with sweep_lock(session, [trial_id]):
             return work(session, trial_id, *args, **kwargs)
 

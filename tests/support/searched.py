@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import select
@@ -25,7 +26,7 @@ ASHA: dict[str, Any] = {
     "kind": "sweep",
     "base": {"kind": "train", "model": "mlp", "dataset": "digits", "epochs": 4},
     "strategy": {
-        "method": "random", "trials": 6, "seed": 3,
+        "method": "random", "trials": 4, "seed": 3,
         "pruner": {"method": "asha", "min_epochs": 1, "reduction": 2},
     },
     "objective": {"metric": METRIC, "direction": "maximize"},
@@ -34,7 +35,7 @@ ASHA: dict[str, Any] = {
 MEDIAN: dict[str, Any] = {
     **ASHA,
     "strategy": {
-        "method": "random", "trials": 6, "seed": 3,
+        "method": "random", "trials": 4, "seed": 3,
         "pruner": {"method": "median", "min_trials": 2},
     },
 }  # fmt: skip
@@ -90,18 +91,21 @@ class Life:
         epoch, wish = (work.resume.epoch if work.resume else 0), work.wish
         while True:
             if wish is Wish.PRUNE:
-                self.write(lambda session: owner.prune(session, work.trial_id, work.fence), moves=True)
+                self.write(
+                    lambda session: owner.prune(session, work.trial_id, work.fence), moves=True
+                )
                 return
             if epoch == work.spec["epochs"] or wish is Wish.STOP:
-                self.write(lambda session: self._succeed(session, work, epoch), moves=True)
+                self.write(partial(self._succeed, work=work, epoch=epoch), moves=True)
                 return
             if wish is Wish.PAUSE or (work.halts_at is not None and epoch >= work.halts_at):
-                self.write(lambda session: self._pause(session, work, epoch), moves=True)
+                self.write(partial(self._pause, work=work, epoch=epoch), moves=True)
                 return
             epoch += 1
-            self.write(lambda session: self._epoch(session, work, epoch))
+            self.write(partial(self._epoch, work=work, epoch=epoch))
             fences = {work.trial_id: work.fence}
-            beat = self.write(lambda session: owner.heartbeat(session, lease, fences, TTL_S))
+            with self.database.transaction() as session:
+                beat = owner.heartbeat(session, lease, fences, TTL_S)
             wish = beat.wishes.get(work.trial_id)
 
     def write(self, work: Callable[[Session], T], moves: bool = False) -> T:
@@ -135,7 +139,8 @@ class Life:
         """What the search wants done that could be done."""
         experiment = session.get_one(Experiment, self.experiment)
         spec = sweep_spec(experiment)
-        trials = {row.id: row for row in session.scalars(select(Trial))}
+        mine = select(Trial).where(Trial.experiment_id == self.experiment)
+        trials = {row.id: row for row in session.scalars(mine)}
         return [
             action
             for action in search.advance(spec, rows_of(session, experiment, spec))
@@ -169,12 +174,10 @@ class Life:
             ))  # fmt: skip
 
     def _reports(self, session: Session, trial_id: int) -> dict[int, float | None]:
-        rows = session.execute(
-            select(SweepReport.epoch, SweepReport.value)
-            .where(SweepReport.trial_id == trial_id)
-            .order_by(SweepReport.epoch)
+        rows = session.scalars(
+            select(SweepReport).where(SweepReport.trial_id == trial_id).order_by(SweepReport.epoch)
         )
-        return {epoch: value for epoch, value in rows}
+        return {row.epoch: row.value for row in rows}
 
     def _epoch(self, session: Session, work: claims.ClaimedTrial, epoch: int) -> None:
         value = surface(work.spec["learning_rate"], epoch)

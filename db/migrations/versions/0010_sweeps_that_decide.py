@@ -62,9 +62,7 @@ def downgrade() -> None:
             ["sweep_rungs.experiment_id", "sweep_rungs.rung"],
             name="fk_sweep_rung_entries_experiment_id_rung",
         ),
-        sa.ForeignKeyConstraint(
-            ["trial_id"], ["trials.id"], name="fk_sweep_rung_entries_trial_id"
-        ),
+        sa.ForeignKeyConstraint(["trial_id"], ["trials.id"], name="fk_sweep_rung_entries_trial_id"),
         sa.PrimaryKeyConstraint("trial_id", "rung", name="pk_sweep_rung_entries"),
     )
     op.drop_table("sweep_reports")
