@@ -18,6 +18,15 @@ from labpool.points import Point as PointOfSeeds
 Kind = Literal["train", "sweep", "benchmark"]
 
 
+class Search(Model):
+    """A sweep that decides as it goes."""
+
+    halt: Literal["paused", "stopped"] | None = Field(
+        description="What its owner did with it; null while it goes on, or has come to its end."
+    )
+    rungs: dict[int, int] = Field(description="Trials by the rung that each is at, or comes to.")
+
+
 class ExperimentSummary(Model):
     """One submission with the states of its trials counted."""
 
@@ -31,7 +40,8 @@ class ExperimentSummary(Model):
     finished_count: int
     finished: bool = Field(description="Every trial is in a final state.")
     states: dict[TrialState, int] = Field(description="Trials by state; absent means none.")
-    asked: dict[Literal["held", "pausing", "stopping", "cancelling"], int] = Field(
+    search: Search | None = Field(description="Null unless a search goes on as trials end.")
+    asked: dict[Literal["held", "pausing", "stopping", "being pruned", "cancelling"], int] = Field(
         description="Of those that wait or run, what was asked of them; absent means none."
     )
     url: str = Field(description="This experiment in the API.")
@@ -170,6 +180,7 @@ def _summary_fields(row: ExperimentRow) -> JsonObject:
         "finished": row.finished,
         "states": dict(row.counts),
         "asked": dict(row.asked),
+        "search": {"halt": row.search_halt, "rungs": dict(row.rungs)} if row.rungs else None,
         "url": f"/api/v1/experiments/{row.id}",
         "page_url": f"/experiments/{row.id}",
     }

@@ -78,9 +78,30 @@ class Life:
                 self.kills += 1
                 self._recover()
 
+    def claim_or_none(self) -> claims.Claim | None:
+        """What the slot gets."""
+        return self.write(lambda session: claims.claim(session, self.slot, TTL_S))
+
+    def claim(self) -> claims.Claim:
+        """The same, where there is something."""
+        found = self.claim_or_none()
+        assert found is not None
+        return found
+
+    def to_be_pruned(self) -> claims.ClaimedTrial:
+        """Go on until the search wants a running trial ended; that trial, still at work."""
+        while True:
+            work = self.claim().trials[0]
+            for epoch in range(1, work.spec["epochs"]):
+                self.write(partial(self._epoch, work=work, epoch=epoch))
+                row = next(row for row in self.trials() if row.id == work.trial_id)
+                if row.wish is Wish.PRUNE:
+                    return work
+            self.write(partial(self._succeed, work=work, epoch=work.spec["epochs"]), moves=True)
+
     def one(self) -> bool:
         """Claim a trial and carry it out; False when there is none."""
-        found = self.write(lambda session: claims.claim(session, self.slot, TTL_S))
+        found = self.claim_or_none()
         if found is None:
             return False
         self.carry_out(found.lease_id, found.trials[0])
