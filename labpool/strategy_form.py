@@ -9,6 +9,7 @@ from pydantic import Field
 from labpool.strict import Seed, StrictForm
 
 MOST_TRIALS = 100_000
+MOST_AT_ONCE = 128
 Trials = Annotated[int, Field(ge=1, le=MOST_TRIALS)]
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=63)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
@@ -73,5 +74,34 @@ class RandomStrategy(_Pruned):
     seed: Seed = Field(default=0, description="Seed of the draws.")
 
 
-Strategy = Annotated[GridStrategy | RandomStrategy, Field(discriminator="method")]
-STRATEGY_FORMS: dict[str, type[StrictForm]] = {"grid": GridStrategy, "random": RandomStrategy}
+class QmcStrategy(_Pruned):
+    """Points that fill the space more evenly than chance."""
+
+    method: Literal["qmc"]
+    trials: Trials = Field(description="How many points.")
+    seed: Seed = Field(default=0, description="Seed of the sequence.")
+
+
+class TpeStrategy(_Pruned):
+    """Values drawn near those of the better trials: Optuna's estimator over the results so far."""
+
+    method: Literal["tpe"]
+    trials: Trials = Field(description="How many in all.")
+    seed: Seed = Field(default=0, description="Seed of the draws.")
+    startup_trials: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10, description="How many must have ended before results guide the draws."
+    )
+    at_once: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = Field(
+        default=16, description="How many wait or run at a time; fewer learn more from each other."
+    )
+
+
+Strategy = Annotated[
+    GridStrategy | RandomStrategy | QmcStrategy | TpeStrategy, Field(discriminator="method")
+]
+STRATEGY_FORMS: dict[str, type[StrictForm]] = {
+    "grid": GridStrategy,
+    "random": RandomStrategy,
+    "qmc": QmcStrategy,
+    "tpe": TpeStrategy,
+}

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labpool.errors import Problem
-from labpool.search import grid, random
+from labpool.search import grid, qmc, random, tpe
 from labpool.search.asha import ASHA
 from labpool.search.base import PAUSED, QUEUED, Action, Prune, Pruning, Row, Search
 from labpool.search.median import MEDIAN
 from labpool.search.repeats import folded, missing, times, unfolded
 from labpool.spec import SweepSpec
 
-STRATEGIES: dict[str, Search] = {"grid": grid.SEARCH, "random": random.SEARCH}
+STRATEGIES: dict[str, Search] = {
+    "grid": grid.SEARCH,
+    "random": random.SEARCH,
+    "qmc": qmc.SEARCH,
+    "tpe": tpe.SEARCH,
+}
 PRUNERS: dict[str, Pruning] = {"median": MEDIAN, "asha": ASHA}
 
 
