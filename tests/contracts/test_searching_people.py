@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from db import commands, owner
+from db import commands, owner, waiting
+from db import why as waiting_why
 from db.engine import Database
 from db.errors import NotPossible
-from db.models import Experiment, Trial, User
+from db.models import Experiment, Trial
 from db.states import TrialState, Wish
 from labpool.catalog import Catalog
 from tests.support.pool import person
@@ -71,7 +72,7 @@ def test_one_that_was_to_be_paused_is_held_when_it_comes_to_its_rung(life: Life)
 def test_what_waits_at_its_rung_cannot_be_resumed_by_hand(life: Life) -> None:
     life.one()
     first = life.trials()[0]
-    with pytest.raises(NotPossible, match=r"waits at rung 0 .* labpool stop --trial"):
+    with pytest.raises(NotPossible, match=r"waits at rung 0 until .*`labpool stop --trial`"):
         ask(life, first.id, "resume")
 
 
@@ -120,16 +121,16 @@ def test_a_paused_sweep_moves_nothing_until_it_is_resumed(life: Life) -> None:
 
 
 def test_what_runs_while_its_sweep_is_paused_moves_no_other(life: Life) -> None:
-    for _ in range(3):
-        life.one()
+    life.one()
+    life.one()
     found = life.claim()
     ask_all(life, "pause")
     life.carry_out(found.lease_id, found.trials[0])
     rows = life.trials()
-    assert {row.state for row in rows} == {TrialState.PAUSED}
-    assert all(row.at_rung and row.held for row in rows)
+    assert all(row.held and row.rung == 0 for row in rows)
+    assert [row.at_rung for row in rows] == [True, True, True, False]
     ask_all(life, "resume")
-    assert [row.state for row in life.trials()].count(TrialState.QUEUED) == 2, "two are sure"
+    assert [row.rung for row in life.trials()].count(1) == 1, "one is sure of its place"
     assert life.agrees()
 
 
@@ -146,27 +147,47 @@ def test_a_sweep_that_was_ended_begins_nothing_more(life: Life, command: str) ->
     assert life.agrees()
 
 
+@pytest.mark.parametrize(("command", "state"), [("cancel", "cancelled"), ("stop", "queued")])
 def test_who_is_to_be_pruned_is_cancelled_or_kept_when_a_person_says_so(
-    database: Database, catalog: Catalog
+    database: Database, catalog: Catalog, command: str, state: str
 ) -> None:
     life = Life(database, catalog, MEDIAN)
-    for command, state in [("cancel", "cancelled"), ("stop", "queued")]:
-        work = life.to_be_pruned()
-        ask(life, work.trial_id, command)
-        with database.transaction() as session:
-            owner.prune(session, work.trial_id, work.fence)
-        row = next(row for row in life.trials() if row.id == work.trial_id)
-        assert row.state.value == state
-        life = Life(database, catalog, MEDIAN, name="bob")
+    work = life.to_be_pruned()
+    ask(life, work.trial_id, command)
+    with database.transaction() as session:
+        owner.prune(session, work.trial_id, work.fence)
+    row = next(row for row in life.trials() if row.id == work.trial_id)
+    assert row.state.value == state
     assert life.agrees()
 
 
-def test_a_new_trial_waits_for_its_owners_turn(life: Life) -> None:
-    """What is promoted queues as every trial does: it is as old as since it was let go."""
-    for _ in life.ids:
+def test_what_is_promoted_waits_for_its_owners_turn(life: Life) -> None:
+    """It queues as every trial does, and is as old as since it was let go."""
+    for _ in range(3):
         life.one()
-    queued = [row for row in life.trials() if row.state is TrialState.QUEUED]
-    assert queued
-    assert all(row.let_go_at is not None and row.let_go_at >= row.queued_at for row in queued)
-    with life.database.snapshot() as session:
-        assert session.get_one(User, queued[0].owner_id).name == "ada"
+    [promoted] = [row for row in life.trials() if row.rung == 1]
+    assert promoted.state is TrialState.QUEUED
+    assert promoted.let_go_at is not None
+    assert promoted.let_go_at > promoted.queued_at
+    assert (promoted.halts_at, promoted.at_rung, promoted.reason) == (2, False, None)
+
+
+def test_it_says_what_it_waits_for(life: Life) -> None:
+    life.one()
+    life.one()
+    first = life.trials()[0]
+
+    def told() -> waiting_why.Why:
+        with life.database.snapshot() as session:
+            return waiting.explain(session, session.get_one(Trial, first.id))
+
+    assert told().reason == "rung"
+    assert told().sentence in {
+        f"It waits at rung 0, after epoch 1, {place} of the 2 that have arrived; 2 are still to "
+        "come. The best 2 of 4 go on."
+        for place in ("1st", "2nd")
+    }
+    ask(life, first.id, "pause")
+    assert told().sentence == (
+        f"It is held back at rung 0, after epoch 1 until `labpool resume {first.id} --trial`."
+    )
