@@ -41,6 +41,15 @@ MEDIAN: dict[str, Any] = {
 }  # fmt: skip
 
 
+TPE: dict[str, Any] = {
+    **ASHA,
+    "base": {**ASHA["base"], "epochs": 1},
+    "strategy": {
+        "method": "tpe", "trials": 5, "seed": 3, "startup_trials": 2, "at_once": 2,
+    },
+}  # fmt: skip
+
+
 class Killed(Exception):
     """The slot's process is gone."""
 
