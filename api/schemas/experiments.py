@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.base import Instant, JsonObject, Model, Query
+from api.schemas.base import Body, Instant, JsonObject, Model, Query
 from api.schemas.duplicates import Duplicate
 from api.speed_ups import SpeedUp as Gain
 from db.reads.experiments import ExperimentRow
@@ -97,6 +97,12 @@ class ChangedExperiment(Experiment):
     """An experiment after something was asked of all its trials."""
 
     changed: int = Field(description="Trials that it applied to; none of those that have ended.")
+
+
+class MoreTrialsBody(Body):
+    """How many trials a sweep is to have besides those that it has."""
+
+    trials: int = Field(ge=1, le=100_000, description="How many more.")
 
 
 class ExperimentPage(Model):

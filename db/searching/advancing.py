@@ -91,6 +91,9 @@ def _create(
         return 0
     mine = Trial.experiment_id == experiment.id
     taken = set(session.scalars(select(Trial.number).where(mine)))
+    goes_on_from_here = goes_on(spec, len(taken) + len(creates)) or _is_searched(
+        session, experiment
+    )
     now = clock.now(session)
     trials = []
     for create in creates:
@@ -99,10 +102,16 @@ def _create(
         # A trial that somebody ran again may have taken the number.
         trial.number = create.number if create.number not in taken else max(taken) + 1
         taken.add(trial.number)
-        trial.rung, trial.halts_at = create.rung, _halt(spec, create.rung)
+        if goes_on_from_here:
+            trial.rung, trial.halts_at = create.rung, _halt(spec, create.rung)
         trials.append(trial)
     transitions.enqueue(session, trials, actor=transitions.SEARCH)
     return len(trials)
+
+
+def _is_searched(session: Session, experiment: Experiment) -> bool:
+    query = select(Trial.id).where(Trial.experiment_id == experiment.id, Trial.rung.is_not(None))
+    return session.scalar(query.limit(1)) is not None
 
 
 def told(trial: Trial) -> str:

@@ -41,11 +41,12 @@ MEDIAN: dict[str, Any] = {
 }  # fmt: skip
 
 
+# It stays with its first points, for which it needs no estimator.
 TPE: dict[str, Any] = {
     **ASHA,
     "base": {**ASHA["base"], "epochs": 1},
     "strategy": {
-        "method": "tpe", "trials": 5, "seed": 3, "startup_trials": 2, "at_once": 2,
+        "method": "tpe", "trials": 5, "seed": 3, "startup_trials": 20, "at_once": 2,
     },
 }  # fmt: skip
 
