@@ -14,6 +14,7 @@ MOVING = frozenset({"queued", "running"})
 QUEUED = "queued"
 PAUSED = "paused"
 SUCCEEDED = "succeeded"
+PRUNED = "pruned"
 
 
 @dataclass(frozen=True, slots=True)

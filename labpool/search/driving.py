@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from labpool.errors import Problem
 from labpool.search import grid, qmc, random, tpe
 from labpool.search.asha import ASHA
-from labpool.search.base import PAUSED, QUEUED, Action, Prune, Pruning, Row, Search
+from labpool.search.base import (
+    PAUSED,
+    PRUNED,
+    QUEUED,
+    Action,
+    Promote,
+    Prune,
+    Pruning,
+    Row,
+    Search,
+)
 from labpool.search.median import MEDIAN
 from labpool.search.repeats import folded, missing, times, unfolded
 from labpool.spec import SweepSpec
@@ -69,7 +80,21 @@ def check(spec: SweepSpec) -> list[Problem]:
 def _advance(spec: SweepSpec, rows: Sequence[Row]) -> list[Action]:
     search, pruning = STRATEGIES[spec.strategy.method], _pruning(spec)
     judged = pruning.advance(spec, rows, search.count(spec)) if pruning else []
-    return [*judged, *search.advance(spec, rows)]
+    return [*judged, *search.advance(spec, _after(rows, judged))]
+
+
+def _after(rows: Sequence[Row], actions: Sequence[Promote | Prune]) -> list[Row]:
+    """The rows as the actions leave them, so that one step makes room and fills it."""
+    changed: dict[int, Row] = {}
+    known = {row.trial_id: row for row in rows}
+    for action in actions:
+        row = known[action.trial_id]
+        changed[row.trial_id] = (
+            replace(row, state=QUEUED, rung=action.rung)
+            if isinstance(action, Promote)
+            else replace(row, state=PRUNED)
+        )
+    return [changed.get(row.trial_id, row) for row in rows]
 
 
 def _pruning(spec: SweepSpec) -> Pruning | None:

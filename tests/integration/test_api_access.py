@@ -77,6 +77,7 @@ ROLES = {
     "POST /api/v1/pool/quarantines/<device>/clear": "admin",
     "POST /api/v1/pool/workers/<worker>/drain": "admin",
     "POST /api/v1/pool/workers/<worker>/undrain": "admin",
+    "POST /api/v1/specs/forecast": "member",
     "POST /api/v1/specs/validate": "member",
     "POST /api/v1/tokens": "member",
     "POST /api/v1/trials/<row:trial_id>/cancel": "member",
