@@ -42,7 +42,7 @@ SMALL = {
     "many requests": Bounds(trials=1, workers=1, faults=0, asks=4, looks=1, releases=1),
     "two trials": Bounds(trials=2, workers=1, faults=1, asks=0, looks=0, releases=0),
     "a group": Bounds(trials=3, workers=1, faults=0, asks=0, looks=0, releases=1),
-    "a search": Bounds(trials=1, workers=1, faults=0, asks=1, looks=0, releases=1, rungs=True),
+    "a search": Bounds(trials=1, workers=1, faults=1, asks=1, looks=0, releases=1, rungs=True),
     "a stale search": Bounds(
         trials=1, workers=1, faults=0, asks=0, looks=1, releases=1, rungs=True
     ),
