@@ -47,6 +47,7 @@ COMMANDS = (
     act.pause,
     act.resume,
     act.stop,
+    act.extend,
     act.retry,
     rerun.rerun,
     turns.why,

@@ -73,6 +73,7 @@ ROLES = {
     "POST /api/v1/experiments/<row:experiment_id>/pause": "member",
     "POST /api/v1/experiments/<row:experiment_id>/resume": "member",
     "POST /api/v1/experiments/<row:experiment_id>/stop": "member",
+    "POST /api/v1/experiments/<row:experiment_id>/trials": "member",
     "POST /api/v1/pool/quarantines/<device>/clear": "admin",
     "POST /api/v1/pool/workers/<worker>/drain": "admin",
     "POST /api/v1/pool/workers/<worker>/undrain": "admin",

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from db.submissions import configuration_digest
+from db.trial_rows import configuration_digest
 from labpool.catalog import Catalog
 from labpool.errors import SpecError
 from labpool.planning import Plan, plan
