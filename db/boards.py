@@ -14,6 +14,7 @@ from db.models import Experiment, Result, Trial, User
 from db.standing_rows import Candidate, Ranked, ranked
 from db.states import TrialState
 from labpool.catalog import BoardEntry
+from labpool.own_source import own_source
 from labpool.ranking import Band
 from labpool.spread import Spread
 
@@ -55,6 +56,11 @@ class BoardRow:
     finished_at: float
     seed: int
     owner_id: int
+
+    @property
+    def own_source(self) -> bool:
+        """Whether it ran its user's own source in place of the catalog's."""
+        return own_source(self.spec) is not None
 
 
 def board_rows(

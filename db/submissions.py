@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db import clock, transitions
+from db import clock, own_sources, transitions
 from db.clock import db_now
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import Experiment, IdempotencyKey, Trial, User
@@ -57,6 +57,7 @@ def submit(
             return earlier
     refuse_when_full(session, owner.id, len(plan.trials), max_queued)
     refuse_deleted(session, _uploads_of(plan))
+    own_sources.keep(session, owner.id, plan.sources)
     now = clock.now(session)
     experiment = Experiment(
         owner_id=owner.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from labpool.catalog import Catalog, ModelEntry
 from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
+from labpool.own_source import digest_in, name_of, own_source
 from labpool.repeating import repeat_problems, repeats
 from labpool.resolving import catalog_problems, resolve
 from labpool.spec import FORMS, SPEC, SweepSpec
@@ -39,7 +40,10 @@ class TrialPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An accepted submission: the spec as it was understood and its trials."""
+    """An accepted submission: the spec as it was understood and its trials.
+
+    Its specs name users' own source by digest; ``sources`` has the text by name, where it came too.
+    """
 
     kind: Literal["train", "sweep", "benchmark"]
     name: str | None
@@ -47,6 +51,7 @@ class Plan:
     tags: tuple[str, ...]
     spec: Mapping[str, Any]
     trials: tuple[TrialPlan, ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: bool = True) -> Plan:
@@ -84,14 +89,26 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
             _trial(number, repeated.raw, repeated.values, catalog)
             for number, repeated in enumerate(repeats(raw))
         ]
+    said = spec.model_dump(mode="json", exclude_unset=True)
     return Plan(
         kind=spec.kind,
         name=spec.name,
         notes=spec.notes,
         tags=tuple(spec.tags),
-        spec=spec.model_dump(mode="json", exclude_unset=True),
+        sources=_take_sources(said),
+        spec=said,
         trials=tuple(trials),
     )
+
+
+def _take_sources(said: dict[str, Any]) -> dict[str, str]:
+    """The text of own source by its name, which takes its place in what was said."""
+    runnable = said.get("base", said)
+    source = own_source(runnable)
+    if source is None:
+        return {}
+    runnable["source"] = name_of(source) if digest_in(source) is None else source.strip()
+    return {} if digest_in(source) else {runnable["source"]: source}
 
 
 def _problems(raw: dict[str, Any], catalog: Catalog, max_trials: int) -> list[Problem]:

@@ -25,7 +25,9 @@ from labpool.suggest import closest
 # What names a trial rather than changing what it does.
 # One answer need not name more than people read, and checking has a price.
 MOST_PROBLEMS = 100
-NOT_VARIED = {"kind", "name", "notes", "tags", "priority", "repeat", *LAYER_FIELDS}
+NOT_VARIED = {
+    "kind", "name", "notes", "tags", "priority", "repeat", "source", *LAYER_FIELDS,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
