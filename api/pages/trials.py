@@ -24,6 +24,7 @@ from api.pages.frame import page
 from api.pages.pausing import buttons_of
 from api.pages.predictions import try_it
 from api.pages.samples import samples_of
+from api.pages.timed import timed_panel
 from api.pages.turns import turn_of
 from api.problems import ApiProblem
 from api.security.identity import me
@@ -135,6 +136,7 @@ def show_trial(trial_id: int) -> Response:
         pictures=pictures.others(artifacts),
         samples=samples_of(artifacts),
         examined=examined_panel(trial.summary, artifacts),
+        timed=timed_panel(trial, found.curves),
         commands=_commands(trial),
         spec_text=pretty_yaml(_said(trial.spec)),
         permalink=f"{request.host_url}trials/{trial.id}",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labpool.sdk import Arrays, DTypeName, Launches, Sizes
-from worker.runner import nvrtc
+from worker.runner.compiling import cache_folder, compile_apart
 from worker.runner.reasons import GpuTrouble
 from worker.wire_types import Json
 
@@ -49,15 +49,17 @@ class CudaTarget:
         self.device_name = device.name()
         major, minor = device.compute_capability()
         self._architecture = f"sm_{major}{minor}"
-        compiled = nvrtc.compile_kernel(
+        self._compiled = compile_apart(
             source.read_text(encoding="utf-8"),
             source.name,
             self._architecture,
             compile_options(dtype),
+            cache_folder(),
+            ours=True,
         )
         self._context = device.make_context()
         try:
-            self._module = self._cuda.module_from_buffer(compiled.cubin)
+            self._module = self._cuda.module_from_buffer(self._compiled.cubin)
             cache_bytes = device.get_attribute(self._cuda.device_attribute.L2_CACHE_SIZE)
             self._flush_bytes = max(LEAST_FLUSH_BYTES, 2 * cache_bytes)
             self._flush = self._cuda.mem_alloc(self._flush_bytes)
@@ -99,8 +101,7 @@ class CudaTarget:
         self._context.synchronize()
         back_to_back_ms = 1e3 * self._timed(BATCH_RUNS) / BATCH_RUNS
         return {
-            "architecture": self._architecture,
-            "nvrtc": nvrtc.version(),
+            "compile": self._compiled.describe(),
             "driver_cuda": self._cuda.get_driver_version(),
             "caches": "cold",
             "flushed_bytes": self._flush_bytes,
