@@ -220,14 +220,28 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """All of `source` copied to `target` by the driver, in place of a launch.
+
+    Both are named as a launch's arguments are. `host` says which of them lies in the host's memory,
+    if any does, and `pinned` whether that memory is page-locked.
+    """
+
+    source: str
+    target: str
+    host: Literal["source", "target"] | None = None
+    pinned: bool = False
+
+
+@dataclass(frozen=True)
 class Launches:
-    """One run of a kernel: what is launched, in this order, and device memory to work in.
+    """One run of a kernel: what is launched or copied, in this order, and device memory to work in.
 
     `temporaries` says how many elements of the kernel's type each of them holds; what is in them
     when a run begins is not known.
     """
 
-    steps: tuple[Launch, ...]
+    steps: tuple[Launch | Copy, ...]
     temporaries: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -22,9 +22,12 @@ class DeviceFault(GpuTrouble):
 
 
 class Memory(Protocol):
-    """A piece of the device's memory; `bytes` is its length."""
+    """A piece of the device's memory."""
 
-    bytes: int
+    @property
+    def bytes(self) -> int:
+        """Its length."""
+        ...
 
 
 class Device(Protocol):

@@ -78,7 +78,9 @@ class Sensors:
         for name, text in THROTTLING.items():
             # The library renamed them, and older ones have the first names only.
             names = (f"nvmlClocksThrottleReason{name}", f"nvmlClocksEventReason{name}")
-            bit = next((getattr(self._library, one) for one in names if hasattr(self._library, one)), 0)
+            bit = next(
+                (getattr(self._library, one) for one in names if hasattr(self._library, one)), 0
+            )
             if mask is not None and int(mask) & int(bit):
                 found.append(text)
         return found

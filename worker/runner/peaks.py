@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ extern "C" __global__ void peak_copy(const Sixteen* __restrict__ from, Sixteen* 
         to[i] = from[i];
 }}
 
-// Multiply-adds in {CHAINS} chains that do not wait for each other; what comes out is of no interest, but
-// has to come out, or the compiler would leave it all away.
+// Multiply-adds in {CHAINS} chains that do not wait for each other. What comes out is of no interest,
+// but has to come out, or the compiler would leave it all away.
 extern "C" __global__ void peak_fma(REAL* output, int rounds)
 {{
     const size_t thread = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -92,18 +93,19 @@ def _copied(device: Device, module: Any, watch: Stopwatch) -> float:
 
 def _multiplied(device: Device, module: Any, watch: Stopwatch, itemsize: int) -> float:
     threads = _blocks(device) * THREADS
-    output = device.allocate(threads * itemsize)
+    output, function = device.allocate(threads * itemsize), device.function(module, "peak_fma")
+
+    def run(rounds: int) -> None:
+        arguments = (output, np.int32(rounds))
+        device.launch(function, (_blocks(device), 1, 1), (THREADS, 1, 1), arguments)
+
     try:
-        function, rounds = device.function(module, "peak_fma"), LEAST_ROUNDS
-        while True:
-            arguments = (output, np.int32(rounds))
-            grid, block = (_blocks(device), 1, 1), (THREADS, 1, 1)
-            seconds = _timed(watch, lambda: device.launch(function, grid, block, arguments))
-            if seconds >= LONG_ENOUGH_S or rounds >= MOST_ROUNDS:
+        rounds = LEAST_ROUNDS
+        while (seconds := _timed(watch, partial(run, rounds))) < LONG_ENOUGH_S:
+            if rounds == MOST_ROUNDS:
                 break
             rounds = min(MOST_ROUNDS, rounds * max(2, int(LONG_ENOUGH_S / max(seconds, 1e-5))))
-        seconds = _best(watch, lambda: device.launch(function, grid, block, arguments))
-        return 2 * CHAINS * UNROLLED * rounds * threads / seconds
+        return 2 * CHAINS * UNROLLED * rounds * threads / _best(watch, partial(run, rounds))
     finally:
         device.free(output)
 
@@ -129,8 +131,10 @@ def cpu_peaks(dtype: str, footprint: int) -> Peaks:
     """
     count = min(max(footprint, CPU_LEAST_BYTES), CPU_MOST_BYTES) // (2 * np.dtype(dtype).itemsize)
     one, other = np.ones(count, dtype), np.ones(count, dtype)
-    moved = 2 * one.nbytes / min(
-        _cpu_best(lambda: np.copyto(other, one)), _cpu_best(lambda: np.dot(one, other))
+    moved = (
+        2
+        * one.nbytes
+        / min(_cpu_best(lambda: np.copyto(other, one)), _cpu_best(lambda: np.dot(one, other)))
     )
     square: NDArray[Any] = np.ones((CPU_SIDE, CPU_SIDE), dtype)
     into = np.empty_like(square)
@@ -140,7 +144,8 @@ def cpu_peaks(dtype: str, footprint: int) -> Peaks:
 
 def _cpu_best(run: Callable[[], object]) -> float:
     run()
-    times, until = [], time.perf_counter() + CPU_SECONDS
+    times: list[float] = []
+    until = time.perf_counter() + CPU_SECONDS
     while len(times) < 3 or time.perf_counter() < until:
         began = time.perf_counter()
         run()

@@ -24,9 +24,7 @@ class Peaks:
 
     def best(self, other: Peaks) -> Peaks:
         """The higher of each: a device may have been slow for a moment, never fast."""
-        return Peaks(
-            max(self.bytes_s, other.bytes_s), max(self.operations_s, other.operations_s)
-        )
+        return Peaks(max(self.bytes_s, other.bytes_s), max(self.operations_s, other.operations_s))
 
 
 @dataclass(frozen=True)
@@ -46,25 +44,38 @@ class Ruling:
         }
 
 
-def roofline(cost: Cost, seconds: float, peaks: Peaks) -> Json:
-    """The result's "roofline" part for one run of `cost` in `seconds`."""
+@dataclass(frozen=True)
+class Roofline:
+    """Where a time lies below what the peaks allow."""
+
+    peaks: Peaks
+    intensity: float
+    """Operations a byte."""
+    percent: float
+    """Of the operations a second that the peaks allow at that intensity."""
+
+    def describe(self) -> Json:
+        """The result's "roofline" part."""
+        by_memory = self.intensity * self.peaks.bytes_s
+        return {
+            "peak_gb_s": self.peaks.bytes_s / 1e9,
+            "peak_gflop_s": self.peaks.operations_s / 1e9,
+            "intensity": self.intensity,
+            "attainable_gflop_s": min(by_memory, self.peaks.operations_s) / 1e9,
+            "limit": "memory" if by_memory <= self.peaks.operations_s else "arithmetic",
+            "percent": self.percent,
+            "measured_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+
+
+def roofline(cost: Cost, seconds: float, peaks: Peaks) -> Roofline:
+    """Of one run of `cost` in `seconds`."""
     intensity = cost.operations / cost.bytes
-    by_memory = intensity * peaks.bytes_s
-    attainable = min(by_memory, peaks.operations_s)
-    return {
-        "peak_gb_s": peaks.bytes_s / 1e9,
-        "peak_gflop_s": peaks.operations_s / 1e9,
-        "intensity": intensity,
-        "attainable_gflop_s": attainable / 1e9,
-        "limit": "memory" if by_memory <= peaks.operations_s else "arithmetic",
-        "percent": 100 * cost.operations / seconds / attainable,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-    }
+    attainable = min(intensity * peaks.bytes_s, peaks.operations_s)
+    return Roofline(peaks, intensity, 100 * cost.operations / seconds / attainable)
 
 
-def rule(
-    cost: Cost, seconds: float, peaks: Peaks, device: str, absorbed_bytes: int = 0
-) -> Ruling:
+def rule(cost: Cost, seconds: float, peaks: Peaks, device: str, absorbed_bytes: int = 0) -> Ruling:
     """Hold a time against the peaks.
 
     `absorbed_bytes` is what may still have lain in a cache, unwritten to memory, when the time
@@ -78,7 +89,8 @@ def rule(
     if by_memory >= by_arithmetic:
         why = f"{moved:,} bytes at the measured {peaks.bytes_s / 1e9:,.4g} GB/s"
     else:
-        why = f"{cost.operations:,} operations at the measured {peaks.operations_s / 1e9:,.4g} GFLOP/s"
+        peak = f"{peaks.operations_s / 1e9:,.4g} GFLOP/s"
+        why = f"{cost.operations:,} operations at the measured {peak}"
     margin = f", with {100 * (allowance - 1):.0f} % to spare"
     return Ruling(seconds >= least, least, f"{why}{margin}, take {1e3 * least:.4g} ms")
 
@@ -87,7 +99,7 @@ def require_possible(ruling: Ruling, seconds: float) -> None:
     """Raises WrongResult for a time that no honest run can have."""
     if not ruling.possible:
         raise WrongResult(
-            f"A median of {1e3 * seconds:.4g} ms is impossible: {ruling.why}. Either not all of the "
-            "work was done, or it was done by units that plain arithmetic does not use, such as "
-            "tensor cores."
+            f"A median of {1e3 * seconds:.4g} ms is impossible: {ruling.why}. Either not all of "
+            "the work was done, or units did it that plain arithmetic does not use, such as tensor "
+            "cores."
         )

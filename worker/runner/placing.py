@@ -47,9 +47,11 @@ class Placed:
         self._device.fill(self._part(0, self.bytes + self._spare), POISON)
 
     def put(self, array: NDArray[Any]) -> None:
-        """Queue: it holds `array`, and the beginning once more in the spare bytes."""
-        flat = np.ascontiguousarray(array).reshape(-1)
-        self._device.copy_in(self._part(0, self.bytes), flat)
+        """Queue: it holds `array`, up to the spare bytes; a host's array may not change before."""
+        self._device.copy_in(self._part(0, self.bytes), np.ascontiguousarray(array).reshape(-1))
+
+    def go_on(self) -> None:
+        """Queue: the spare bytes are its beginning once more."""
         if self._spare:
             beginning = self._part(0, self._spare)
             self._device.copy_across(self._part(self.bytes, self._spare), beginning)

@@ -75,13 +75,24 @@ class Loaded:
 
     def put(self, inputs: Arrays) -> None:
         """Replace the inputs."""
+        self.transfer(inputs)
         for name, array in inputs.items():
             if array.ndim == 0:
                 self._values[name] = array[()]
             elif name in self._placed:
-                self._placed[name].put(array)
+                self._placed[name].go_on()
             else:
                 self._host[name][:] = array.reshape(-1)
+        self._device.synchronize()
+
+    def transfer(self, inputs: Arrays) -> int:
+        """Queue: those inputs that lie on the device go there. Returns their bytes."""
+        moved = {
+            name: array for name, array in inputs.items() if array.ndim and name in self._placed
+        }
+        for name, array in moved.items():
+            self._placed[name].put(array)
+        return sum(array.nbytes for array in moved.values())
 
     def poison(self) -> None:
         """Queue: the output holds no number."""
@@ -113,6 +124,11 @@ class Loaded:
             return self._placed["output"].fetch().reshape(self._job.shape)
         self._device.synchronize()
         return self._host["output"].reshape(self._job.shape).copy()
+
+    @property
+    def output_bytes(self) -> int:
+        """What comes back from the device; nothing where the output is in the host's memory."""
+        return self._placed["output"].bytes if "output" in self._placed else 0
 
     def require_guarded(self, case: str) -> None:
         """Raises WrongResult when a kernel wrote beside its arrays."""
