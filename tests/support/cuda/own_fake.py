@@ -1,0 +1,50 @@
+"""A process for a user's kernel as the referee starts it, with a fake GPU in real time.
+
+`with_cheat` gives the code that starts one whose harness was taken over, as by a hole in a driver.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.cuda.fake_device import Event, FakeDevice
+from worker.runner.device import Shape3
+
+LAUNCH_S = 0.008
+"""What a launch of a user's kernel takes at least, so that the two clocks can be compared."""
+MAKE = "from tests.support.cuda.own_fake import make"
+
+
+def with_cheat(name: str) -> str:
+    """Starts a process in which one of `own_cheats` is at work."""
+    return f"{MAKE}; from tests.support.cuda import own_cheats; own_cheats.{name}()"
+
+
+@dataclass
+class RealTimeDevice(FakeDevice):
+    """Kernels run at once when they are queued, and events read the host's clock."""
+
+    def record(self, event: Event) -> None:
+        event.at = time.perf_counter()
+
+    def launch(self, function: Any, grid: Shape3, block: Shape3, arguments: Sequence[Any]) -> None:
+        until = time.perf_counter() + (0.0 if function[1].startswith("peak_") else LAUNCH_S)
+        try:
+            super().launch(function, grid, block, arguments)
+        except PermissionError:
+            # Behind the fence not even its driver's process can be ended; the referee will.
+            self._hung = True
+            return
+        while time.perf_counter() < until:
+            time.sleep(0.0001)
+
+
+def make() -> RealTimeDevice:
+    """The device, its driver's process started while that is allowed."""
+    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
+    return RealTimeDevice()
