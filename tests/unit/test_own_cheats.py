@@ -134,6 +134,6 @@ def test_it_cannot_get_out(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_a_gpu_it_is_the_gpu_that_is_missing(kernel: Any) -> None:
-    make = "import worker.runner.reasons as r\ndef make(): raise r.GpuTrouble('there is none')\n"
+    make = "from tests.support.cuda.own_fake import missing as make"
     with pytest.raises(GpuTrouble, match="there is none"):
         measured(kernel, make=make)

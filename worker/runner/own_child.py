@@ -39,6 +39,8 @@ def main(descriptor: int, parent_pid: int, scratch: str, make: Callable[[], Devi
         try:
             device = make()
         except GpuTrouble as error:
+            # Asked first: to end with something unread takes back what was said.
+            own_wire.receive(stream, PATIENCE_S)
             own_wire.send(stream, {"trouble": error.detail})
             return
         serve(stream, Bench(device, Path(scratch)))

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.cuda.fake_device import Event, FakeDevice
-from worker.runner.device import Shape3
+from worker.runner.device import DeviceFault, Shape3
+from worker.runner.reasons import GpuTrouble
 
 LAUNCH_S = 0.008
 """What a launch of a user's kernel takes at least, so that the two clocks can be compared."""
@@ -38,13 +39,29 @@ class RealTimeDevice(FakeDevice):
             super().launch(function, grid, block, arguments)
         except PermissionError:
             # Behind the fence not even its driver's process can be ended; the referee will.
+            if self._has_crashed():
+                raise DeviceFault("The GPU reports a fault: an illegal address.") from None
             self._hung = True
             return
         while time.perf_counter() < until:
             time.sleep(0.0001)
+
+    def _has_crashed(self) -> bool:
+        """Whether the driver's process ends by itself, if only a moment later than its pipe."""
+        process, until = self._kernels._process, time.monotonic() + 2.0
+        while process is not None and process.poll() is None:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        return True
 
 
 def make() -> RealTimeDevice:
     """The device, its driver's process started while that is allowed."""
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
     return RealTimeDevice()
+
+
+def missing() -> RealTimeDevice:
+    """A machine without a GPU."""
+    raise GpuTrouble("there is none")
