@@ -177,10 +177,10 @@ def test_the_command_line_grants_and_revokes(
     database.dispose()
 
 
-def gpu(api: Api, trial: int) -> None:
+def gpu(api: Api, trial: int, **metrics: float) -> None:
     """Let a GPU's slot end the trial with a result."""
     with api.database.transaction() as session:
         slot = pool.slot(session, api.catalog, device="gpu")
     found = claimed(api, slot)
     assert found.trial_id == trial
-    succeeded(api, found, median_ms=4.0, gb_s=100.0)
+    succeeded(api, found, **{"median_ms": 4.0, "gb_s": 100.0, **metrics})

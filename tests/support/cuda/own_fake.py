@@ -16,7 +16,7 @@ from tests.support.cuda.fake_device import Event, FakeDevice
 from worker.runner.device import DeviceFault, Shape3
 from worker.runner.reasons import GpuTrouble
 
-LAUNCH_S = 0.008
+LAUNCH_S = 0.02
 """What a launch of a user's kernel takes at least, so that the two clocks can be compared."""
 MAKE = "from tests.support.cuda.own_fake import make"
 
