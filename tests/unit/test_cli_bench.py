@@ -108,6 +108,12 @@ def test_one_of_everything_is_a_benchmark(service: type[Bench]) -> None:
     }  # fmt: skip
 
 
+def test_a_source_of_ones_own_is_sent_as_text(service: type[Bench], tmp_path: Path) -> None:
+    file = tmp_path / "mine.cu"
+    file.write_text("// mine", encoding="utf-8")
+    assert sent_by(service, "saxpy", "--source", str(file))["source"] == "// mine"
+
+
 def test_several_of_anything_are_a_grid(service: type[Bench]) -> None:
     spec = sent_by(
         service, "saxpy", "--sizes", "1e6:1e8", "--launch", "threads=128,256", "--variant", "all",

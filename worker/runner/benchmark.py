@@ -15,7 +15,7 @@ from labpool.sdk import Arrays, Cost, DTypeName, Sizes
 from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import environment, judging, loading, physics, timing
-from worker.runner.own_benchmark import Task, measure_own, read_source
+from worker.runner.own_benchmark import Task, measure_own, read_source, runs_of
 from worker.runner.reasons import EntryBroken
 from worker.runner.report import Report
 from worker.runner.sampling import Samples, take_batches, take_samples
@@ -83,7 +83,7 @@ def _of_own_source(trial: TrialToRun, task: Task, report: Report, threads: int) 
 
     def started(about: Json) -> None:
         seen: dict[str, Any] = {"device": "gpu", "device_name": about["name"], "own_source": True}
-        report.started({**_surroundings(threads), **seen}, task.plan.samples, "sample")
+        report.started({**_surroundings(threads), **seen}, runs_of(task.plan), "sample")
 
     metrics, summary = measure_own(task, report, started)
     return protocol.Result(

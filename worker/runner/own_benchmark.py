@@ -8,10 +8,12 @@ secret seed, in a process that knows nothing of the first.
 from __future__ import annotations
 
 import dataclasses
+import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +28,7 @@ from worker.runner.cuda_target import compile_options
 from worker.runner.own_clock import Clocked, rule_on_clock
 from worker.runner.own_process import ON_GPU, OwnProcess, Placement
 from worker.runner.physics import Peaks
-from worker.runner.reasons import CompileError, EntryBroken, GpuTrouble, WrongResult
+from worker.runner.reasons import CompileError, EntryBroken, WrongResult
 from worker.runner.report import Report
 from worker.wire_types import Json
 
@@ -87,8 +89,6 @@ def read_source(spec: Json, scratch: Path) -> str | None:
     name = own_source(spec)
     if name is None:
         return None
-    from hashlib import sha256
-
     data = (scratch / FILE).read_bytes()
     if sha256(data).hexdigest() != digest_in(name):
         raise EntryBroken(f"{FILE} is not the source that the spec names.")
@@ -108,12 +108,26 @@ def measure_own(
         about = first.hello()
         started(about)
         compiled = _compiled(task, about, means)
-        found = _guarded(task, report, means, first, compiled, about, task.plan.samples)
+        judge = _Judge(task, report, first, already=0, least=task.plan.samples)
+        found = _guarded(judge, means, first, compiled, about)
+    _report_curve(found.runs, report)
     with OwnProcess(means.make) as second:
         # Again: what depends on the seed, on luck or on the first process's leavings shows.
-        again = _guarded(task, report, means, second, compiled, second.hello(), LEAST_AGAIN)
-    report.progress(task.plan.samples, at_once=True)
+        judge = _Judge(task, report, second, already=task.plan.samples, least=LEAST_AGAIN)
+        again = _guarded(judge, means, second, compiled, second.hello())
+    report.progress(runs_of(task.plan), at_once=True)
     return _judged(task, compiled, found, again)
+
+
+def runs_of(plan: Any) -> int:
+    """How many timed runs there are at least, in both processes: the total of its progress."""
+    return int(plan.samples) + LEAST_AGAIN
+
+
+def _report_curve(runs: Sequence[Clocked], report: Report) -> None:
+    stride = math.ceil(len(runs) / MOST_POINTS)
+    for index in range(0, len(runs), stride):
+        report.metrics(index + 1, None, {"sample_ms": runs[index].told_s * 1e3})
 
 
 def _require_entries(task: Task) -> None:
@@ -133,20 +147,16 @@ def _compiled(task: Task, about: Json, means: Means) -> CompiledKernel:
 
 
 def _guarded(
-    task: Task, report: Report, means: Means, process: OwnProcess, compiled: CompiledKernel,
-    about: Json, least: int,
-) -> Round:  # fmt: skip
+    judge: _Judge, means: Means, process: OwnProcess, compiled: CompiledKernel, about: Json
+) -> Round:
     """One round; where it breaks off, a known kernel tells whether the GPU is at fault."""
-    itemsize = np.dtype(task.plan.dtype).itemsize
-    ours = means.compiler(
-        peaks.SOURCE, peaks.NAME, str(about["architecture"]), compile_options(task.plan.dtype)
-    )
+    itemsize, options = np.dtype(judge.dtype).itemsize, compile_options(judge.dtype)
+    ours = means.compiler(peaks.SOURCE, peaks.NAME, str(about["architecture"]), options)
     measured = process.peaks(ours.cubin, itemsize)
-    judge = _Judge(task, report, process)
     idle = judge.idle()
     try:
         process.load(compiled.cubin)
-        return judge.round(about, measured, idle, least)
+        return judge.round(about, measured, idle)
     except (own_wire.Broken, own_wire.Late) as error:
         process.end()
         _require_healthy(means, ours.cubin, itemsize)
@@ -167,9 +177,16 @@ def _require_healthy(means: Means, image: bytes, itemsize: int) -> None:
 class _Judge:
     """One process's runs: inputs from a secret seed, answers compared, times noted."""
 
-    def __init__(self, task: Task, report: Report, process: OwnProcess) -> None:
+    def __init__(
+        self, task: Task, report: Report, process: OwnProcess, already: int, least: int
+    ) -> None:
         self._task, self._report, self._process = task, report, process
-        self._worst = 0.0
+        self._already, self._least, self._worst = already, least, 0.0
+
+    @property
+    def dtype(self) -> str:
+        """The kernel's element type."""
+        return str(self._task.plan.dtype)
 
     def idle(self) -> list[Clocked]:
         """What a run takes beside its kernel, in a process that is still as good as this one."""
@@ -184,7 +201,7 @@ class _Judge:
             found.append(self._process.run(nothing, inputs)[1])
         return found
 
-    def round(self, about: Json, measured: Peaks, idle: list[Clocked], least: int) -> Round:
+    def round(self, about: Json, measured: Peaks, idle: list[Clocked]) -> Round:
         """Right at every edge; then timed, each run on inputs of its own and compared in full."""
         task, plan = self._task, self._task.plan
         self._worst = judging.check_edges(
@@ -195,14 +212,13 @@ class _Judge:
             self._sample()
         runs: list[Clocked] = []
         deadline = time.monotonic() + BUDGET_S
-        while len(runs) < least or (
+        while len(runs) < self._least or (
             len(runs) < MOST_SAMPLES
             and time.monotonic() < deadline
             and not timing.is_settled([run.told_s for run in runs])
         ):
             runs.append(self._sample())
-            if len(runs) <= least:
-                self._report.progress(len(runs) if least == plan.samples else plan.samples - 1)
+            self._report.progress(self._already + min(len(runs), self._least))
         return Round(about, measured, idle, runs, self._worst)
 
     def _compute(self, sizes: Sizes, inputs: Arrays) -> NDArray[Any]:
@@ -268,6 +284,3 @@ def _judged(
         "gpu": {**gpu, "before": found.about["reading"], "after": again.about["reading"]},
     }
     return metrics, summary
-
-
-__all__ = ["GpuTrouble", "Means", "Task", "measure_own", "read_source"]

@@ -46,6 +46,9 @@ class RealTimeDevice(FakeDevice):
         while time.perf_counter() < until:
             time.sleep(0.0001)
 
+    def seconds(self) -> float:
+        return super().seconds() if self._hung else time.perf_counter()
+
     def _has_crashed(self) -> bool:
         """Whether the driver's process ends by itself, if only a moment later than its pipe."""
         process, until = self._kernels._process, time.monotonic() + 2.0
