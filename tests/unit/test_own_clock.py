@@ -20,7 +20,7 @@ def runs(
     jitter_s: float = 1e-5,
     count: int = 30,
 ) -> list[Clocked]:
-    """Runs that take `actual_s` and tell a share of it; `hidden` work is done outside of the run."""
+    """Runs that take `actual_s` and tell a share of it; what is hidden is done beside the run."""
     found = []
     for _ in range(count):
         first, second = RANDOM.exponential(jitter_s, 2)
@@ -67,5 +67,5 @@ def test_what_is_smaller_than_the_noise_passes_as_the_page_says() -> None:
 def test_more_than_went_by_is_refused() -> None:
     [first, *others] = runs(0.01)
     lying = Clocked(first.run_s * 2, first.run_s, first.whole_s)
-    with pytest.raises(WrongResult, match="told of .* ms for a run that took"):
+    with pytest.raises(WrongResult, match=r"told of .* ms for a run that took"):
         rule_on_clock([lying, *others], IDLE)
