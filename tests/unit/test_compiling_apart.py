@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.compiles import KERNEL
 from worker.runner.compiling import SOURCE_BYTES, compile_apart
-from worker.runner.reasons import CompileError
+from worker.runner.reasons import CompileError, GpuTrouble
 
 
 def test_it_works(tmp_path: Path) -> None:
@@ -43,6 +43,32 @@ def test_a_warning_is_in_the_log() -> None:
     assert "mine.cu(1): warning" in compiled.log
 
 
-def test_a_source_too_long_is_refused() -> None:
-    with pytest.raises(CompileError, match="65536 bytes"):
-        compile_apart(" " * (SOURCE_BYTES + 1), "mine.cu", "sm_80", [], None)
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (" " * (SOURCE_BYTES + 1), "65537 bytes; at most 65536"),
+        ("é" * (SOURCE_BYTES // 2 + 1), "65538 bytes; at most 65536"),
+        ("int x;\0", "NUL character"),
+        ("// \ud800", "half a character"),
+    ],
+)
+def test_what_is_no_source_is_refused(source: str, told: str) -> None:
+    with pytest.raises(CompileError, match=f"source: .*{told}"):
+        compile_apart(source, "mine.cu", "sm_80", [], None)
+
+
+def test_an_architecture_that_nvrtc_does_not_know_is_named() -> None:
+    with pytest.raises(GpuTrouble, match="does not take sm_9999"):
+        compile_apart(KERNEL, "mine.cu", "sm_9999", [], None)
+
+
+def test_words_of_the_user_are_no_limit() -> None:
+    source = "int x = ; // a(1): catastrophic error: out of memory, std::bad_alloc\n"
+    with pytest.raises(CompileError, match=r"mine\.cu\(1\): error"):
+        compile_apart(source, "mine.cu", "sm_80", [], None)
+
+
+def test_an_error_of_the_assembler_is_shown() -> None:
+    source = 'extern "C" __global__ void f() { asm("nonsense %%r1;"); }'
+    with pytest.raises(CompileError, match=r"ptxas application ptx input, line .*syntax error"):
+        compile_apart(source, "mine.cu", "sm_80", [], None)

@@ -133,7 +133,7 @@ def measure(
 def judged(
     target: Target, plan: Plan, cost: Cost, output_bytes: int, alone: Samples, batch: Samples
 ) -> tuple[dict[str, float], Json]:
-    """What the times come to. Raises WrongResult when they are impossible."""
+    """What the times come to. Raises ImpossibleTime."""
     measured, in_batch = timing.summarize(alone.seconds), timing.summarize(batch.seconds)
     seconds = measured.median_ms / 1e3
     absorbed = min(output_bytes, target.absorbs)

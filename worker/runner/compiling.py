@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -14,17 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from worker.runner import compile_cache, nvrtc, throwaway
-from worker.runner.compile_child import CPU_SECONDS, CUBIN_BYTES, MEMORY_BYTES
+from worker.runner.compile_child import CUBIN_BYTES, Limits
 from worker.runner.compile_log import Resources, filtered, resources
 from worker.runner.reasons import CompileError, GpuTrouble
 from worker.wire_types import Json
 
 SOURCE_BYTES = 64 * 1024
-WALL_SECONDS = 60.0
-"""Three times what it may compute: the processors are shared."""
+LIMITS = Limits()
 VERBOSE = "--ptxas-options=--verbose"
 CHECKOUT = Path(__file__).resolve().parents[2]
-GIB, MIB = 1024**3, 1024**2
+MIB = 1024**2
+# Never words of the user's: source lines are set in, file names end at their bracket.
+OUT_OF_MEMORY = re.compile(
+    r"^((?! )[^(\n]*\(\d+\): catastrophic error: out of memory|LLVM ERROR: out of memory"
+    r"|MemoryError|terminate called .*std::bad_alloc|NVRTC_ERROR_OUT_OF_MEMORY)",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,7 @@ def compile_apart(
 
     Raises CompileError with the filtered log, GpuTrouble when NVRTC is not installed.
     """
-    if len(source.encode(errors="replace")) > SOURCE_BYTES:
-        raise CompileError(f"source: at most {SOURCE_BYTES} bytes; shorten it.")
-    if "\0" in source:
-        raise CompileError("source: holds a NUL character; remove it.")
+    _check(source)
     key = compile_cache.key_of([source, name, architecture, *options, nvrtc.build()])
     kept = None if cache is None else compile_cache.find(cache, key)
     begun = time.monotonic()
@@ -102,6 +105,17 @@ def compile_apart(
     )
 
 
+def _check(source: str) -> None:
+    try:
+        length = len(source.encode())
+    except UnicodeEncodeError:
+        raise CompileError("source: holds half a character; save it as UTF-8.") from None
+    if length > SOURCE_BYTES:
+        raise CompileError(f"source: {length} bytes; at most {SOURCE_BYTES}: shorten it.")
+    if "\0" in source:
+        raise CompileError("source: holds a NUL character; remove it.")
+
+
 def _answer(
     source: str, name: str, architecture: str, options: Sequence[str], ours: bool
 ) -> dict[str, Any]:
@@ -119,6 +133,11 @@ def _answer(
         raise CompileError(
             f"source: makes {answer['large']} bytes of machine code; at most {CUBIN_BYTES}."
         )
+    if answer.get("mistake", "").startswith("NVRTC_ERROR_INVALID_OPTION"):
+        raise GpuTrouble(
+            f"NVRTC {nvrtc.version()} does not take {architecture} and {' '.join(options)}:"
+            " a newer GPU needs a newer nvidia-cuda-nvrtc."
+        )
     if "mistake" in answer:
         raise CompileError(_mistake(answer["mistake"], name))
     return {
@@ -129,7 +148,7 @@ def _answer(
 
 
 def _mistake(text: str, name: str) -> str:
-    if "out of memory" in text.lower() or "OUT_OF_MEMORY" in text:
+    if OUT_OF_MEMORY.search(text):
         return _too_much_memory()
     shown = filtered(text, name) or text.splitlines()[0]
     if "open source file" in text:
@@ -138,7 +157,8 @@ def _mistake(text: str, name: str) -> str:
 
 
 def _too_much_memory() -> str:
-    return f"source: compiling it takes more than {MEMORY_BYTES // GIB} GiB; make it simpler."
+    most = LIMITS.memory_bytes // MIB
+    return f"source: compiling it takes more than {most} MiB of memory; make it simpler."
 
 
 def _ask(given: Json) -> Any:
@@ -146,25 +166,31 @@ def _ask(given: Json) -> Any:
         f"import sys; sys.path.insert(0, {str(CHECKOUT)!r});"
         f" from worker.runner.compile_child import main; main({os.getpid()})"
     )
-    command = [sys.executable, "-I", "-c", start]
-    ended = throwaway.run(command, json.dumps(given).encode(), WALL_SECONDS)
+    question = json.dumps({**given, "limits": asdict(LIMITS)}).encode()
+    ended = throwaway.run([sys.executable, "-I", "-c", start], question, LIMITS.seconds)
     if ended.status == 0:
         return json.loads(ended.output)
+    raise _failure(ended)
+
+
+def _failure(ended: throwaway.Ended) -> CompileError | GpuTrouble:
+    """Why there is no answer: a limit, a crash of the compiler, or trouble of this machine."""
     if not ended.in_time:
-        raise CompileError(
-            f"source: compiling it takes longer than {WALL_SECONDS:.0f} s; make it simpler."
+        return CompileError(
+            f"source: compiling it takes longer than {LIMITS.seconds:.0f} s; make it simpler."
         )
-    if ended.status == -signal.SIGXCPU or ended.processor_seconds >= CPU_SECONDS:
-        raise CompileError(
-            f"source: compiling it takes more than {CPU_SECONDS} s of a processor; make it simpler."
+    if ended.status == -signal.SIGXCPU or ended.processor_seconds >= LIMITS.processor_seconds:
+        return CompileError(
+            f"source: compiling it takes more than {LIMITS.processor_seconds} s of a processor;"
+            " make it simpler."
         )
+    if OUT_OF_MEMORY.search(ended.errors.decode(errors="replace")):
+        return CompileError(_too_much_memory())
     if ended.status == -signal.SIGKILL:
-        raise GpuTrouble("The compiler's process was killed from outside; memory may be short.")
-    if ended.resident_bytes > 0.8 * MEMORY_BYTES:
-        raise CompileError(_too_much_memory())
+        return GpuTrouble("The compiler's process was killed from outside; memory may be short.")
     if ended.status < 0:
-        raise CompileError(
+        return CompileError(
             f"source: the compiler crashed on it ({signal.Signals(-ended.status).name});"
             " write it another way."
         )
-    raise GpuTrouble(f"The compiler's process failed with status {ended.status}.")
+    return GpuTrouble(f"The compiler's process failed with status {ended.status}.")

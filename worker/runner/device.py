@@ -18,7 +18,10 @@ Shape3 = tuple[int, int, int]
 
 
 class DeviceFault(GpuTrouble):
-    """A call to the GPU failed. Its context may be lost: end the process."""
+    """The GPU reports a fault.
+
+    The context may be lost with it: end the process.
+    """
 
 
 class Memory(Protocol):

@@ -27,8 +27,8 @@ extern "C" __global__ void peak_copy(const Sixteen* __restrict__ from, Sixteen* 
         to[i] = from[i];
 }}
 
-// Multiply-adds in {CHAINS} chains that do not wait for each other. What comes out is of no interest,
-// but has to come out, or the compiler would leave it all away.
+// Multiply-adds in {CHAINS} chains that do not wait for each other. What comes out is of no
+// interest, but has to come out, or the compiler would leave it all away.
 extern "C" __global__ void peak_fma(REAL* output, int rounds)
 {{
     const size_t thread = (size_t)blockIdx.x * blockDim.x + threadIdx.x;

@@ -15,6 +15,10 @@ ALLOWANCE: Final = {"gpu": 1.15, "cpu": 1.5}
 by at most a tenth; a processor shared with others may have been slow just while it was measured."""
 
 
+class ImpossibleTime(WrongResult):
+    """The time is too good to be true."""
+
+
 @dataclass(frozen=True)
 class Peaks:
     """What was measured on the very device: bytes moved and operations done a second."""
@@ -96,10 +100,10 @@ def rule(cost: Cost, seconds: float, peaks: Peaks, device: str, absorbed_bytes: 
 
 
 def require_possible(ruling: Ruling, seconds: float) -> None:
-    """Raises WrongResult for a time that no honest run can have."""
+    """Raises ImpossibleTime for one that no honest run can have."""
     if not ruling.possible:
-        raise WrongResult(
-            f"A median of {1e3 * seconds:.4g} ms is impossible: {ruling.why}. Either not all of "
+        raise ImpossibleTime(
+            f"The median is {1e3 * seconds:.4g} ms, but {ruling.why}. Either not all of "
             "the work was done, or units did it that plain arithmetic does not use, such as tensor "
             "cores."
         )

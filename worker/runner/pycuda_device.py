@@ -173,7 +173,7 @@ class PycudaDevice:
         except self._cuda.MemoryError as error:
             raise MemoryError(f"There is no room for it on the GPU: {error}.") from error
         except self._cuda.Error as error:
-            raise DeviceFault(f"The GPU reports a fault: {error}.") from error
+            raise DeviceFault(f"{error}.") from error
 
 
 def _address(memory: Memory) -> int:

@@ -21,7 +21,10 @@ NAP_S = 0.001
 
 
 class Hung(DeviceFault):
-    """A kernel did not end; the context cannot be used or closed any more."""
+    """The kernel does not end.
+
+    The context can neither be used nor closed any more.
+    """
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,8 @@ class Stopwatch:
             if waited > self._limit_s:
                 self.hung = True
                 raise Hung(
-                    f"The kernel did not end within {self._limit_s:g} s; look for a loop or a "
-                    "barrier that some threads never leave."
+                    f"It was given up after {self._limit_s:g} s; look for a loop or a barrier that "
+                    "some threads never leave."
                 )
             if waited > PATIENT_AFTER_S:
                 time.sleep(NAP_S)

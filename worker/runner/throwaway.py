@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+ERROR_BYTES = 4096
+
 
 @dataclass(frozen=True)
 class Ended:
     """How a process ended.
 
     `status` is its exit status, or minus the number of the signal that ended it. `in_time` is
-    False for one that had to be ended. `resident_bytes` is the most memory that it held.
+    False for one that had to be ended. `resident_bytes` is the most memory that it held, `errors`
+    the end of what it wrote there.
     """
 
     output: bytes
+    errors: bytes
     status: int
     in_time: bool
     processor_seconds: float
@@ -32,19 +36,23 @@ def run(command: Sequence[str], given: bytes, seconds: float) -> Ended:
 
     The process is in the root folder and leads a group; when it ends, so does the whole group.
     """
-    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output:
+    with (
+        tempfile.TemporaryFile() as source,
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+    ):
         source.write(given)
         source.seek(0)
         process = subprocess.Popen(
             command,
             stdin=source,
             stdout=output,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             cwd="/",
             env={"LC_ALL": "C.UTF-8"},
             process_group=0,
         )
-        in_time, used = False, None
+        in_time = False
         try:
             in_time = _ends_within(process.pid, seconds)
         finally:
@@ -54,8 +62,10 @@ def run(command: Sequence[str], given: bytes, seconds: float) -> Ended:
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - ERROR_BYTES))
         return Ended(
             output.read(),
+            errors.read(),
             process.returncode,
             in_time,
             used.ru_utime + used.ru_stime,

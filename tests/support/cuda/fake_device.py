@@ -94,7 +94,8 @@ class FakeDevice:
 
     def part(self, memory: Memory, first: int, count: int) -> Memory:
         piece = self._piece(memory)
-        assert 0 <= first and first + count <= piece.bytes
+        assert first >= 0
+        assert first + count <= piece.bytes
         return Piece(piece.first + first, count)
 
     def free(self, memory: Memory) -> None:
@@ -137,12 +138,12 @@ class FakeDevice:
         try:
             outcome = self._kernels.launch(call, HANG_S)
         except Faulted as error:
-            raise DeviceFault("The GPU reports a fault: an illegal address.") from error
+            raise DeviceFault("It met an illegal address.") from error
         except Stuck:
             self._hung = True
             return
         if outcome:
-            raise DeviceFault(f"The GPU reports a fault: {OUTCOMES[outcome]}.")
+            raise DeviceFault(f"In a kernel, {OUTCOMES[outcome]}.")
         if entry == "peak_fma":
             operations = 2 * peaks.CHAINS * peaks.UNROLLED * int(arguments[1])
             self._now_s += operations * grid[0] * block[0] / OPERATIONS_S
