@@ -134,7 +134,12 @@ def _require_entries(task: Task) -> None:
     defined = entries(task.text)
     steps = task.kernel.launches(task.plan.sizes, task.plan.launch, task.plan.variant).steps
     for step in steps:
-        if isinstance(step, Launch) and step.entry not in defined:
+        if not isinstance(step, Launch):
+            raise CompileError(
+                f"source: the variant {task.plan.variant} is the driver's own copy and launches "
+                "none; take another variant."
+            )
+        if step.entry not in defined:
             raise CompileError(
                 f"source: defines no {step.entry}, which the variant {task.plan.variant} launches; "
                 "define it, or take another variant."

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -87,8 +85,8 @@ class OwnProcess:
                 stderr=subprocess.DEVNULL,
                 cwd=self._folder.name,
                 env=_environment(self._folder.name),
+                # In the runner's group, so that the slot's limits and its SIGKILL reach it too.
                 pass_fds=(theirs.fileno(),),
-                process_group=0,
             )
         self._is_trusted = True
 
@@ -99,13 +97,10 @@ class OwnProcess:
         self.end()
 
     def end(self) -> None:
-        """End it and all that it may have started, and clear its folder; safe to call twice."""
+        """End it and clear its folder; safe to call twice. Its fence let it start nothing."""
         self._stream.close()
-        # Once it was waited for, its number may be somebody else's.
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.kill()
+        self._process.wait()
         self._folder.cleanup()
 
     def hello(self) -> Json:
