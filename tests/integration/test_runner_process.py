@@ -248,6 +248,9 @@ def test_a_cpu_benchmark(warm: Runner, tmp_path: Path) -> None:
     operations = 2 * 3 * 300 * 201
     assert result.summary["operations"] == operations
     assert found["gflop_s"] == pytest.approx(operations / found["median_ms"] / 1e6)
+    assert found["percent_of_peak"] > 0 and found["batch_ms"] > 0
+    parts = {"timing", "roofline", "referee", "settled", "bytes", "operations", "tolerance"}
+    assert parts <= set(result.summary)
     curve = of_type(messages, protocol.Metrics)
     assert len(curve) <= 500 and all(set(m.values) == {"sample_ms"} for m in curve)
     assert of_type(messages, protocol.Started)[0].unit == "sample"

@@ -25,7 +25,7 @@ from tests.support.cuda.doubling import (
 )  # fmt: skip
 from tests.support.cuda.fake_device import BYTES_S, OPERATIONS_S, FakeDevice, host_compiler
 from tests.support.heard import Slot
-from worker.runner import sampling
+from worker.runner import cuda_target, peaks, sampling
 from worker.runner.benchmark import Plan, measure
 from worker.runner.cuda_target import CudaTarget
 from worker.runner.device import DeviceFault
@@ -34,7 +34,7 @@ from worker.runner.reasons import GpuTrouble, WrongResult
 from worker.runner.running import Hung
 from worker.wire_types import Json
 
-SMALL, LARGE = 1001, 262_147
+SMALL, LARGE = 1001, 20_003
 """Inputs of the first are drawn anew for each sample; those of the second are windows."""
 Measure = Callable[..., tuple[dict[str, float], Json]]
 
@@ -50,6 +50,10 @@ def slot() -> Iterator[Slot]:
 def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "WARM_UP_S", 0.0)
     monkeypatch.setattr(sampling, "COOLING_S", 0.0)
+    monkeypatch.setattr(sampling, "MOST_BATCHES", 10)
+    monkeypatch.setattr(peaks, "REPEATS", 2)
+    monkeypatch.setattr(peaks, "BLOCKS_EACH", 2)
+    monkeypatch.setattr(cuda_target, "FRESH_BYTES", 16 * 1024)
 
 
 @pytest.fixture
@@ -142,7 +146,7 @@ def test_an_answer_that_is_remembered_does_not_rank(measured: Measure, source: s
 
 
 def test_a_kernel_that_never_ends_is_left_behind(measured: Measure) -> None:
-    device = FakeDevice()
+    device = FakeDevice(hang_s=1.0)
     with pytest.raises(Hung, match="given up after 5 s"):
         measured(NEVER_ENDS, device)
 
@@ -155,7 +159,7 @@ def test_a_fault_of_the_gpu_is_told(measured: Measure) -> None:
 
 
 def test_a_time_that_beats_physics_is_no_result(measured: Measure) -> None:
-    with pytest.raises(ImpossibleTime, match=r"ms, but 2,080,792 bytes at the measured 0\.\d+"):
+    with pytest.raises(ImpossibleTime, match=r"ms, but 143,640 bytes at the measured 0\.\d+"):
         measured(RIGHT, FakeDevice(lambda entry: 0.5), LARGE)
 
 
@@ -192,4 +196,4 @@ def test_a_clock_that_nobody_tells_discards_nothing(measured: Measure) -> None:
 
 def test_no_room_is_told_as_such(measured: Measure) -> None:
     with pytest.raises(MemoryError, match="no room"):
-        measured(RIGHT, n=40_000_000)
+        measured(RIGHT, n=10_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -58,7 +59,7 @@ LEAST_ROUNDS, MOST_ROUNDS = 16, 2**18
 UNKNOWN_CACHE_BYTES = 8 * 1024**2
 CPU_SECONDS = 0.06
 CPU_LEAST_BYTES, CPU_MOST_BYTES = 32 * 1024, 256 * 1024**2
-CPU_SIDE = 384
+CPU_LEAST_SIDE, CPU_MOST_SIDE = 384, 1536
 
 
 def gpu_peaks(device: Device, module: Any, itemsize: int) -> Peaks:
@@ -136,10 +137,17 @@ def cpu_peaks(dtype: str, footprint: int) -> Peaks:
         * one.nbytes
         / min(_cpu_best(lambda: np.copyto(other, one)), _cpu_best(lambda: np.dot(one, other)))
     )
-    square: NDArray[Any] = np.ones((CPU_SIDE, CPU_SIDE), dtype)
+    # Many threads need large matrices to be busy, few are as fast on small ones.
+    fitting = math.isqrt(footprint // (3 * one.itemsize))
+    sides = {CPU_LEAST_SIDE, min(max(fitting, CPU_LEAST_SIDE), CPU_MOST_SIDE)}
+    return Peaks(moved, max(_cpu_product(dtype, side) for side in sides))
+
+
+def _cpu_product(dtype: str, side: int) -> float:
+    """Operations a second of a product of two squares."""
+    square: NDArray[Any] = np.ones((side, side), dtype)
     into = np.empty_like(square)
-    seconds = _cpu_best(lambda: np.matmul(square, square, out=into))
-    return Peaks(moved, 2 * CPU_SIDE**3 / seconds)
+    return 2 * side**3 / _cpu_best(lambda: np.matmul(square, square, out=into))
 
 
 def _cpu_best(run: Callable[[], object]) -> float:

@@ -26,8 +26,6 @@ from worker.wire_types import Json
 BYTES_S, OPERATIONS_S = 0.5e9, 5e9
 """What it moves and computes a second, as its own peaks come out."""
 OVERHEAD_S = 1e-6
-HANG_S = 1.5
-"""Seconds of the processor after which a kernel counts as one that never ends."""
 UNKNOWN = 0x5A
 """What memory holds that was just allocated."""
 
@@ -64,6 +62,8 @@ class FakeDevice:
     multiprocessors: int = 1
     default_clock_mhz: float | None = 1000.0
     launched: list[str] = field(default_factory=list)
+    hang_s: float = 60.0
+    """Seconds of the processor after which a kernel counts as one that never ends."""
     closed: bool = False
 
     def __post_init__(self) -> None:
@@ -136,7 +136,7 @@ class FakeDevice:
             "library": library, "entry": entry, "grid": grid, "block": block, "arguments": given
         }  # fmt: skip
         try:
-            outcome = self._kernels.launch(call, HANG_S)
+            outcome = self._kernels.launch(call, self.hang_s)
         except Faulted as error:
             raise DeviceFault("It met an illegal address.") from error
         except Stuck:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ARENA_BYTES = 2**28
+ARENA_BYTES = 2**26
 
 
 class Faulted(Exception):
