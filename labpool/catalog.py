@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from labpool.boards import Baseline, Window
+from labpool.boards import Baseline, PointField, Window, require_points
 from labpool.dataset_form import Ink, Splits, Undivided
 from labpool.errors import CatalogError
 from labpool.model_form import Judging, ModelInput, Pictures, TrainingDefaults
@@ -157,6 +157,10 @@ class BoardEntry(Entry):
     It may name what the catalog does not have yet; the board is empty then. ``device`` is what a
     result was made on. Of several results of a person's one configuration with one seed, ``rule``
     says which counts: the best, the last, or all, each as a row of its own.
+
+    With ``per`` it is an autotuner's: for each combination of these fields of the spec (and of
+    ``device_name``, what the device is called) it has one row, the best of all that was tried.
+    ``example`` names a spec of the checkout that would fill it.
     """
 
     kind: Literal["train", "benchmark"]
@@ -165,9 +169,16 @@ class BoardEntry(Entry):
     direction: Literal["maximize", "minimize"]
     rule: Literal["best", "last", "all"] = "best"
     device: Literal["cpu", "gpu"] | None = None
+    per: list[PointField] = Field(default=[], max_length=8)
+    example: str = Field(default="", pattern=r"^([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.yaml$|^$")
     where: dict[str, str | int | float | bool | list[str]] = {}
     window: Window = Window()
     baselines: list[Baseline] = Field(default=[], max_length=20)
+
+    @model_validator(mode="after")
+    def _has_points_of_one_kind(self) -> Self:
+        require_points(self.per, self.kind, self.rule)
+        return self
 
 
 E = TypeVar("E", bound=Entry)

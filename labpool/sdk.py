@@ -245,8 +245,24 @@ class Launches:
     temporaries: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One run of a kernel whose output [height, width] is a picture, 0 black and 1 white.
+
+    `name` is that of its file without the ending: small letters, digits and _.
+    """
+
+    name: str
+    sizes: Sizes
+    inputs: Arrays
+
+
 class Kernel(Protocol):
-    """`reference.py`: what a CUDA kernel is measured against, in plain NumPy."""
+    """`reference.py`: what a CUDA kernel is measured against, in plain NumPy.
+
+    One whose output can be looked at also offers `pictures(dtype) -> Sequence[Shown]`: these runs
+    are checked like all others and kept as PNG files of the trial.
+    """
 
     def inputs(self, sizes: Sizes, dtype: DTypeName, seed: int) -> dict[str, NDArray[Any]]:
         """Fresh C-contiguous input arrays; one seed, one set of values."""

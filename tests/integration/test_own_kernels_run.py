@@ -90,7 +90,7 @@ def test_boards_mark_what_is_ones_own(
     spec = {"kind": "benchmark", "kernel": "dense_relu", "device": "gpu"}
     for given in (spec, {**spec, "source": text}, {**spec, "source": text + "\n"}):
         _, [trial] = api.submitted(given)
-        gpu(api, trial, gflop_s=float(trial))
+        gpu(api, trial, gflop_s=float(trial), percent_of_peak=float(trial))
     rows = api.owner.get("/api/v1/boards/dense_relu_gpu").get_json()["rows"]
     assert [row["own_source"] for row in rows] == [True, True, False], "three configurations"
     page = api.browser().get("/boards/dense_relu_gpu").text
@@ -99,4 +99,6 @@ def test_boards_mark_what_is_ones_own(
     assert csv[0].endswith(",own_source")
     assert [line.endswith(",yes") for line in csv[1:4]] == [True, True, False]
     assert "__global__" not in json.dumps(rows) + page
+    best = api.owner.get("/api/v1/boards/launches").get_json()["rows"]
+    assert [row["own_source"] for row in best] == [True, True, False], "none stands for another"
     database.dispose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.compiles import KERNEL
-from worker.runner.compile_log import LOG_BYTES, MOST_ENTRIES, filtered, resources
+from worker.runner.compile_log import LOG_BYTES, MOST_ENTRIES, Resources, filtered, resources
 from worker.runner.compiling import compile_apart
 from worker.runner.reasons import CompileError
 
@@ -66,10 +66,24 @@ def test_each_entry_is_told_apart() -> None:
     assert kernels["f"].spill_store_bytes == kernels["calls"].spill_load_bytes == 0
 
 
-def test_a_source_cannot_write_the_report() -> None:
-    lie = "ptxas info    : Compiling entry function 'lie' for 'sm_80'"
-    said = f'#pragma message("{lie}")\n__device__ const char *text = "{lie}";\n'
-    assert set(compile_apart(said + KERNEL, "mine.cu", "sm_80", [], None).kernels) == {"f"}
+def test_source_lines_within_the_log_report_nothing() -> None:
+    true = (
+        "ptxas info    : Compiling entry function 'f' for 'sm_80'\n"
+        "ptxas info    : Function properties for f\n"
+        "ptxas         .     8 bytes stack frame, 4 bytes spill stores, 2 bytes spill loads\n"
+        "ptxas info    : Used 21 registers, used 1 barriers, 128 bytes smem, 360 bytes cmem[0]\n"
+    )
+    lie = "".join(
+        f"  {line}\n"
+        for line in true.replace("'f'", "'lie'").replace("for f", "for lie").splitlines()
+    )
+    assert resources(lie) == {}
+    assert resources(lie + true) == {"f": Resources(21, 128, 8, 4, 2)}
+
+
+def test_a_source_without_a_kernel_has_none_to_report() -> None:
+    source = "__device__ int unlaunched() { return 1; }"
+    assert compile_apart(source, "mine.cu", "sm_80", [], None).kernels == {}
 
 
 def test_too_many_kernels_are_refused() -> None:

@@ -62,6 +62,9 @@ tries = {
     "program": lambda: os.execv("/bin/true", ["true"]),
     "signal": lambda: os.kill(os.getppid(), 0),
     "signal a thread": lambda: call(234, os.getppid(), os.getppid(), 0),
+    "no thread of its own": lambda: call(234, os.getppid(), os.getpid(), 0),
+    "own thread": lambda: call(234, os.getpid(), os.getpid(), 0),
+    "own limits": lambda: call(302, 0, 0, 0, 0),
     "another's limits": lambda: call(302, os.getppid(), 0, 0, 0),
     "other numbers": lambda: call(0x40000000 | 39),
     "ring": lambda: call(425, 1, 0),
@@ -76,7 +79,7 @@ for name, tried in tries.items():
     except PermissionError:
         print(name, "was refused")
 """
-LET = {"own time", "own file"}
+LET = {"own time", "own file", "own thread", "own limits"}
 WITHOUT_FENCE = """
 import ctypes, sys
 from worker.runner.compiling import compile_apart

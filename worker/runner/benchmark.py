@@ -14,7 +14,7 @@ from typing import Any
 from labpool.sdk import Arrays, Cost, DTypeName, Sizes
 from worker import protocol
 from worker.protocol import TrialToRun
-from worker.runner import environment, judging, loading, physics, timing
+from worker.runner import environment, judging, kernel_pictures, loading, physics, timing
 from worker.runner.own_benchmark import Task, measure_own, read_source, runs_of
 from worker.runner.reasons import EntryBroken
 from worker.runner.report import Report
@@ -71,6 +71,9 @@ def benchmark(trial: TrialToRun, report: Report, threads: int) -> protocol.Resul
     try:
         report.started(_environment(target, threads), plan.samples, "sample")
         metrics, summary = measure(kernel, target, plan, float(tolerance), report)
+        kernel_pictures.keep(
+            kernel, target.compute, plan.dtype, float(tolerance), Path(trial.scratch), report
+        )
     finally:
         target.close()
     return protocol.Result(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from worker.runner.reasons import CompileError
 
@@ -47,7 +48,7 @@ def resources(log: str) -> dict[str, Resources]:
     """What each entry takes, from the assembler's verbose lines. Raises CompileError."""
     found: dict[str, Resources] = {}
     starts = [match.start() for match in ENTRY.finditer(log)]
-    for start, end in zip(starts, [*starts[1:], len(log)], strict=True):
+    for start, end in pairwise([*starts, len(log)]):
         part = log[start:end]
         entry = _entry(part)
         # An entry's own, not that of a function it calls.

@@ -77,7 +77,8 @@ def _ends_within(pid: int, seconds: float) -> bool:
     """Whether the process ends in time. It is not waited for by this."""
     descriptor = os.pidfd_open(pid)
     try:
-        ready, _, _ = select.select([descriptor], [], [], seconds)
-        return bool(ready)
+        ending = select.poll()
+        ending.register(descriptor, select.POLLIN)
+        return bool(ending.poll(1000 * seconds))
     finally:
         os.close(descriptor)
