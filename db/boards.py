@@ -16,6 +16,7 @@ from db.standing_rows import Candidate, Ranked, ranked
 from db.states import TrialState
 from labpool.boards import PointField
 from labpool.catalog import BoardEntry
+from labpool.own_source import own_source
 from labpool.ranking import Band
 from labpool.spread import Spread
 
@@ -64,6 +65,11 @@ class BoardRow:
     tried: int = 1
     device_name: str | None = None
 
+    @property
+    def own_source(self) -> bool:
+        """Whether it ran its user's own source in place of the catalog's."""
+        return own_source(self.spec) is not None
+
 
 def board_rows(
     session: Session, board: BoardEntry, limit: int = 100, owner_id: int | None = None
@@ -104,7 +110,9 @@ def _candidates(session: Session, board: BoardEntry, owner_id: int | None) -> Se
         query = query.where(Trial.owner_id == owner_id)
     if not board.per:
         return [Candidate(*found) for found in session.execute(query)]
-    query = query.add_columns(*map(_field, board.per)).outerjoin(Attempt, _is_winning)
+    # A kernel of a user's own has rows of its own: it is none of the catalog's variants.
+    point = [Trial.spec["source"].as_string(), *map(_field, board.per)]
+    query = query.add_columns(*point).outerjoin(Attempt, _is_winning)
     plain = len(Candidate._fields) - 1
     return [_at_its_point(found[:plain], found[plain:]) for found in session.execute(query)]
 

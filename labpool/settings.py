@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         default=16 * 1024 * 1024, ge=4096, description="A longer log loses its middle."
     )
 
+    own_kernels: bool = Field(
+        default=False,
+        description="Take CUDA source of those who were granted it: `labpool user grant`.",
+    )
+
     max_body_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Largest request body that is read."
     )

@@ -136,6 +136,11 @@ class BenchmarkSpec(_Runnable):
     samples: Annotated[int, Field(ge=10, le=100_000)] = Field(
         default=30, description="Least number of timed samples."
     )
+    source: Annotated[str, Field(min_length=1, max_length=65536)] | None = Field(
+        default=None,
+        description="CUDA source of your own for the kernel's signature, if you were granted it; "
+        "in a file for `labpool submit`: '@file.cu'.",
+    )
 
 
 End = Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | float

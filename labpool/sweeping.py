@@ -26,7 +26,7 @@ from labpool.suggest import closest
 # One answer need not name more than people read, and checking has a price.
 MOST_PROBLEMS = 100
 # What names a trial rather than changing what it does.
-NOT_VARIED = {"kind", "name", "notes", "tags", "priority", "repeat"}
+NOT_VARIED = {"kind", "name", "notes", "tags", "priority", "repeat", "source"}
 
 
 @dataclass(frozen=True, slots=True)

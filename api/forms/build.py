@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from api.forms.fields import Field, field_id, parameter_field, property_field, text_of
@@ -29,7 +29,7 @@ _DESCRIBING = ("name", "notes", "tags")
 _RUNNING = ("device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority")
 _ELSEWHERE = {
     "kind", "model", "parameters", "dataset", "dataset_parameters",
-    "kernel", "sizes", "launch", *_DESCRIBING, *_RUNNING,
+    "kernel", "sizes", "launch", "source", *_DESCRIBING, *_RUNNING,
 }  # fmt: skip
 
 
@@ -204,6 +204,10 @@ def _benchmark(
         _sizes("sizes", "Sizes", kernel, base, where),
         _sizes("launch", "Launch", kernel, base, where),
         _properties("timing", "Timing", names, schema, base, where, defaults),
+        replace(
+            _properties("source", "A kernel of your own", ["source"], schema, base, where),
+            open=base.get("source") is not None,
+        ),
     ]
     choosers = [_chooser("Kernel", base.get("kernel"), catalog.kernels, (*where, "kernel"))]
     return choosers, [group for group in groups if group.fields]

@@ -34,6 +34,7 @@ from db.commands import cancel_trial, retry_trial
 from db.errors import NotPossible, QueueFull
 from db.fairness import Rules
 from db.models import Trial, User
+from db.own_sources import source_of
 from db.reads.curves import curves_since
 from db.reads.events import EventRow, events_of_trial
 from db.reads.files import AttemptRow, artifacts_of, attempts_of, checkpoints_of
@@ -105,6 +106,8 @@ def show_trial(trial_id: int) -> Response:
         checkpoints = checkpoints_of(session, trial_id)
         artifacts = artifacts_of(session, trial_id)
         again = reruns.rerun_panel(session, trial)
+        may = may_change(me(), trial.owner_id)
+        source = source_of(session, trial_id) if may else None
     return page(
         "trial.html",
         section="Experiments",
@@ -116,7 +119,8 @@ def show_trial(trial_id: int) -> Response:
         waiting=waiting,
         turn=turn,
         again=again,
-        may_change=may_change(me(), trial.owner_id),
+        may_change=may,
+        source=source,
         buttons=buttons_of(trial),
         look=look_of(trial.id),
         curves=trial_curves(trial, found.curves),

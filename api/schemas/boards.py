@@ -74,6 +74,7 @@ class Place(Model):
     experiment_id: int
     experiment_name: str | None
     model: str = Field(description="Model, or kernel of a benchmark.")
+    own_source: bool = Field(description="A kernel of the user's own, not the catalog's.")
     dataset: str | None
     varied: JsonObject
     spec: JsonObject = Field(description="The resolved spec.")
@@ -140,6 +141,7 @@ def place_of(row: BoardRow) -> Place:
             "experiment_id": row.experiment_id,
             "experiment_name": row.experiment_name,
             "model": row.code_name,
+            "own_source": row.own_source,
             "dataset": row.data_name,
             "varied": dict(row.varied),
             "spec": dict(row.spec),

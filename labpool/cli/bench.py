@@ -39,6 +39,9 @@ from labpool.client import Client, Snapshot, TrialDetail, WaitTimeout
 )
 @click.option("--samples", type=click.IntRange(10, 100_000), help="Least number of timed samples.")
 @click.option(
+    "--source", metavar="FILE", help="CUDA source of your own for it, if you were granted that."
+)
+@click.option(
     "--watch/--no-watch", "watching", default=True, help="Stay to the end, which is the default."
 )
 @click.option("--timeout", "timeout_s", type=float, help="Seconds to stay at most.")
@@ -52,6 +55,7 @@ def bench(
     dtypes: str | None,
     devices: str,
     samples: int | None,
+    source: str | None,
     watching: bool,
     timeout_s: float | None,
     url: str | None,
@@ -63,7 +67,7 @@ def bench(
     The verdict (FAST, SLOW, SAME, AMBIGUOUS) compares with the first line of the same size, type
     and device. Without a GPU a benchmark for one waits, and says so; the trials do not mind Ctrl-C.
     """
-    asked = Asked(kernel, sizes, variants, launch, dtypes, devices, samples)
+    asked = Asked(kernel, sizes, variants, launch, dtypes, devices, samples, source)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     with connect(url) as client:
         spec = asked.spec(client.catalog()["kernels"])

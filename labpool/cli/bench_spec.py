@@ -28,6 +28,7 @@ class Asked:
     dtypes: str | None = None
     devices: str = "any"
     samples: int | None = None
+    source: str | None = None
     notes: list[str] = field(default_factory=list)
 
     def spec(self, kernels: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class Asked:
         axes["variant"] = _words("--variant", self.variants, about["variants"], every="all")
         for name, text in self._named(_LAUNCH, self.launch, about.get("launch", {})).items():
             axes[f"launch.{name}"] = numbers(_LAUNCH, text)
-        return _written(self.kernel, axes, self.samples)
+        return _written(self.kernel, axes, self.samples, self.source)
 
     def _named(self, option: str, given: Sequence[str], known: Mapping[str, Any]) -> dict[str, str]:
         """What was written behind each name; a kernel with one name needs none."""
@@ -95,10 +96,14 @@ def numbers(option: str, text: str) -> list[int]:
     return sorted(points | {low, high})
 
 
-def _written(kernel: str, axes: Mapping[str, list[Any]], samples: int | None) -> dict[str, Any]:
+def _written(
+    kernel: str, axes: Mapping[str, list[Any]], samples: int | None, source: str | None
+) -> dict[str, Any]:
     base: dict[str, Any] = {"kind": "benchmark", "kernel": kernel}
     if samples is not None:
         base["samples"] = samples
+    if source is not None:
+        base["source"] = f"@{source}"
     space = {path: values for path, values in axes.items() if len(values) > 1}
     for path, values in axes.items():
         if len(values) == 1:

@@ -169,7 +169,7 @@ def print_board(content: dict[str, Any]) -> None:
                 rank_text(row),
                 row["user"],
                 value_text(row),
-                row["model"],
+                row["model"] + (" (own source)" if row.get("own_source") else ""),
                 pairs(varied_of(row)),
                 row.get("device_name") or row["device"],
                 len(row.get("seeds", [0])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ from labpool.cli import options
 from labpool.cli.exit_codes import ExitCode
 from labpool.client import Experiment, Snapshot, Trial, TrialDetail
 from labpool.client.records import TrialList
+from labpool.client.spec_files import spec_content
+from labpool.own_source import name_of
 from labpool.planning import plan
 from labpool.settings import CHECKOUT
 from tests.support import timed
 from tests.support.cli import TRIAL, FakeClient, run
+from tests.support.own_kernels import SAXPY
 
 CATALOG = Catalog.load([CHECKOUT / "catalog"])
 KERNELS = [
@@ -106,6 +110,19 @@ def test_one_of_everything_is_a_benchmark(service: type[Bench]) -> None:
         "kind": "benchmark", "kernel": "saxpy", "sizes": {"n": 10**6}, "launch": {"threads": 128},
         "variant": "wide", "dtype": "float64", "device": "gpu", "samples": 50,
     }  # fmt: skip
+
+
+def test_a_source_of_ones_own_is_named_and_the_client_reads_it(
+    service: type[Bench], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.cu"
+    file.write_text(SAXPY, encoding="utf-8")
+    result = run(
+        "bench", "saxpy", "--source", str(file), "--launch", "threads=64,128", "--no-watch"
+    )
+    assert result.exit_code == 0, result.output
+    content, _ = spec_content(service.sent)
+    assert plan(json.loads(content), CATALOG).sources == {name_of(SAXPY): SAXPY}
 
 
 def test_several_of_anything_are_a_grid(service: type[Bench]) -> None:

@@ -15,6 +15,7 @@ from labpool.sdk import Arrays, Cost, DTypeName, Sizes
 from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import environment, judging, kernel_pictures, loading, physics, timing
+from worker.runner.own_benchmark import Task, measure_own, read_source, runs_of
 from worker.runner.reasons import EntryBroken
 from worker.runner.report import Report
 from worker.runner.sampling import Samples, take_batches, take_samples
@@ -63,6 +64,9 @@ def benchmark(trial: TrialToRun, report: Report, threads: int) -> protocol.Resul
     tolerance = about["tolerance"].get(plan.dtype)
     if tolerance is None:
         raise EntryBroken(f"kernel.toml has no tolerance for {plan.dtype}.")
+    text = read_source(trial.spec, Path(trial.scratch))
+    if text is not None:
+        return _of_own_source(trial, Task(kernel, plan, float(tolerance), text), report, threads)
     target = _target(kernel, folder, plan)
     try:
         report.started(_environment(target, threads), plan.samples, "sample")
@@ -72,6 +76,19 @@ def benchmark(trial: TrialToRun, report: Report, threads: int) -> protocol.Resul
         )
     finally:
         target.close()
+    return protocol.Result(
+        trial=trial.trial, fence=trial.fence, metrics=metrics, summary=summary, ended_early=False
+    )
+
+
+def _of_own_source(trial: TrialToRun, task: Task, report: Report, threads: int) -> protocol.Result:
+    """A user's own source: this process only asks, compares and keeps the clock."""
+
+    def started(about: Json) -> None:
+        seen: dict[str, Any] = {"device": "gpu", "device_name": about["name"], "own_source": True}
+        report.started({**_surroundings(threads), **seen}, runs_of(task.plan), "sample")
+
+    metrics, summary = measure_own(task, report, started)
     return protocol.Result(
         trial=trial.trial, fence=trial.fence, metrics=metrics, summary=summary, ended_early=False
     )
@@ -175,9 +192,12 @@ def _target(kernel: Any, folder: Path, plan: Plan) -> Target:
 
 
 def _environment(target: Target, threads: int) -> Json:
+    seen = {"device": target.device, "device_name": target.device_name}
+    return {**seen, **_surroundings(threads)}
+
+
+def _surroundings(threads: int) -> dict[str, Any]:
     return {
-        "device": target.device,
-        "device_name": target.device_name,
         "threads": threads,
         "versions": dict(environment.versions("numpy", "pycuda", "nvidia-cuda-nvrtc-cu12")),
         "deterministic": False,
