@@ -63,7 +63,8 @@ def test_it_works(sqlite_url: str, catalog: Catalog, tmp_path: Path) -> None:
         assert done.state is TrialState.FAILED and done.reason is not None
         assert done.reason_kind == "user_error"
         assert "is nan" in done.reason
-        assert len(attempts(database, cheating)) == 1, "it is not tried again"
+        ends = [one.reason for one in attempts(database, cheating)]
+        assert len(ends) == 1, f"it is not tried again: {ends}"
 
     _, [late] = api.submitted(own(**MOST, seed=5))
     with database.transaction() as session:

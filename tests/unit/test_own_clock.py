@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -69,3 +72,9 @@ def test_more_than_went_by_is_refused() -> None:
     lying = Clocked(first.run_s * 2, first.run_s, first.whole_s)
     with pytest.raises(WrongResult, match=r"told of .* ms for a run that took"):
         rule_on_clock([lying, *others], IDLE)
+
+
+def test_nothing_of_a_benchmark_loads_tensorflow() -> None:
+    """Or each would be handed to a process below, beside whose pycuda it would lie all the same."""
+    look = "import sys, worker.runner.benchmark as _; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0
