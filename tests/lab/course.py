@@ -102,6 +102,11 @@ class Course:
                 return found
             since = answer["cursor"]
 
+    def ranked(self, board: str) -> set[str]:
+        """The models of a board's rows."""
+        answer = self._running.http.get(f"/api/v1/boards/{board}").raise_for_status().json()
+        return {row["model"] for row in answer["rows"]}
+
     def _finished(self, trial_id: int) -> Trial:
         seen: dict[str, Any] = {}
 

@@ -21,6 +21,7 @@ from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import checkpoints
 from worker.runner.digests import digest_of_weights
+from worker.runner.files import sha256_of
 
 SEEDS, SEEDS_QUICK = 10, 2
 EPOCHS, HEAD_RATE, TUNING_RATE = 3, 1e-2, 1e-3
@@ -85,7 +86,7 @@ def trained(running: Runner, trial: TrialToRun) -> tuple[protocol.Result, Path]:
 
 def digest_of_base(path: Path) -> str:
     """Of all that a checkpoint's best epoch holds of the base, batch statistics included."""
-    found = checkpoints.load(path, checkpoints.sha256_of(path))
+    found = checkpoints.load(path, sha256_of(path))
     return digest_of_weights([found.best[n] for name in BASE for n in found.layers[name]])
 
 

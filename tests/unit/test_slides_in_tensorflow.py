@@ -1,13 +1,8 @@
-"""The slides' networks in plain TensorFlow, against their twins of Keras layers and Keras's steps.
-
-A twin begins with the same weights, sees the same batches and must end with the same weights but
-for rounding: by plain descent, which does not enlarge rounding as Adam does.
-"""
+"""The slides' networks in plain TensorFlow, against their twins of Keras's layers and steps."""
 
 from __future__ import annotations
 
 import math
-from types import ModuleType
 from typing import Any
 
 import keras
@@ -15,19 +10,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labpool.parameters import fill
-from labpool.sdk import DataShape
-from tests.support.runners import CATALOG, reference_to
-from worker.runner import backend, loading
-from worker.runner.data import Split
+from tests.support.slides import (
+    SHAPE,
+    TOLERANCE,
+    drawn_examples,
+    moved,
+    own,
+    relu_twin,
+    trained,
+)
+from worker.runner import backend
 from worker.runner.network import Network, arrays_of
-from worker.runner.objective import CLASSIFICATION, Objective
+from worker.runner.objective import CLASSIFICATION
 from worker.runner.resident import Resident
-
-SHAPE = DataShape("image", (28, 28, 1), 10)
-COUNT, BATCH, STEPS = 96, 16, 12
-# Float32 sums in another order differ by some 1e-7 a step; wrong arithmetic by some 1e-2.
-TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,36 +32,7 @@ def tensorflow() -> None:
 
 @pytest.fixture(scope="module")
 def examples() -> Resident:
-    draw = np.random.Generator(np.random.PCG64(0))
-    x = draw.random((COUNT, *SHAPE.shape), dtype=np.float32)
-    return Resident.of(Split(x, draw.integers(0, 10, COUNT)), "cpu")
-
-
-def code_of(name: str) -> ModuleType:
-    entry = CATALOG.models[name]
-    return loading.load(reference_to(entry), entry.path / "model.py", "build", "gradients")
-
-
-def own(name: str, **parameters: Any) -> tuple[Any, Objective]:
-    """The model of the catalog, with its own training step."""
-    entry, code = CATALOG.models[name], code_of(name)
-    chosen = fill(dict(entry.parameters), parameters, of=name)[0]
-    backend.reset(3)
-    model: Any = code.build(chosen, SHAPE)
-    return model, Objective.of(code, chosen, entry.judging)
-
-
-def trained(model: Any, objective: Objective, rate: float, examples: Resident) -> Network:
-    network = Network(model, "sgd", BATCH, "cpu", objective)
-    network.set_learning_rate(rate)
-    order = np.random.Generator(np.random.PCG64(1)).permutation(COUNT)
-    for _ in range(STEPS * BATCH // COUNT):
-        network.train_steps(examples, order, 0, COUNT // BATCH)
-    return network
-
-
-def moved(before: list[Any], after: list[Any]) -> float:
-    return max(float(np.abs(a - b).max()) for a, b in zip(before, after, strict=True))
+    return drawn_examples()
 
 
 def agree(network: Network, twin: Network, start: list[Any]) -> None:
@@ -74,17 +40,6 @@ def agree(network: Network, twin: Network, start: list[Any]) -> None:
     ours, theirs = (arrays_of(one.model.trainable_variables) for one in (network, twin))
     assert moved(start, ours) > 100 * TOLERANCE
     assert moved(theirs, ours) < TOLERANCE
-
-
-def relu_twin() -> Any:
-    return keras.Sequential(
-        [
-            keras.Input(SHAPE.shape),
-            keras.layers.Flatten(),
-            keras.layers.Dense(100, activation="relu"),
-            keras.layers.Dense(10),
-        ]
-    )
 
 
 def test_relu100_is_two_dense_layers_of_keras(examples: Resident) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 from labpool.reading import read_spec
 from labpool.settings import CHECKOUT
 from tests.lab.course import Course, Shown, metric
@@ -12,6 +16,8 @@ FLOORS = {
     "keras_cnn_accuracy": ">= 0.95",
     "layers_equal_keras_cnn": "== true",
     "relu100_tf_accuracy": ">= 0.93",
+    "relu100_tf_off_its_twin": "<= 0.0001",
+    "sides_on_one_board": "== true",
 }
 DIGITS = {"kind": "train", "dataset": "digits", "device": "cpu"}
 
@@ -32,4 +38,15 @@ def show(course: Course, shown: Shown) -> None:
     [trial] = course.run({**listed, **{name: keras_side["spec"][name] for name in same}})
     digests = [one["summary"]["weights_sha256"] for one in (keras_side, trial)]
     shown.figures["layers_equal_keras_cnn"] = digests[0] == digests[1]
+    shown.figures["sides_on_one_board"] = {"lenet_tf", "keras_cnn"} <= course.ranked("lenet_sides")
+    shown.figures["relu100_tf_off_its_twin"] = _off_its_twin(shown)
     shown.curves("Accuracy on the validation split", curves, "val_accuracy")
+
+
+def _off_its_twin(shown: Shown) -> float:
+    """The largest difference of any weight; TensorFlow stays out of this process."""
+    command = [sys.executable, "-m", "tests.lab.twin"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=CHECKOUT)
+    off, went = json.loads(told.stdout.splitlines()[-1])
+    shown.notes.append(f"relu100_tf moved by {went:.3g} and ended {off:.1e} from its Keras twin.")
+    return float(off)
