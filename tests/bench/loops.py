@@ -4,6 +4,7 @@ The networks are LeNet-5 on 28 x 28 images (batch 128) and an MLP 784-100-10 (ba
 validation. Each way is a warm process; they train one epoch in turn, so that a busy machine slows
 all of them, and the figures are medians of the rounds' ratios. *Arithmetic* is the loop's passes
 forward and back over a batch that stays where it is: no batches put together, no update.
+PyTorch's Adam is its fused one, and beside it the one that it takes by itself.
 *Deterministic* is with the settings that equal bits need, *free* is without.
 """
 
@@ -58,7 +59,8 @@ def _compared(network: str, mode: str, quick: bool) -> dict[str, float | int | b
     peers = programs.peers_python()
     if peers is not None:
         torch = CHECKOUT / "tests" / "bench" / "peers" / "torch_loop.py"
-        ways["torch"] = [str(peers), str(torch)]
+        ways["torch"] = [str(peers), str(torch), "fused"]
+        ways["torch_default"] = [str(peers), str(torch), "default"]
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     with ExitStack() as stack:
         processes = {
@@ -76,7 +78,7 @@ def _compared(network: str, mode: str, quick: bool) -> dict[str, float | int | b
     }
     shares = [bare / own for own, bare in zip(seconds["loop"], seconds["arithmetic"], strict=True)]
     found[f"{network}_arithmetic_share{ending}"] = round(median(shares), 2)
-    for way in ("fit", "torch"):
+    for way in ("fit", "torch", "torch_default"):
         ratios = _ratios(seconds["loop"], seconds[way]) if way in seconds else []
         name = f"{network}_vs_{way}{ending}"
         found[name] = round(median(ratios), 2) if ratios else None

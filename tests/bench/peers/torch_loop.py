@@ -1,6 +1,7 @@
 """One thread's epochs by a plain loop in PyTorch: a process of `tests.bench.loops`.
 
-``torch_loop.py lenet|mlp deterministic|free IMAGES``, run by the peers' interpreter.
+``torch_loop.py fused|default lenet|mlp deterministic|free IMAGES``, run by the peers' interpreter.
+The first is how Adam updates: by one kernel, or as it does where nobody asked for that.
 
 The data is one tensor, batches are picked by a permutation, nothing is logged: what PyTorch's
 users would write when they care for speed. `torch.compile` needs a C++ compiler at run time and is
@@ -17,14 +18,14 @@ BATCH, RATE, CLASSES, WARM_UP = 128, 1e-3, 10, 2
 
 
 def main() -> None:
-    network, mode, images = sys.argv[1:]
+    update, network, mode, images = sys.argv[1:]
     torch.set_num_threads(1)
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(mode == "deterministic")
     count = int(images)
     x, y = torch.rand(count, 1, 28, 28), torch.randint(0, CLASSES, (count,))
     model = lenet() if network == "lenet" else mlp()
-    optimizer = torch.optim.Adam(model.parameters(), RATE, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), RATE, fused=update == "fused" or None)
     loss_of = nn.CrossEntropyLoss()
 
     def epoch() -> float:
