@@ -35,7 +35,7 @@ def all_gone(group: int) -> bool:
 def test_it_works() -> None:
     ended = run("import os, sys; print(sys.stdin.read(), os.getcwd(), len(os.environ))", b"asked")
     assert (ended.output, ended.status, ended.in_time) == (b"asked / 1\n", 0, True)
-    assert ended.processor_seconds > 0 and ended.resident_bytes > 2**20
+    assert ended.processor_seconds > 0
 
 
 def test_much_that_is_given_and_answered_does_not_block() -> None:

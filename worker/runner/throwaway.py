@@ -19,8 +19,7 @@ class Ended:
     """How a process ended.
 
     `status` is its exit status, or minus the number of the signal that ended it. `in_time` is
-    False for one that had to be ended. `resident_bytes` is the most memory that it held, `errors`
-    the end of what it wrote there.
+    False for one that had to be ended. `errors` is the end of what it wrote there.
     """
 
     output: bytes
@@ -28,7 +27,6 @@ class Ended:
     status: int
     in_time: bool
     processor_seconds: float
-    resident_bytes: int
 
 
 def run(command: Sequence[str], given: bytes, seconds: float) -> Ended:
@@ -69,7 +67,6 @@ def run(command: Sequence[str], given: bytes, seconds: float) -> Ended:
             process.returncode,
             in_time,
             used.ru_utime + used.ru_stime,
-            used.ru_maxrss * 1024,
         )
 
 
