@@ -48,3 +48,12 @@ def sha256_of(path: Path) -> str:
     """The sha256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_file(folder: Path, name: str, content: bytes) -> Written:
+    """Write a file as a whole, durable. Raises OSError."""
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    return write_durably(folder, name, write)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from labpool.sdk import DTypeName, Shown
 from worker.runner import judging, png
-from worker.runner.pictures import write_file
+from worker.runner.files import write_file
 from worker.runner.reasons import DISK_FULL, EntryBroken
 from worker.runner.report import Report
 

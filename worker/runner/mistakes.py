@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from labpool.sdk import DataShape
 from worker.runner import png, tiles
-from worker.runner.pictures import write_file
+from worker.runner.files import write_file
 from worker.runner.reasons import DISK_FULL
 from worker.runner.report import Report
 from worker.wire_types import Json, MediaType

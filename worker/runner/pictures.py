@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from labpool.model_form import Pictures
 from worker.runner import backend, png, tiles
 from worker.runner.digests import digest_of_weights
-from worker.runner.files import Written, write_durably
+from worker.runner.files import write_file
 from worker.runner.network import Network
 from worker.runner.reasons import DISK_FULL, EntryBroken
 from worker.runner.report import Report
@@ -119,12 +119,3 @@ def _laid_out(images: NDArray[Any]) -> NDArray[np.uint8]:
         return tiles.lay_out(images)
     except ValueError as error:
         raise EntryBroken(f"samples: {error}.") from None
-
-
-def write_file(folder: Path, name: str, content: bytes) -> Written:
-    """Write a file as a whole, durable. Raises OSError."""
-
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    return write_durably(folder, name, write)
