@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -156,3 +158,12 @@ def test_an_entry_that_cannot_be_shown_is_named(kernel: Any, says: str) -> None:
 def test_what_is_no_grey_is_cut_off() -> None:
     found = kernel_pictures.in_grey(np.array([[-0.5, 0.0, 0.5, 1.0, 7.0]]))
     assert found[:, :, 0].tolist() == [[0, 0, 128, 255, 255]]
+
+
+def test_a_process_that_benchmarks_loads_no_tensorflow() -> None:
+    """Beside pycuda it would take the GPU's memory, and seconds."""
+    script = "import sys, worker.runner.benchmark; print('tensorflow' in sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert told.stdout.strip() == "False"
