@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.runner import backend
+
 
 def grey_png(pixels: NDArray[np.uint8]) -> bytes:
     """A PNG file of [height, width] bytes, written by hand: 8 bits, grey."""
@@ -26,6 +28,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def jpeg(pixels: NDArray[np.uint8]) -> bytes:
     """A JPEG file of [height, width] bytes, in colour as cameras write it."""
+    # Before TensorFlow runs anything: its threads cannot be set afterwards, in whichever test.
+    backend.prepare(1)
     import tensorflow as tf
 
     coloured = np.repeat(pixels[..., None], 3, axis=2)

@@ -19,7 +19,7 @@ from labpool.sdk import DataShape
 from labpool.sent import NotTaken
 from tests.support.images import grey_png, jpeg
 from tests.support.runners import CATALOG
-from worker.runner import inputs, number_files, own_pictures
+from worker.runner import backend, inputs, number_files, own_pictures
 from worker.runner.reasons import InputUnfit
 
 DIGITS = DataShape("image", (8, 8, 1), 10)
@@ -120,6 +120,7 @@ def test_a_large_picture_takes_little_memory() -> None:
 
 
 def test_decoding() -> None:
+    backend.prepare(1)
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7), np.uint8)
     assert np.array_equal(own_pictures.decode(grey_png(pixels), "png")[..., 0], pixels)
     assert own_pictures.decode(jpeg(pixels), "jpeg").shape == (9, 7, 3)
