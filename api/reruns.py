@@ -10,6 +10,7 @@ from api.context import services
 from api.planned import with_own_source
 from api.problems import ApiProblem
 from api.security.identity import me
+from api.uploading import catalog_for
 from api.visibility import visible_trial
 from db.errors import QueueFull
 from db.models import Trial, User
@@ -35,11 +36,12 @@ def run_again(trial_id: int, with_todays_code: bool) -> Made:
     if row.state != TrialState.SUCCEEDED:
         message = f"Trial {trial_id} is {row.state}; only what succeeded can be run again like this"
         raise ApiProblem(409, "not-possible", f"{message}. To try once more, retry it.")
-    changed = changed_entries(row.spec, row.code_digest, row.data_digest, parts.catalog)
+    catalog = catalog_for(row.spec)
+    changed = changed_entries(row.spec, row.code_digest, row.data_digest, catalog)
     gone = any("no longer" in part for part in changed)
     if changed and (gone or not with_todays_code):
         raise _refusal(trial_id, changed, gone)
-    planned = with_own_source(rerun_plan(trial_id, row.spec, changed, parts.catalog))
+    planned = with_own_source(rerun_plan(trial_id, row.spec, changed, catalog))
 
     def work(session: Session) -> tuple[int, int]:
         first = session.get_one(Trial, trial_id)

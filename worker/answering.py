@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
@@ -13,6 +14,7 @@ from typing import Final
 from db import predictions
 from db.predictions import ClaimedPrediction
 from labpool.catalog import Catalog
+from labpool.uploads import DIGEST as UPLOADS
 from worker.attempt import FOR_PEOPLE, OtherCatalog, reference
 from worker.database_access import DatabaseAway
 from worker.files import NotAsAnnounced, check, fetch
@@ -29,6 +31,8 @@ from worker.protocol import (
     Unpredicted,
     encode,
 )
+from worker.upload_cache import UploadCache
+from worker.uploads import bring
 from worker.watch import Ended, Item
 from worker.watched import WatchedRunner
 
@@ -107,6 +111,7 @@ class Answering:
         self._end_s = self._clock() + claimed.left_s
         self._input = f"input-{claimed.prediction_id}-{claimed.fence}.bin"
         self._output: str | None = None
+        self._upload = folder / f"upload-{claimed.prediction_id}-{claimed.fence}"
 
     def carry_out(self, runner_of: Callable[[], WatchedRunner]) -> bool:
         """Answer it, give it back or end it. False when the runner is not to be used again.
@@ -129,6 +134,7 @@ class Answering:
             for name in (self._input, self._output):
                 if name is not None:
                     (self._folder / name).unlink(missing_ok=True)
+            shutil.rmtree(self._upload, ignore_errors=True)
 
     def _message(self) -> Predict:
         claimed, catalog = self._claimed, self._host.catalog
@@ -138,6 +144,8 @@ class Answering:
             raise NoAnswer("internal", str(error), again=True) from None
         store = PatientStore(self._beat, lambda: True, self._must_stop, self._clock)
         checkpoint = self._checkpoints.bring(self._host, claimed, store)
+        if claimed.data_name is not None and claimed.data_digest == UPLOADS:
+            data = store.do(lambda: self._bring_upload(claimed.data_name or ""))
         (self._folder / self._input).write_bytes(claimed.input)
         return Predict(
             prediction=claimed.prediction_id,
@@ -152,6 +160,14 @@ class Answering:
             form=claimed.form,  # type: ignore[arg-type]
             options=dict(claimed.options),
         )
+
+    def _bring_upload(self, name: str) -> CodeReference:
+        self._upload.mkdir(mode=0o700)
+        cache, chosen = (
+            UploadCache.of(self._host.settings),
+            self._claimed.spec["dataset_parameters"],
+        )
+        return bring(self._host.store, cache, self._upload, name, chosen)
 
     def _send(self, runner: WatchedRunner, message: Predict) -> None:
         try:
@@ -270,6 +286,6 @@ def _references(
     claimed: ClaimedPrediction, catalog: Catalog
 ) -> tuple[CodeReference, CodeReference | None]:
     code = reference(catalog.models.get(claimed.code_name), claimed.code_digest)
-    if claimed.data_name is None:
+    if claimed.data_name is None or claimed.data_digest == UPLOADS:
         return code, None
     return code, reference(catalog.datasets.get(claimed.data_name), claimed.data_digest)

@@ -13,6 +13,7 @@ from db import predictions
 from db.errors import FencedOff
 from db.predictions import ClaimedPrediction
 from db.uploads import digests_there
+from labpool.uploads import DIGEST as UPLOADS
 from worker.answering import LEASE_S, Answering, Checkpoints
 from worker.database_access import DatabaseAway
 from worker.devices import Device
@@ -128,7 +129,7 @@ class Predictor:
     def _claim(self) -> ClaimedPrediction | None:
         catalog = self._host.catalog
         code = [entry.digest for entry in catalog.models.values()]
-        data = [entry.digest for entry in catalog.datasets.values()]
+        data = [*(entry.digest for entry in catalog.datasets.values()), UPLOADS]
         return self._host.database.write(
             lambda session: predictions.claim(session, self._host.worker_id, code, data, LEASE_S)
         )

@@ -17,6 +17,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from api.context import services
+from db import owner
 from labpool.settings import CHECKOUT
 from labpool.uploads import DIGEST
 from tests.support.api import Api, Person, claimed, make_api, problem_of
@@ -73,6 +74,24 @@ def claimed_with_uploads(api: Api) -> Any:
     with api.database.transaction() as session:
         slot = pool.slot(session, api.catalog)
     return claimed(api, replace(slot, data_digests=[*slot.data_digests, DIGEST]))
+
+
+def test_a_trial_on_one_is_run_again(api: Api) -> None:
+    send(api.owner, ("a.npz", GOOD))
+    send(api.owner, ("a.npz", GOOD), name="shown", public="1")
+    for name in ("flowers", "shown"):
+        [number] = api.submitted({**SPEC, "dataset": f"owner/{name}"})[1]
+        trial = claimed_with_uploads(api)
+        with api.database.transaction() as session:
+            owner.succeed(session, number, trial.fence, {"test_accuracy": 0.9}, {})
+        path = f"/api/v1/trials/{number}/rerun"
+        answer = api.owner.post(path)
+        assert answer.status_code == 201, answer.text
+        again = api.owner.get(answer.get_json()["url"]).get_json()
+        assert again["spec"]["dataset_parameters"] == trial.spec["dataset_parameters"]
+        assert claimed_with_uploads(api).trial_id == again["id"]
+        by_another = api.teammate.post(path)
+        assert by_another.status_code == (201 if name == "shown" else 409), by_another.text
 
 
 def test_two_idx_files_and_a_table(quick_api: Api) -> None:

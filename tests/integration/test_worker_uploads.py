@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from db.models import Result, Upload
 from db.states import TrialState
 from labpool.catalog import Catalog
 from labpool.uploads import DIGEST
+from tests.integration.test_predicting import Asking
 from tests.integration.test_uploads import SPEC, send
 from tests.support.api import make_api
 from tests.support.hostile import npz
@@ -39,7 +41,7 @@ def test_it_works(
     settings = settings_for(database, tmp_path)
     store = FolderStore(settings.artifacts_dir)
     cache = settings.datasets_folder / "uploads"
-    with running_pool(settings, COMMAND):
+    with running_pool(settings, COMMAND) as pool:
         _, [first] = api.submitted({**SPEC, "epochs": 5})
         [done] = wait_for_end(database, first)
         assert done.state is TrialState.SUCCEEDED, done.reason
@@ -50,6 +52,12 @@ def test_it_works(
         [attempt] = attempts(database, first)
         assert attempt.environment is not None
         assert attempt.environment["examples"]["test"] == 60, "its own test set"
+        asking = Asking(database, pool, first)
+        numbers = json.dumps([[4.0, 0.0], [0.0, 4.0], [0.0, 0.0]]).encode()
+        answer = asking.probabilities("numbers", numbers)
+        assert answer.argmax(axis=1).tolist() == [0, 1, 2]
+        assert "It holds 1 x 3" in asking.refused("numbers", b"[[1, 2, 3]]")
+        assert not list(tmp_path.rglob("upload-*")), "the question's copy is gone"
 
         [kept] = cache.iterdir()
         good = kept.read_bytes()

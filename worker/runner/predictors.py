@@ -111,9 +111,9 @@ def _data_of(question: Predict) -> tuple[DataShape, Ink | None]:
     path = loading.verify(reference)
     about = loading.read_toml(path)
     ink = Ink.model_validate(about["ink"]) if "ink" in about else None
-    if not about.get("parameters"):
+    if "shape" in about and not about.get("parameters"):
         return DataShape(about["kind"], tuple(about["shape"]), about["classes"]), ink
-    # Parameters may change the shape and the classes in any way.
+    # Parameters may change the shape and the classes in any way; an upload's TOML has neither.
     dataset = loading.load(reference, path.with_suffix(".py"), "load")
     examples = dataset.load(chosen)
     data.check(examples, about["kind"])
