@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from db import clock, transitions, turns
+from db import clock, searching, transitions, turns
 from db.attempts import seconds_used
 from db.checkpoints import ResumePoint, resume_points
 from db.errors import TracedElsewhere
@@ -33,7 +33,11 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class ClaimedTrial:
-    """A trial to run under ``fence``. ``seconds_used`` are those of earlier attempts."""
+    """A trial to run under ``fence``. ``seconds_used`` are those of earlier attempts.
+
+    ``halts_at`` is the epoch after which it is to stop, paused; None if it runs to its end. What
+    becomes of it decides about others too where it is ``searched``.
+    """
 
     trial_id: int
     experiment_id: int
@@ -52,6 +56,8 @@ class ClaimedTrial:
     seconds_used: float
     wish: Wish | None = None
     trace_key: str | None = None
+    halts_at: int | None = None
+    searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +160,8 @@ def give_back(session: Session, slot: SlotIdentity) -> None:
 
     To be called by the slot itself, while it holds nothing that it knows of.
     """
-    held = session.scalars(
-        select(Trial)
+    mine = (
+        select(Trial.id)
         .join(Lease, Lease.id == Trial.lease_id)
         .where(
             Lease.slot_id == slot.slot_id,
@@ -163,8 +169,15 @@ def give_back(session: Session, slot: SlotIdentity) -> None:
             Lease.ended_at.is_(None),
             Trial.state == TrialState.RUNNING,
         )
-        .with_for_update(of=Trial)
-    ).all()
+    )
+    ids = session.scalars(mine).all()
+    if ids:
+        with searching.sweep_lock(session, ids):
+            held = session.scalars(select(Trial).where(Trial.id.in_(mine)).with_for_update())
+            _give_back_all(session, slot, held.all())
+
+
+def _give_back_all(session: Session, slot: SlotIdentity, held: Collection[Trial]) -> None:
     actor, reason = f"worker {slot.worker_id}", "The answer to its claim was lost."
     for trial in held:
         if trial.cancel_requested:
@@ -220,4 +233,7 @@ def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:
         seconds_used=seconds_used(session, trial.id) if ran_before else 0.0,
         wish=trial.wish,
         trace_key=trial.trace_key,
+        # Who stops it wants a result of what there is.
+        halts_at=None if trial.wish is Wish.STOP else trial.halts_at,
+        searched=trial.rung is not None,
     )

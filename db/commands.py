@@ -10,10 +10,11 @@ from collections.abc import Callable
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db import clock, transitions
+from db import clock, searching, transitions
 from db.checkpoints import resume_points
 from db.errors import NothingToKeep, NotPossible
 from db.models import Experiment, Trial, User
+from db.searching import lets_its_sweep_go_on
 from db.states import TERMINAL, Role, TrialState, Wish
 from db.submissions import refuse_when_full
 
@@ -21,6 +22,7 @@ from db.submissions import refuse_when_full
 _TRIES = 3
 
 
+@lets_its_sweep_go_on
 def cancel_trial(session: Session, trial: Trial, by: User) -> None:
     """Transition 8. Raises NotPossible when the trial has ended; asking twice is no error."""
     actor = f"user {by.name}"
@@ -42,6 +44,7 @@ def cancel_trial(session: Session, trial: Trial, by: User) -> None:
     raise NotPossible(f"trial {trial.id} changes too quickly; try again")
 
 
+@lets_its_sweep_go_on
 def pause_trial(session: Session, trial: Trial, by: User) -> None:
     """A waiting trial is held back; a running one saves and gives its slot back, soon.
 
@@ -51,8 +54,12 @@ def pause_trial(session: Session, trial: Trial, by: User) -> None:
     for _ in range(_TRIES):
         session.refresh(trial)
         match trial.state:
-            case TrialState.PAUSED:
+            case TrialState.PAUSED if trial.held or not trial.at_rung:
                 return
+            case TrialState.PAUSED:
+                if transitions.hold(session, trial, True, actor=actor):
+                    session.refresh(trial)
+                    return
             case TrialState.QUEUED:
                 if _wish_nothing(session, trial, actor) and (
                     trial.held or transitions.hold(session, trial, True, actor=actor)
@@ -71,15 +78,24 @@ def pause_trial(session: Session, trial: Trial, by: User) -> None:
     raise NotPossible(f"trial {trial.id} changes too quickly; try again")
 
 
+@lets_its_sweep_go_on
 def resume_trial(session: Session, trial: Trial, by: User) -> None:
     """Let a paused or held trial go on; one that was only asked to pause or stop goes on as it was.
 
-    Raises NotPossible.
+    One that was held at its rung waits there for its sweep's search again. Raises NotPossible, for
+    one that waits there anyway too.
     """
     actor = f"user {by.name}"
     for _ in range(_TRIES):
         session.refresh(trial)
         match trial.state:
+            case TrialState.PAUSED if trial.at_rung and not trial.held:
+                raise NotPossible(
+                    f"trial {trial.id} waits at rung {trial.rung} until its sweep's search lets it "
+                    "go on; `labpool stop --trial` keeps what there is"
+                )
+            case TrialState.PAUSED if trial.at_rung:
+                done = transitions.hold(session, trial, False, actor=actor)
             case TrialState.PAUSED:
                 done = transitions.resume(session, trial, actor=actor)
             case TrialState.QUEUED:
@@ -97,6 +113,7 @@ def resume_trial(session: Session, trial: Trial, by: User) -> None:
     raise NotPossible(f"trial {trial.id} changes too quickly; try again")
 
 
+@lets_its_sweep_go_on
 def stop_trial(session: Session, trial: Trial, by: User) -> None:
     """Stop a running or paused trial at the end of its epoch, and keep what there is as its result.
 
@@ -149,23 +166,46 @@ def _refuse_wish(trial: Trial, what: str) -> None:
 
 
 def cancel_experiment(session: Session, experiment: Experiment, by: User) -> int:
-    """Cancel whatever of it has not ended; how many trials that were."""
+    """Cancel whatever of it has not ended; how many trials that were. Its search ends too."""
+    _halt_search(session, experiment, "stopped")
     return _each(session, experiment, by, cancel_trial)
 
 
 def pause_experiment(session: Session, experiment: Experiment, by: User) -> int:
-    """Pause whatever of it has not ended; how many trials that were. A running benchmark ends."""
+    """Pause whatever of it has not ended; how many trials that were. A running benchmark ends.
+
+    Its search pauses too: it makes no trials and lets none go on.
+    """
+    _halt_search(session, experiment, "paused")
     return _each(session, experiment, by, pause_trial)
 
 
 def resume_experiment(session: Session, experiment: Experiment, by: User) -> int:
-    """Let whatever of it is paused, held, or about to pause or stop go on."""
-    return _each(session, experiment, by, resume_trial)
+    """Let whatever of it is paused, held, or about to pause or stop go on, and its search."""
+    locked = searching.lock_sweeps(session, Trial.experiment_id == experiment.id)
+    done = _each(session, experiment, by, resume_trial)
+    for sweep in locked:
+        if sweep.search_halt == "paused":
+            sweep.search_halt = None
+        searching.advance(session, sweep)
+    return done
 
 
 def stop_experiment(session: Session, experiment: Experiment, by: User) -> int:
-    """Stop what has begun and keep what there is, cancel what never ran; benchmarks at work end."""
+    """Stop what has begun and keep what there is, cancel what never ran; benchmarks at work end.
+
+    Its search ends too.
+    """
+    _halt_search(session, experiment, "stopped")
     return _each(session, experiment, by, _stop_or_cancel)
+
+
+def _halt_search(session: Session, experiment: Experiment, how: str) -> None:
+    """Before its trials are asked: what one of them leaves must not bring forth another."""
+    for sweep in searching.lock_sweeps(session, Trial.experiment_id == experiment.id):
+        if sweep.search_halt != "stopped":
+            sweep.search_halt = how
+    session.flush()
 
 
 def _stop_or_cancel(session: Session, trial: Trial, by: User) -> None:

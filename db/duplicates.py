@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Result, Trial, User
 from db.states import TrialState
-from db.submissions import configuration_digest
+from db.trial_rows import configuration_digest
 from labpool.planning import Plan, TrialPlan
 
 # What one answer looks through of the results of as many configurations.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from db import checkpoints, clock, transitions
+from db import checkpoints, clock, searching, transitions
 from db.clock import db_now
 from db.models import Artifact, Attempt, Checkpoint, MetricChunk, Trial
 
@@ -60,12 +60,20 @@ def record_metrics(
     fence: int,
     chunks: Sequence[Chunk],
     progress: Progress | None = None,
-) -> None:
-    """Append to the attempt's curves, and say how far it is."""
-    transitions.own(session, trial_id, fence)
-    add_points(session, trial_id, fence, chunks)
+) -> bool:
+    """Append to the attempt's curves, and say how far it is.
+
+    Whether its sweep's search, which hears of it, does anything therefore.
+    """
+    sweeps = searching.lock_sweeps_of(session, [trial_id]) if chunks else []
+    trial = transitions.own(session, trial_id, fence)
+    epoch = add_points(session, trial_id, fence, chunks)
     if progress is not None:
         note_progress(session, trial_id, fence, *progress)
+    if epoch is None:
+        return False
+    heard = [sweep for sweep in sweeps if searching.hears(sweep, trial, epoch)]
+    return sum(searching.advance(session, sweep) for sweep in heard) > 0
 
 
 def record_checkpoint(
@@ -142,8 +150,11 @@ def note_progress(
     )
 
 
-def add_points(session: Session, trial_id: int, fence: int, chunks: Sequence[Chunk]) -> None:
-    """Append to the curves; the caller has made sure of the fence."""
+def add_points(session: Session, trial_id: int, fence: int, chunks: Sequence[Chunk]) -> int | None:
+    """Append to the curves; the caller has made sure of the fence.
+
+    The last epoch of which that tells its sweep's search anything new.
+    """
     session.add_all(
         MetricChunk(
             trial_id=trial_id,
@@ -158,3 +169,4 @@ def add_points(session: Session, trial_id: int, fence: int, chunks: Sequence[Chu
         if chunk.steps
     )
     session.flush()
+    return searching.add_reports(session, session.get_one(Trial, trial_id), chunks)

@@ -22,6 +22,14 @@ class Frees(NamedTuple):
     left_s: float
 
 
+class Run(NamedTuple):
+    """A waiter's run: in how many seconds it starts and ends."""
+
+    waiter: Waiter
+    starts_s: float
+    ends_s: float
+
+
 def foresee(
     waiters: Sequence[Waiter],
     standings: Mapping[int, Standing],
@@ -33,28 +41,42 @@ def foresee(
     Whoever's slot frees holds one less then, and uses what they hold until then. Turns by age are
     left out, and whatever ends earlier or comes in between changes it.
     """
-    known = {user: standings.get(user, NOBODY) for user in {one.owner_id for one in waiters}}
-    known = {**standings, **known}
-    queues = _queues(waiters)
-    count = itertools.count()
-    times = [(left_s, next(count), owner) for owner, left_s in sorted(slots, key=_when)]
-    taken: list[Waiter] = []
-    now, free = 0.0, 0
-    while times and queues and len(taken) < FORESEEN:
-        moment, _, owner = heapq.heappop(times)
-        known = later(known, owner, moment - now)
-        now, free = moment, free + 1
-        while free and (waiter := _take(queues, known)) is not None:
-            taken.append(waiter)
-            free -= 1
-            held = known[waiter.owner_id]
-            known[waiter.owner_id] = replace(held, running=held.running + 1)
-            heapq.heappush(times, (now + run_s(waiter), next(count), waiter.owner_id))
+    runs, known = run_ahead(waiters, standings, slots, run_s, FORESEEN)
+    taken = [run.waiter for run in runs]
     placed = {waiter.trial_id for waiter in taken}
     rest = order((one for one in waiters if one.trial_id not in placed), known)
     full = {user for user, held in standings.items() if held.is_full()}
     places = [Place(number, one, one.owner_id in full) for number, one in enumerate(taken, 1)]
     return places + [Place(len(taken) + row.place, row.waiter, row.capped) for row in rest]
+
+
+def run_ahead(
+    waiters: Sequence[Waiter],
+    standings: Mapping[int, Standing],
+    slots: Sequence[Frees],
+    run_s: Callable[[Waiter], float],
+    most: int,
+) -> tuple[list[Run], dict[int, Standing]]:
+    """When each of the first ``most`` waiters starts and ends, and how all stand then."""
+    known = {user: standings.get(user, NOBODY) for user in {one.owner_id for one in waiters}}
+    known = {**standings, **known}
+    queues = _queues(waiters)
+    count = itertools.count()
+    times = [(left_s, next(count), owner) for owner, left_s in sorted(slots, key=_when)]
+    runs: list[Run] = []
+    now, free = 0.0, 0
+    while times and queues and len(runs) < most:
+        moment, _, owner = heapq.heappop(times)
+        known = later(known, owner, moment - now)
+        now, free = moment, free + 1
+        while free and (waiter := _take(queues, known)) is not None:
+            end = now + run_s(waiter)
+            runs.append(Run(waiter, now, end))
+            free -= 1
+            held = known[waiter.owner_id]
+            known[waiter.owner_id] = replace(held, running=held.running + 1)
+            heapq.heappush(times, (end, next(count), waiter.owner_id))
+    return runs, known
 
 
 def later(

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
-from db import clock, findings, retries, transitions
+from db import clock, findings, retries, searching, transitions
 from db.attempts import seconds_used, share_s
 from db.clock import db_now
 from db.early_ends import ENDED_EARLY, why_early
 from db.models import Attempt, Lease, Result, Slot, Trial
+from db.searching import moves_its_sweep
 from db.states import Outcome, TrialState, Wish
 from db.text import storable
 
@@ -82,6 +83,7 @@ def note_started(
         findings.note_progress(session, trial_id, fence, *progress)
 
 
+@moves_its_sweep
 def succeed(
     session: Session,
     trial_id: int,
@@ -122,6 +124,7 @@ def succeed(
     )  # fmt: skip
 
 
+@moves_its_sweep
 def fail(
     session: Session,
     trial_id: int,
@@ -143,6 +146,7 @@ def fail(
     )
 
 
+@moves_its_sweep
 def cancel(
     session: Session, trial_id: int, fence: int, reason: str, chunks: Sequence[findings.Chunk] = ()
 ) -> None:
@@ -155,16 +159,19 @@ def cancel(
     )  # fmt: skip
 
 
+@moves_its_sweep
 def pause(
     session: Session,
     trial_id: int,
     fence: int,
     chunks: Sequence[findings.Chunk] = (),
     progress: findings.Progress | None = None,
+    epoch: int | None = None,
 ) -> None:
     """Transition 5 to PAUSED: its slot is free for others; it goes on from its newest checkpoint.
 
-    One that is to be cancelled meanwhile is cancelled instead; one that nobody wants paused any
+    ``epoch`` is where it stopped; at that of its rung it waits there for its sweep's search. One
+    that is to be cancelled or pruned meanwhile is that instead; one that nobody wants paused any
     more is queued again, as the runner may have stopped before it could hear of that.
     """
     trial = transitions.own(session, trial_id, fence)
@@ -174,18 +181,56 @@ def pause(
     findings.add_points(session, trial_id, fence, chunks)
     if progress is not None:
         findings.note_progress(session, trial_id, fence, *progress)
-    if trial.wish is not Wish.PAUSE:
+    actor = _actor(_attempt(session, trial))
+    arrived = trial.halts_at is not None and epoch is not None and epoch >= trial.halts_at
+    if trial.wish is Wish.PRUNE:
+        _prune(session, trial, actor)
+    elif trial.wish is Wish.PAUSE:
+        transitions.end(
+            session, trial, TrialState.PAUSED, actor=actor, reason_kind="paused",
+            reason="It is paused; its checkpoint is kept.",
+            at_rung=arrived, held=arrived,
+        )  # fmt: skip
+    elif arrived and trial.wish is None:
+        transitions.end(
+            session, trial, TrialState.PAUSED, actor=actor, reason_kind="rung",
+            reason=f"It waits at rung {trial.rung}, after epoch {epoch}; its checkpoint is kept.",
+            at_rung=True,
+        )  # fmt: skip
+    else:
         transitions.requeue(
-            session, trial, actor=_actor(_attempt(session, trial)), outcome=Outcome.PAUSED,
+            session, trial, actor=actor, outcome=Outcome.PAUSED,
             reason="It was asked to go on just after it had paused.", charged=True,
         )  # fmt: skip
+    if arrived and epoch is not None:
+        searching.add_missing(session, trial, epoch)
+
+
+@moves_its_sweep
+def prune(
+    session: Session, trial_id: int, fence: int, chunks: Sequence[findings.Chunk] = ()
+) -> None:
+    """Transition 5 to PRUNED, as its sweep's search asked.
+
+    One that is to be cancelled meanwhile is that instead; one that is not to be pruned any more is
+    queued again.
+    """
+    trial = transitions.own(session, trial_id, fence)
+    if trial.cancel_requested:
+        cancel(session, trial_id, fence, "Cancelled while it was being pruned.", chunks)
         return
-    transitions.end(
-        session, trial, TrialState.PAUSED, actor=_actor(_attempt(session, trial)),
-        reason_kind="paused", reason="It is paused; its checkpoint is kept.",
-    )  # fmt: skip
+    findings.add_points(session, trial_id, fence, chunks)
+    actor = _actor(_attempt(session, trial))
+    if trial.wish is Wish.PRUNE:
+        _prune(session, trial, actor)
+    else:
+        transitions.requeue(
+            session, trial, actor=actor, outcome=Outcome.RELEASED,
+            reason="It was asked to go on just after it had stopped.", charged=True,
+        )  # fmt: skip
 
 
+@moves_its_sweep
 def release(
     session: Session,
     trial_id: int,
@@ -220,6 +265,13 @@ def end_lease(session: Session, lease_id: int) -> None:
         .values(ended_at=db_now())
         .execution_options(synchronize_session=False)
     )
+
+
+def _prune(session: Session, trial: Trial, actor: str) -> None:
+    transitions.end(
+        session, trial, TrialState.PRUNED, actor=actor, reason_kind="pruned",
+        reason=searching.told(trial),
+    )  # fmt: skip
 
 
 def _conclude(

@@ -36,8 +36,10 @@ def after(standing: Standing, kind: str, to_state: str | None, fence: int | None
             return replace(standing, cancel_requested=True)
         case "cancelled" if data.get("before_it_ran"):
             return replace(standing, cancel_requested=True, wish=None)
-        case "wished" | "resumed":
+        case "wished":
             return replace(standing, wish=data.get("wish"))
+        case "resumed":
+            return replace(standing, wish=data.get("wish"), held=False)
         case "requeued":
             return replace(
                 standing,
@@ -48,7 +50,7 @@ def after(standing: Standing, kind: str, to_state: str | None, fence: int | None
         case "lost":
             return replace(standing, losses=standing.losses + 1, wish=None)
         case "succeeded" | "failed" | "cancelled" | "paused" | "pruned":
-            return replace(standing, wish=None)
+            return replace(standing, wish=None, held=standing.held or bool(data.get("held")))
         case _:
             return standing
 

@@ -28,10 +28,11 @@ TERMINAL = frozenset(
 
 
 class Wish(StrEnum):
-    """What its owner asks of a trial, short of cancelling it."""
+    """What is asked of a trial, short of cancelling it: by its owner, or to prune by its search."""
 
     PAUSE = "pause"
     STOP = "stop"
+    PRUNE = "prune"
 
 
 class Role(StrEnum):

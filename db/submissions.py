@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db import clock, transitions
+from db import clock, searching, transitions
 from db.clock import db_now
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import Experiment, IdempotencyKey, Trial, User
-from db.priorities import CLASSES, NORMAL
 from db.rows import insert_if_absent
 from db.states import TrialState
+from db.trial_rows import trial_row
 from db.uploads import refuse_deleted
-from labpool.planning import Plan, TrialPlan
+from labpool.planning import Plan
 from labpool.uploads import DIGEST as UPLOADS
-
-# What two runs of one configuration may differ in.
-_NOT_CONFIGURATION = {
-    "name", "notes", "tags", "seed", "device", "time_limit_s", "stall_limit_s", "priority",
-    # Either engine ends with the same weights.
-    "engine",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +55,12 @@ def submit(
         tags=list(plan.tags),
         spec=dict(plan.spec),
         created_at=now,
+        made_from=None if plan.made_from is None else dict(plan.made_from),
     )
     session.add(experiment)
     session.flush()
-    trials = [_trial(item, experiment.id, owner.id, now) for item in plan.trials]
+    trials = [trial_row(item, experiment.id, owner.id, now) for item in plan.trials]
+    searching.begin(plan, trials)
     transitions.enqueue(session, trials, actor=f"user {owner.name}")
     if key is not None:
         session.get_one(IdempotencyKey, (owner.id, key)).experiment_id = experiment.id
@@ -82,34 +73,6 @@ def _uploads_of(plan: Plan) -> set[str]:
         for trial in plan.trials
         if trial.data_digest == UPLOADS
     }
-
-
-def configuration_digest(spec: Mapping[str, Any]) -> str:
-    """The same for two trials that differ in their seed alone, say."""
-    kept = {name: value for name, value in spec.items() if name not in _NOT_CONFIGURATION}
-    return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
-def _trial(plan: TrialPlan, experiment_id: int, owner_id: int, now: float) -> Trial:
-    return Trial(
-        experiment_id=experiment_id,
-        number=plan.number,
-        owner_id=owner_id,
-        kind=plan.kind,
-        spec=dict(plan.spec),
-        varied=dict(plan.varied),
-        device=plan.device,
-        seed=plan.seed,
-        code_name=plan.code_name,
-        code_digest=plan.code_digest,
-        data_name=plan.data_name,
-        data_digest=plan.data_digest,
-        configuration_digest=configuration_digest(plan.spec),
-        fuse_key=plan.fuse_key,
-        trace_key=plan.trace_key,
-        priority=CLASSES[plan.spec.get("priority", NORMAL)],
-        queued_at=now,
-    )
 
 
 def _replay(session: Session, owner: User, key: str, body_digest: str) -> Submitted | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
-from db import retries, transitions
+from db import retries, searching, transitions
 from db.clock import db_now
 from db.errors import FencedOff
 from db.models import Attempt, Lease, Trial, Worker
@@ -75,15 +75,16 @@ def _take_back_all(
     max_losses: int,
 ) -> list[int]:
     taken = []
-    for seen in found:
-        trial = _still(session, seen, still)
-        if trial is None:
-            continue
-        try:
-            _take_back(session, trial, reason, max_losses)
-        except FencedOff:  # its owner ended it first
-            continue
-        taken.append(trial.id)
+    with searching.sweep_lock(session, [seen.trial_id for seen in found]):
+        for seen in found:
+            trial = _still(session, seen, still)
+            if trial is None:
+                continue
+            try:
+                _take_back(session, trial, reason, max_losses)
+            except FencedOff:  # its owner ended it first
+                continue
+            taken.append(trial.id)
     return taken
 
 

@@ -15,6 +15,7 @@ from db.estimates import AtWork, Estimate, History, estimate, taken_of
 from db.fairness import NOBODY, Rules, Standing, Waiter
 from db.models import Trial
 from db.queue_order import Line, next_owner, read_line, told
+from db.searching.waiting import Rungs
 from db.serving import Needs, Serving
 from db.states import TrialState
 from db.why import Reason, Why, in_turn, not_waiting
@@ -51,6 +52,7 @@ class Waiting:
         self._known = line
         self._now = clock.now(session) if line is None else line.now
         self._serving = Serving(session)
+        self._rungs = Rungs(session)
         self._places: dict[int, int] | None = None
         self._rivals: dict[frozenset[int], _Rivals] = {}
 
@@ -66,6 +68,9 @@ class Waiting:
 
     def explain(self, trial: Trial) -> Why:
         """Why it waits, in full."""
+        if trial.state is TrialState.PAUSED and trial.at_rung:
+            says = self._rungs.why(trial)
+            return Why(trial.id, trial.state, "rung", says, trial.owner_id, trial.priority)
         if trial.state is not TrialState.QUEUED:
             return not_waiting(trial)
         if trial.held:

@@ -10,7 +10,9 @@ from db.fairness import NOBODY, Standing
 from db.models import Trial
 from db.states import TERMINAL, TrialState
 
-Reason = Literal["held", "paused", "backoff", "lacking", "capped", "turn", "running", "ended"]
+Reason = Literal[
+    "held", "paused", "rung", "backoff", "lacking", "capped", "turn", "running", "ended"
+]
 
 
 @dataclass(frozen=True, slots=True)

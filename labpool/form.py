@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from labpool.errors import Problem, pointer
 from labpool.origins import LAYER_FIELDS
 from labpool.spec import BenchmarkSpec, SweepSpec, TrainSpec
+from labpool.strategy_form import PRUNER_FORMS, STRATEGY_FORMS, Objective
 from labpool.suggest import closest
 
 # What a sweep says of its runs stands in its base.
@@ -42,7 +44,7 @@ def _problem(
         return Problem(pointer(*where, *path), _pattern_message(path))
     if details["type"] in ("union_tag_invalid", "union_tag_not_found"):
         context = details["ctx"]
-        expected = context.get("expected_tags", _TAGS.get(str(path[-1]), "")).replace("'", "")
+        expected = context.get("expected_tags", _missing_tags(path)).replace("'", "")
         if "tag" not in context:
             return Problem(pointer(*where, *path), "is missing.", f"Say one of {expected}.")
         given = str(context["tag"])
@@ -75,8 +77,17 @@ _PLAIN = {
     "Dictionary should have": "must hold",
     " after validation": "",
 }
-_TAGS = {"kind": "train, benchmark", "method": "grid, random"}
+# The tables whose form their method tells.
+_BY_METHOD: dict[str, Mapping[str, type[BaseModel]]] = {
+    "strategy": STRATEGY_FORMS,
+    "pruner": PRUNER_FORMS,
+}
 _NUMBER_ERRORS = {"float_type", "int_type"}
+
+
+def _missing_tags(path: tuple[str | int, ...]) -> str:
+    table = _BY_METHOD.get(str(path[-2])) if len(path) > 1 else None
+    return "train, benchmark" if table is None else ", ".join(table)
 
 
 def _is_quoted_number(value: Any) -> bool:
@@ -112,13 +123,13 @@ def _path_in(raw: Any, location: tuple[str | int, ...], kind: str) -> tuple[str 
     if kind == "union_tag_invalid" and isinstance(value, dict):
         path.append("kind" if "kind" in value else "method")
     if kind == "union_tag_not_found" and isinstance(value, dict):
-        path.append("method" if path and path[-1] == "strategy" else "kind")
+        path.append("method" if path and path[-1] in _BY_METHOD else "kind")
     return tuple(path)
 
 
 def _fields_at(form: type[BaseModel], raw: Any, path: tuple[str | int, ...]) -> list[str]:
     """The fields that ``form`` has at ``path``, following the branches that ``raw`` takes."""
-    from labpool.spec import FORMS, GridStrategy, RandomStrategy, Range
+    from labpool.spec import FORMS, Range
 
     value = raw
     fields: dict[str, Any] = dict(form.model_fields)
@@ -127,8 +138,11 @@ def _fields_at(form: type[BaseModel], raw: Any, path: tuple[str | int, ...]) -> 
         if part == "base":
             fields = dict(FORMS[value["kind"]].model_fields)
         elif part == "strategy":
-            branch = RandomStrategy if value.get("method") == "random" else GridStrategy
-            fields = dict(branch.model_fields)
+            fields = dict(STRATEGY_FORMS[value["method"]].model_fields)
+        elif part == "pruner":
+            fields = dict(PRUNER_FORMS[value["method"]].model_fields)
+        elif part == "objective":
+            fields = dict(Objective.model_fields)
         elif "space" in path:
             fields = dict(Range.model_fields)
     return list(fields)

@@ -12,6 +12,8 @@ from labpool.catalog import Catalog, ModelEntry
 from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
+from labpool.objective import with_objective
+from labpool.pinning import pin
 from labpool.repeating import repeat_problems, repeats
 from labpool.resolving import catalog_problems, resolve
 from labpool.spec import FORMS, SPEC, SweepSpec
@@ -47,6 +49,8 @@ class Plan:
     tags: tuple[str, ...]
     spec: Mapping[str, Any]
     trials: tuple[TrialPlan, ...]
+    made_from: Mapping[str, Any] | None = None
+    """Of a sweep: the catalog's entries that its trials need."""
 
 
 def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: bool = True) -> Plan:
@@ -68,6 +72,7 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
         raise SpecError(problems)
     spec = SPEC.validate_python(raw)
     if isinstance(spec, SweepSpec):
+        spec = with_objective(spec, catalog)
         trials, problems = [], []
         for create in expand(spec):
             trial_raw = create.raw
@@ -76,12 +81,12 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
                 message = f"trial {create.number}: {found[0].pointer} {found[0].message}"
                 problems.append(Problem("/space", message, found[0].suggestion))
                 break
-            trials.append(_trial(create.number, trial_raw, create.values, catalog))
+            trials.append(trial_plan(create.number, trial_raw, create.values, catalog))
         if problems:
             raise SpecError(problems)
     else:
         trials = [
-            _trial(number, repeated.raw, repeated.values, catalog)
+            trial_plan(number, repeated.raw, repeated.values, catalog)
             for number, repeated in enumerate(repeats(raw))
         ]
     return Plan(
@@ -91,6 +96,7 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
         tags=tuple(spec.tags),
         spec=spec.model_dump(mode="json", exclude_unset=True),
         trials=tuple(trials),
+        made_from=pin(spec, catalog) if isinstance(spec, SweepSpec) else None,
     )
 
 
@@ -122,9 +128,10 @@ def _too_high(raw: dict[str, Any]) -> list[Problem]:
     return [Problem(f"{where}/priority", message, "Take normal, or ask an administrator.")]
 
 
-def _trial(
+def trial_plan(
     number: int, raw: Mapping[str, Any], varied: Mapping[str, Any], catalog: Catalog
 ) -> TrialPlan:
+    """The trial of a runnable spec without problems."""
     resolved = resolve(dict(raw), catalog)
     train = resolved["kind"] == "train"
     code = catalog.models[resolved["model"]] if train else catalog.kernels[resolved["kernel"]]

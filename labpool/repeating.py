@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from labpool.errors import Problem, pointer
-from labpool.spec import MOST_REPEATS, MOST_SEED
+from labpool.spec import MOST_REPEATS
+from labpool.strict import MOST_SEED
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, TypeAdapter, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from labpool.catalog import DataType
 from labpool.model_form import Optimizer
 from labpool.origins import TrialReference
 from labpool.parameters import LARGEST
+from labpool.strategy_form import Objective, Strategy
+from labpool.strict import Seed, StrictForm
 
 Device = Literal["any", "cpu", "gpu"]
 Priority = Literal["low", "normal", "high"]
@@ -36,8 +29,6 @@ Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1
 TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
 LayerName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 LayerNames = Annotated[list[LayerName], Field(max_length=256)]
-MOST_SEED = 2**31 - 1
-Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Scalar = bool | int | float | str | list[int]
 
 # `labpool.devices` makes a sweep of a list, before any form sees it.
@@ -48,13 +39,7 @@ MOST_REPEATS = 50
 DAY_S = 24 * 3600.0
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, regex_engine="python-re"
-    )
-
-
-class _Described(_Form):
+class _Described(StrictForm):
     name: Title | None = Field(default=None, description="What people call it.")
     notes: Annotated[str, Field(max_length=4000)] = Field(
         default="", description="Anything worth remembering."
@@ -152,27 +137,10 @@ class BenchmarkSpec(_Runnable):
     )
 
 
-class GridStrategy(_Form):
-    """Every combination of the space's values."""
-
-    method: Literal["grid"]
-
-
-class RandomStrategy(_Form):
-    """Values drawn independently for each trial."""
-
-    method: Literal["random"]
-    trials: Annotated[int, Field(ge=1, le=100_000)] = Field(description="How many to draw.")
-    seed: Seed = Field(default=0, description="Seed of the draws.")
-
-
-Strategy = Annotated[GridStrategy | RandomStrategy, Field(discriminator="method")]
-
-
 End = Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | float
 
 
-class Range(_Form):
+class Range(StrictForm):
     """Values between two numbers. Whole numbers stay whole when both ends are."""
 
     low: End
@@ -209,6 +177,13 @@ class SweepSpec(_Described):
     kind: Literal["sweep"]
     base: Base = Field(description="The spec that each trial varies.")
     strategy: Strategy
+    objective: Objective | None = Field(
+        default=None,
+        description="What the search goes by; what the model is judged by when left out.",
+    )
+    budget_slot_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = Field(
+        default=None, description="No trial begins or goes on once the sweep has used so much."
+    )
     space: Annotated[dict[str, Axis], Field(min_length=1, max_length=MOST_AXES)] = Field(
         description="Dotted path in the base, such as learning_rate or parameters.units, to values."
     )

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from labpool.catalog import Catalog
 from labpool.errors import Problem, pointer
 from labpool.form import form_problems
+from labpool.objective import objective_problems
 from labpool.origins import LAYER_FIELDS
 from labpool.parameters import LayersParameter
-from labpool.repeating import repeat_problems, repeats
+from labpool.repeating import repeat_problems
 from labpool.resolving import catalog_problems
-from labpool.search import STRATEGIES, Create
+from labpool.search import Create, advance, check, count
 from labpool.search.grid import values_of
 from labpool.spec import FORMS, MOST_AXES, Range, SweepSpec
 from labpool.suggest import closest
@@ -39,15 +40,17 @@ class Expanded:
 
 def expand(spec: SweepSpec) -> Iterator[Expanded]:
     """The trials a sweep begins with, in order."""
-    base = spec.base.model_dump(mode="json", exclude_unset=True)
-    count = base.get("repeat", 1)
-    for action in STRATEGIES[spec.strategy.method].advance(spec, ()):
+    for action in advance(spec, ()):
         if isinstance(action, Create):
-            raw = copy.deepcopy(base)
-            for path, value in action.values.items():
-                _put(raw, path, value)
-            for number, repeated in enumerate(repeats(raw), action.number * count):
-                yield Expanded(number, {**action.values, **repeated.values}, repeated.raw)
+            yield expanded(spec, action)
+
+
+def expanded(spec: SweepSpec, create: Create) -> Expanded:
+    """One trial that the search wants made."""
+    raw = spec.base.model_dump(mode="json", exclude_unset=True, exclude={"repeat"})
+    for path, value in create.values.items():
+        _put(raw, path, value)
+    return Expanded(create.number, create.values, raw)
 
 
 def sweep_problems(raw: Mapping[str, Any], catalog: Catalog, max_trials: int) -> list[Problem]:
@@ -62,23 +65,24 @@ def sweep_problems(raw: Mapping[str, Any], catalog: Catalog, max_trials: int) ->
         for path, axis in list(space.items())[:MOST_AXES]:
             if len(problems) < MOST_PROBLEMS:
                 problems += _axis_problems(base, path, axis, catalog)
-    return problems + repeat_problems(base, "base", space=space) + _size_problems(raw, max_trials)
-
-
-def _size_problems(raw: Mapping[str, Any], max_trials: int) -> list[Problem]:
+    problems += repeat_problems(base, "base", space=space)
     try:
         spec = SweepSpec.model_validate(raw)
     except ValidationError:
-        return []  # the form says so
-    search = STRATEGIES[spec.strategy.method]
-    if problems := search.check(spec):
+        return problems  # the form says so
+    if not problems:
+        problems = objective_problems(spec, catalog)
+    return problems + _size_problems(spec, max_trials)
+
+
+def _size_problems(spec: SweepSpec, max_trials: int) -> list[Problem]:
+    if problems := check(spec):
         return problems
-    points, times = search.count(spec), getattr(spec.base, "repeat", 1)
-    count = points * times
-    if count <= max_trials:
+    times, comes_to = getattr(spec.base, "repeat", 1), count(spec)
+    if comes_to <= max_trials:
         return []
     where = "/space" if spec.strategy.method == "grid" else "/strategy/trials"
-    made = f"{count} trials" if times == 1 else f"{points} times {times} trials"
+    made = f"{comes_to} trials" if times == 1 else f"{comes_to // times} times {times} trials"
     message = f"comes to {made}, where a sweep may have {max_trials}."
     fewer = "Take fewer values or fewer axes" + (", or repeat each less." if times > 1 else ".")
     return [Problem(where, message, fewer)]

@@ -11,7 +11,7 @@ from db.errors import FencedOff
 from worker.attempt import Attempt
 from worker.database_access import DatabaseAway
 from worker.guards import Breach
-from worker.holding import CANCELLED, Holding
+from worker.holding import Holding
 from worker.keeping import Misbehaved
 from worker.protocol import (
     Artifact,
@@ -36,7 +36,6 @@ from worker.watch import Ended, Item, Rang
 logger = logging.getLogger(__name__)
 
 FLUSH_S = 1.0
-CANCEL_GRACE_S = 10.0
 IDLE_GRACE_S = 10.0
 # One file that could not be stored is passed over; at the second the disk is full to stay.
 MOST_REFUSALS = 2
@@ -144,7 +143,7 @@ class Allocation:
             case Cancelled():
                 if not attempt.cancel_sent:
                     raise Misbehaved("It stopped a trial that nobody wanted stopped.")
-                settle(partial(recorder.cancel, CANCELLED))
+                settle(self._holding.as_asked(attempt))
             case Paused():
                 self._pause(attempt, message.epoch)
         # However it ended: what a trial leaves in a runner that goes on must count.
@@ -163,11 +162,11 @@ class Allocation:
             self._holding.settle(attempt, partial(fail, message.reason_kind, message.reason))
 
     def _pause(self, attempt: Attempt, epoch: int) -> None:
-        if not attempt.pause_sent:
+        if not attempt.may_pause_after(epoch):
             raise Misbehaved("It paused a trial that nobody wanted paused.")
         resumed = attempt.resume.epoch if attempt.resume else 0
         if epoch == (attempt.recorder.kept_epoch or resumed):
-            self._holding.settle(attempt, attempt.recorder.pause)
+            self._holding.settle(attempt, partial(attempt.recorder.pause, epoch))
         elif attempt.recorder.refusals:
             # What is paused could stay so for weeks, and that epoch would be lost.
             reason = f"Its files could not be stored from {self._holding.host.name}."
@@ -236,6 +235,7 @@ class Allocation:
                 with suppress(OSError):  # a full disk is no fault of the trial's
                     attempt.log.trim()
                 self._holding.guarding(attempt, attempt.recorder.flush)
+        self._holding.ring_if_stirred()
 
     def _heed_beat(self) -> None:
         """Act on what the last heartbeat has told."""
@@ -246,7 +246,7 @@ class Allocation:
                 holding.lose(attempt, FencedOff(f"trial {attempt.trial}, fence {attempt.fence}"))
             elif attempt.trial in lease.to_cancel:
                 if not attempt.cancel_sent:
-                    holding.cancel(attempt, CANCEL_GRACE_S)
+                    holding.cancel(attempt)
             else:
                 holding.tell_wish(attempt, lease.wishes.get(attempt.trial))
         if lease.was_suspended:

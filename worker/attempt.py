@@ -47,6 +47,7 @@ class Attempt:
     """A claimed trial while this slot holds it. ``settled``: nothing more is to be written.
 
     ``began``: the runner is at work on it. ``wish`` is what the runner knows of its owner's wishes.
+    ``pruning``: it was told to cancel because the trial's sweep goes on without it.
     """
 
     claimed: ClaimedTrial
@@ -60,6 +61,7 @@ class Attempt:
     began: bool = False
     cancel_sent: bool = False
     pause_sent: bool = False
+    pruning: bool = False
     wish: Wish | None = None
     settled: bool = False
 
@@ -70,6 +72,11 @@ class Attempt:
     @property
     def fence(self) -> int:
         return self.claimed.fence
+
+    def may_pause_after(self, epoch: int) -> bool:
+        """Whether anybody has asked the runner to pause there."""
+        halts_at = self.claimed.halts_at
+        return self.pause_sent or (halts_at is not None and epoch >= halts_at)
 
     @property
     def files(self) -> Path:
@@ -100,6 +107,7 @@ def message_of(attempt: Attempt, catalog: Catalog) -> TrialToRun:
         log=str(attempt.log.path),
         resume=attempt.resume,
         origin=attempt.origin,
+        halts_at=claimed.halts_at,
     )
 
 

@@ -27,6 +27,7 @@ from worker.watched import WatchedRunner
 logger = logging.getLogger(__name__)
 
 CANCELLED = "Cancelled while it ran."
+CANCEL_GRACE_S = 10.0
 # SIGKILL takes milliseconds, with many gigabytes to give back seconds.
 STUCK_S = 30.0
 NOT_OF_A_TRIAL = ("not_ready", "out_of_memory")
@@ -114,21 +115,38 @@ class Holding:
 
     def tell_wish(self, attempt: Attempt, wish: Wish | None) -> None:
         """Let the runner know what the trial's owner wants, unless it knows."""
-        if wish == attempt.wish:
+        if wish == attempt.wish or attempt.cancel_sent:
+            return
+        if wish is Wish.PRUNE:
+            attempt.pruning = True
+            self.cancel(attempt)
             return
         message = {Wish.PAUSE: Pause, Wish.STOP: Stop, None: GoOn}[wish]
         self.send(message(trial=attempt.trial, fence=attempt.fence))
         attempt.wish = wish
         attempt.pause_sent = attempt.pause_sent or wish is Wish.PAUSE
 
-    def cancel(self, attempt: Attempt, grace_s: float) -> None:
+    def cancel(self, attempt: Attempt) -> None:
         """Have the runner stop a trial; one that waits behind others of its lease drops out."""
         attempt.cancel_sent = True
         self.send(Cancel(trial=attempt.trial, fence=attempt.fence))
         if attempt.began or attempt is self.open[0]:
-            self.runner.guards.cancel(attempt.trial, grace_s)
+            self.runner.guards.cancel(attempt.trial, CANCEL_GRACE_S)
         else:
-            self.settle(attempt, partial(attempt.recorder.cancel, CANCELLED))
+            self.settle(attempt, self.as_asked(attempt))
+
+    def as_asked(self, attempt: Attempt) -> Callable[[], None]:
+        """How to record the end of a trial that was to stop: cancelled, or pruned."""
+        recorder = attempt.recorder
+        return recorder.prune if attempt.pruning else partial(recorder.cancel, CANCELLED)
+
+    def ring_if_stirred(self) -> None:
+        """Let slots know when what was stored made a sweep do something, perhaps with them."""
+        for attempt in self.attempts:
+            if attempt.recorder.stirred:
+                attempt.recorder.stirred = False
+                self.lease.hurry()
+                self.host.ring()
 
     def send(self, message: FromSlot) -> None:
         """Tell the runner something."""
@@ -177,6 +195,9 @@ class Holding:
             self.lose(attempt, error)
             return
         self._close(attempt)
+        if attempt.claimed.searched:
+            # Its sweep may have queued others, and this slot takes one of them at most.
+            self.host.ring()
 
     def release(self, attempt: Attempt, reason: str, reason_kind: str | None = None) -> None:
         """Give a trial back that was not at fault; ``reason_kind`` is one of `retries.UNABLE`."""
@@ -218,7 +239,7 @@ class Holding:
         at_fault = next((one for one in self.open if named in (None, one.trial)), None)
         for attempt in self.open:
             if attempt.cancel_sent:
-                self.settle(attempt, partial(attempt.recorder.cancel, CANCELLED))
+                self.settle(attempt, self.as_asked(attempt))
             elif attempt is not at_fault:
                 self.release(attempt, "Its runner was ended by another trial.")
             else:
@@ -244,7 +265,7 @@ class Holding:
         for attempt in self.open:
             recorder = attempt.recorder
             if attempt.cancel_sent:
-                self.settle(attempt, partial(recorder.cancel, CANCELLED))
+                self.settle(attempt, self.as_asked(attempt))
             else:
                 self.settle(attempt, partial(recorder.release, reason, alone=True))
 

@@ -22,7 +22,8 @@ from worker.scratch import Scratch
 class Host:
     """Services and facts of one worker process. ``versions`` goes into each attempt's record.
 
-    ``gpu_locks`` is the folder of the GPUs' locks, None on a host without GPUs.
+    ``gpu_locks`` is the folder of the GPUs' locks, None on a host without GPUs. ``ring`` tells
+    every slot of the pool that there may be work, and returns at once.
     """
 
     settings: Settings
@@ -38,3 +39,4 @@ class Host:
     probe_command: Sequence[str] = PROBE
     clock: Callable[[], float] = time.monotonic
     lease_clock: Callable[[], float] = since_boot_s
+    ring: Callable[[], None] = lambda: None

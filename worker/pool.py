@@ -87,6 +87,7 @@ class SlotPool:
             probe_command=probe_command,
             clock=clock,
             lease_clock=since_boot_s if clock is time.monotonic else clock,
+            ring=self._bell.ring,
         )
         self.slots = [Slot(host, index, device, command) for index, device in enumerate(devices)]
         resting = Resting()

@@ -49,6 +49,8 @@ class Recorder:
         self.fence = claimed.fence
         self.progress: tuple[float, float, str] | None = None
         self.kept_epoch: int | None = None
+        # What was stored made the trial's sweep do something, which slots should hear of.
+        self.stirred = False
         self._database = database
         self._log = log
         self._files = AttemptFiles(store, claimed, files, log, beside, clock)
@@ -184,11 +186,15 @@ class Recorder:
             lambda session, chunks: owner.cancel(session, self.trial, self.fence, reason, chunks)
         )
 
-    def pause(self) -> None:
-        """The trial gives its slot back; its newest checkpoint is recorded."""
+    def prune(self) -> None:
+        """The trial stopped because its sweep goes on without it."""
+        self._finish(lambda session, chunks: owner.prune(session, self.trial, self.fence, chunks))
+
+    def pause(self, epoch: int) -> None:
+        """The trial gives its slot back after ``epoch``, whose checkpoint is recorded."""
         self._finish(
             lambda session, chunks: owner.pause(
-                session, self.trial, self.fence, chunks, self.progress
+                session, self.trial, self.fence, chunks, self.progress, epoch
             )
         )
 
@@ -250,7 +256,8 @@ class Recorder:
         progress: findings.Progress | None = None,
     ) -> None:
         unstored = self._unstored(session, chunks)
-        findings.record_metrics(session, self.trial, self.fence, unstored, progress)
+        if findings.record_metrics(session, self.trial, self.fence, unstored, progress):
+            self.stirred = True
 
     def _insist(self, work: Callable[[Session], T]) -> T:
         self._tries = 0

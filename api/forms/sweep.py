@@ -9,13 +9,11 @@ from typing import Any, Literal
 from api.forms.fields import Field, field_id, property_field, text_of
 from api.forms.text import flow
 from labpool.errors import pointer
-from labpool.spec import FORMS, GridStrategy, RandomStrategy
+from labpool.spec import FORMS
+from labpool.strategy_form import STRATEGY_FORMS, RandomStrategy
 from labpool.sweeping import NOT_VARIED
 
-METHODS = {
-    "grid": (GridStrategy.__doc__ or "").strip(),
-    "random": (RandomStrategy.__doc__ or "").strip(),
-}
+METHODS = {name: (form.__doc__ or "").strip() for name, form in STRATEGY_FORMS.items()}
 
 
 @dataclass(frozen=True, slots=True)

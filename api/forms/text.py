@@ -13,7 +13,8 @@ from typing import Any
 
 # How people write a spec: what it is, what it runs, with what, where and for how long.
 KEY_ORDER = (
-    "kind", "name", "notes", "tags", "base", "strategy", "space",
+    "kind", "name", "notes", "tags", "base", "strategy", "objective", "budget_slot_seconds",
+    "space",
     "model", "parameters", "kernel", "variant", "sizes", "dtype", "launch",
     "dataset", "dataset_parameters", "optimizer", "learning_rate", "learning_rate_decay",
     "batch_size", "epochs", "early_stopping_patience", "checkpoint_every_epochs", "engine",

@@ -40,6 +40,8 @@ _HOLD = Button("pause", "Pause", "It is held back until it is resumed.")
 _RESUME = Button("resume", "Resume", "Goes on from its newest checkpoint.")
 _LET_GO = Button("resume", "Resume", "It runs when its turn comes.")
 _GO_ON = Button("resume", "Do not pause", "Goes on as if nothing had been asked.")
+_KEEP_BACK = Button("pause", "Pause", "Its sweep's search leaves it alone until it is resumed.")
+_WAIT_ON = Button("resume", "Resume", "Its sweep's search decides whether it goes on.")
 _TRAIN_ON = Button("resume", "Do not stop", "Goes on as if nothing had been asked.")
 _STOP = Button("stop", "Stop and keep", "Ends with this epoch; what there is becomes its result.")
 
@@ -50,6 +52,8 @@ def buttons_of(trial: TrialRow) -> list[Button]:
         case TrialState.QUEUED:
             first = [_TRAIN_ON] if trial.wish == "stop" else []
             return [*first, _LET_GO if trial.held else _HOLD]
+        case TrialState.PAUSED if trial.at_rung:
+            return [_WAIT_ON if trial.held else _KEEP_BACK, _STOP]
         case TrialState.PAUSED:
             return [_RESUME, _STOP]
         case TrialState.RUNNING if trial.kind == "train" and not trial.cancel_requested:

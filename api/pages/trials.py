@@ -61,9 +61,11 @@ _EVENT_TEXTS = {
     "requeued": "Given back to the queue",
     "prioritised": "Priority changed",
     "pruned": "Pruned",
+    "promoted": "Let go on by its sweep's search",
 }
 _WISH_TEXTS = {
     "pause": "Pause asked for",
+    "prune": "Its sweep's search goes on without it",
     "stop": "Stop asked for",
     None: "Told to go on after all",
 }

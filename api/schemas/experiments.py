@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.base import Instant, JsonObject, Model, Query
+from api.schemas.base import Body, Instant, JsonObject, Model, Query
 from api.schemas.duplicates import Duplicate
 from api.speed_ups import SpeedUp as Gain
 from db.reads.experiments import ExperimentRow
@@ -16,6 +16,15 @@ from db.states import TrialState
 from labpool.points import Point as PointOfSeeds
 
 Kind = Literal["train", "sweep", "benchmark"]
+
+
+class Search(Model):
+    """A sweep that decides as it goes."""
+
+    halt: Literal["paused", "stopped"] | None = Field(
+        description="What its owner did with it; null while it goes on, or has come to its end."
+    )
+    rungs: dict[int, int] = Field(description="Trials by the rung that each is at, or comes to.")
 
 
 class ExperimentSummary(Model):
@@ -31,7 +40,8 @@ class ExperimentSummary(Model):
     finished_count: int
     finished: bool = Field(description="Every trial is in a final state.")
     states: dict[TrialState, int] = Field(description="Trials by state; absent means none.")
-    asked: dict[Literal["held", "pausing", "stopping", "cancelling"], int] = Field(
+    search: Search | None = Field(description="Null unless a search goes on as trials end.")
+    asked: dict[Literal["held", "pausing", "stopping", "being pruned", "cancelling"], int] = Field(
         description="Of those that wait or run, what was asked of them; absent means none."
     )
     url: str = Field(description="This experiment in the API.")
@@ -87,6 +97,12 @@ class ChangedExperiment(Experiment):
     """An experiment after something was asked of all its trials."""
 
     changed: int = Field(description="Trials that it applied to; none of those that have ended.")
+
+
+class MoreTrialsBody(Body):
+    """How many trials a sweep is to have besides those that it has."""
+
+    trials: int = Field(ge=1, le=100_000, description="How many more.")
 
 
 class ExperimentPage(Model):
@@ -170,6 +186,7 @@ def _summary_fields(row: ExperimentRow) -> JsonObject:
         "finished": row.finished,
         "states": dict(row.counts),
         "asked": dict(row.asked),
+        "search": {"halt": row.search_halt, "rungs": dict(row.rungs)} if row.rungs else None,
         "url": f"/api/v1/experiments/{row.id}",
         "page_url": f"/experiments/{row.id}",
     }

@@ -26,6 +26,14 @@ class Progress(Model):
     unit: str = Field(description="epoch or sample")
 
 
+class Rung(Model):
+    """How far a trial of a searched sweep has come."""
+
+    number: int = Field(description="From 0: the rung that it is at or on its way to.")
+    epochs: int | None = Field(description="Epoch at which it halts there; null at the top.")
+    reached: bool = Field(description="It is paused there, and its search decides what becomes.")
+
+
 class TrialSummary(Model):
     """One run of one configuration."""
 
@@ -48,8 +56,11 @@ class TrialSummary(Model):
     reason_kind: str | None
     reason: str | None = Field(description="Why it failed, was lost or was cancelled.")
     cancel_requested: bool
-    wish: Literal["pause", "stop"] | None = Field(
-        description="What a running trial does at the end of its epoch."
+    wish: Literal["pause", "stop", "prune"] | None = Field(
+        description="What a running trial does at the end of its epoch; prune: at once."
+    )
+    rung: Rung | None = Field(
+        description="Null unless its sweep's search lets it go on or ends it."
     )
     held: bool = Field(description="Waiting, but not to be run before it is resumed.")
     ended_early: bool
@@ -247,6 +258,12 @@ def event_of(row: EventRow) -> Event:
     )
 
 
+def _rung(row: TrialRow) -> JsonObject | None:
+    if row.rung is None:
+        return None
+    return {"number": row.rung, "epochs": row.halts_at, "reached": row.at_rung}
+
+
 def _summary_fields(row: TrialRow) -> JsonObject:
     progress = None
     if row.progress_total:
@@ -273,6 +290,7 @@ def _summary_fields(row: TrialRow) -> JsonObject:
         "reason": row.reason,
         "cancel_requested": row.cancel_requested,
         "wish": row.wish,
+        "rung": _rung(row),
         "held": row.held,
         "ended_early": row.ended_early,
         "created_at": row.created_at,

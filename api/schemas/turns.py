@@ -11,7 +11,7 @@ from api.schemas.base import Body, JsonObject, Model
 from db.fairness import Standing
 from db.priorities import priority_word
 from db.states import TrialState
-from db.why import Why
+from db.why import Reason, Why
 
 OTHERS = "others"
 
@@ -37,7 +37,7 @@ class WhyWaiting(Model):
     trial_id: int
     state: TrialState
     priority: Literal["low", "normal", "high"]
-    reason: Literal["held", "paused", "backoff", "lacking", "capped", "turn", "running", "ended"]
+    reason: Reason
     sentence: str
     pending: str = Field(description="What it was asked to do on its slot; empty when nothing.")
     place: int | None = Field(description="In the whole queue, from 1.")
@@ -74,7 +74,7 @@ def why_of(
     for user_id, count in found.by_owner:
         counts[name(user_id)] = counts.get(name(user_id), 0) + count
     following = None
-    waits = found.reason not in ("running", "ended", "paused")
+    waits = found.reason not in ("running", "ended", "paused", "rung")
     if found.next_owner_id is not None and found.next_standing is not None:
         following = _held(name(found.next_owner_id), found.next_standing)
     fields: JsonObject = {

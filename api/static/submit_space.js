@@ -53,7 +53,7 @@ export function watchSpace(fields, changed) {
     const row = event.target.closest("li.axis");
     if (row && ["path", "form"].includes(event.target.dataset.axis)) settle(row);
     if (event.target.id === "field-strategy-method") {
-      const drawn = event.target.value === "random";
+      const drawn = event.target.value !== "grid";
       for (const part of fields.querySelectorAll(".only-random")) part.hidden = !drawn;
       const trials = fields.querySelector("#field-strategy-trials");
       if (drawn && trials && !trials.value) trials.value = USUAL_TRIALS;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from db.models.base import Base
-from db.models.experiments import Experiment, IdempotencyKey, SweepRung, SweepRungEntry
+from db.models.experiments import Experiment, IdempotencyKey, SweepReport
 from db.models.people import Token, Usage, User
 from db.models.pool import Event, Lease, PoolSetting, Quarantine, Slot, Worker
 from db.models.predictions import Prediction
@@ -26,8 +26,7 @@ __all__ = [
     "Quarantine",
     "Result",
     "Slot",
-    "SweepRung",
-    "SweepRungEntry",
+    "SweepReport",
     "Token",
     "Trial",
     "Upload",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Digest, Document, Id, Instant, Long, Reference, Sequence, Short
@@ -27,6 +27,10 @@ class Experiment(Base):
     spec: Mapped[Document]
     created_at: Mapped[Instant]
     archived_at: Mapped[Instant | None]
+    # Of a sweep: the catalog's entries that its trials are made from, now and later.
+    made_from: Mapped[Document | None]
+    # "paused" or "stopped" by its owner: its search does nothing more, until it is resumed.
+    search_halt: Mapped[Short | None]
 
 
 class IdempotencyKey(Base):
@@ -42,31 +46,16 @@ class IdempotencyKey(Base):
     created_at: Mapped[Instant]
 
 
-class SweepRung(Base):
-    """A height at which a sweep compares its trials."""
+class SweepReport(Base):
+    """What a trial had come to after an epoch, by its sweep's objective.
 
-    __tablename__ = "sweep_rungs"
+    With the trials' rows this is all that a search goes by: its rungs are a function of both. What
+    was reported first stays, as something may have been decided by it.
+    """
 
-    experiment_id: Mapped[int] = mapped_column(
-        Reference, ForeignKey("experiments.id"), primary_key=True
-    )
-    rung: Mapped[int] = mapped_column(primary_key=True)
-    epochs: Mapped[int]
-
-
-class SweepRungEntry(Base):
-    """A trial that reached a rung, once."""
-
-    __tablename__ = "sweep_rung_entries"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["experiment_id", "rung"], ["sweep_rungs.experiment_id", "sweep_rungs.rung"]
-        ),
-    )
+    __tablename__ = "sweep_reports"
 
     trial_id: Mapped[int] = mapped_column(Reference, ForeignKey("trials.id"), primary_key=True)
-    rung: Mapped[int] = mapped_column(primary_key=True)
-    experiment_id: Mapped[int] = mapped_column(Reference)
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    # None where it was not finite.
     value: Mapped[float | None]
-    reached_at: Mapped[Instant]
-    promoted_at: Mapped[Instant | None]

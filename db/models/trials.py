@@ -16,6 +16,8 @@ class Trial(Base):
     __tablename__ = "trials"
     __table_args__ = (
         UniqueConstraint("experiment_id", "number"),
+        # Whatever happens to who creates it, a planned trial is made once.
+        Index("uq_trials_point", "experiment_id", "point", unique=True),
         Index(
             "ix_trials_waiting", "owner_id", "priority", "device", "id",
             sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
@@ -61,6 +63,15 @@ class Trial(Base):
     # What a runner traces for it: equal for trials that one trace serves.
     trace_key: Mapped[Digest | None]
 
+    # Which of its sweep's planned trials it is; None for one that runs another again.
+    point: Mapped[int | None]
+    # What its sweep's search trains it towards; None where no search goes on after the start.
+    rung: Mapped[int | None]
+    # The epoch after which it halts at its rung; None when it runs to its end.
+    halts_at: Mapped[int | None]
+    # PAUSED for the search to decide; with ``held`` its owner keeps it there besides.
+    at_rung: Mapped[bool] = mapped_column(default=False, server_default=false())
+
     state: Mapped[TrialState] = mapped_column(word(TrialState))
     fence: Mapped[int] = mapped_column(default=0)
     lease_id: Mapped[int | None] = mapped_column(Reference, ForeignKey("leases.id"))
@@ -69,7 +80,7 @@ class Trial(Base):
     held: Mapped[bool] = mapped_column(default=False)
     not_before: Mapped[Instant | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    # Pause, or stop and keep what there is: heeded at the end of the epoch.
+    # Pause, or stop and keep what there is: heeded at the end of the epoch. Or prune: at once.
     wish: Mapped[Wish | None] = mapped_column(
         Enum(
             Wish, native_enum=False, length=16, create_constraint=False,

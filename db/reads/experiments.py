@@ -18,7 +18,8 @@ from db.states import TERMINAL, TrialState, Wish
 class ExperimentRow:
     """One submission. `counts` maps a trial state to how many of its trials are in it.
 
-    `asked` counts what people asked of those: held, pausing, stopping, cancelling.
+    `asked` counts what people asked of those: held, pausing, stopping, cancelling. `rungs` counts
+    the trials of a searched sweep by their rung; `search_halt` is what its owner did with it.
     """
 
     id: int
@@ -32,6 +33,8 @@ class ExperimentRow:
     created_at: float
     counts: Mapping[str, int] = field(default_factory=dict)
     asked: Mapping[str, int] = field(default_factory=dict)
+    search_halt: str | None = None
+    rungs: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def trial_count(self) -> int:
@@ -75,7 +78,7 @@ def _experiments() -> Select[Experiment, str]:
 def _rows(session: Session, query: Select[Experiment, str]) -> list[ExperimentRow]:
     found = session.execute(query).all()
     ids = [experiment.id for experiment, _ in found]
-    counts, asked = _counts(session, ids), _asked(session, ids)
+    counts, asked, rungs = _counts(session, ids), _asked(session, ids), _rungs(session, ids)
     return [
         ExperimentRow(
             id=experiment.id,
@@ -89,6 +92,8 @@ def _rows(session: Session, query: Select[Experiment, str]) -> list[ExperimentRo
             created_at=experiment.created_at,
             counts=counts.get(experiment.id, {}),
             asked=asked.get(experiment.id, {}),
+            search_halt=experiment.search_halt,
+            rungs=rungs.get(experiment.id, {}),
         )
         for experiment, owner in found
     ]
@@ -108,6 +113,21 @@ def _counts(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
     return counts
 
 
+def _rungs(session: Session, ids: Sequence[int]) -> dict[int, dict[int, int]]:
+    if not ids:
+        return {}
+    query = (
+        select(Trial.experiment_id, Trial.rung, func.count())
+        .where(Trial.experiment_id.in_(ids), Trial.rung.is_not(None))
+        .group_by(Trial.experiment_id, Trial.rung)
+    )
+    found: dict[int, dict[int, int]] = {}
+    for experiment_id, rung, count in session.execute(query):
+        if rung is not None:
+            found.setdefault(experiment_id, {})[rung] = count
+    return found
+
+
 def _asked(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
     if not ids:
         return {}
@@ -115,7 +135,7 @@ def _asked(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
         select(Trial.experiment_id, Trial.held, Trial.wish, Trial.cancel_requested, func.count())
         .where(
             Trial.experiment_id.in_(ids),
-            Trial.state.in_([TrialState.QUEUED, TrialState.RUNNING]),
+            Trial.state.in_([TrialState.QUEUED, TrialState.RUNNING, TrialState.PAUSED]),
             Trial.held | Trial.wish.is_not(None) | Trial.cancel_requested,
         )
         .group_by(Trial.experiment_id, Trial.held, Trial.wish, Trial.cancel_requested)
@@ -133,4 +153,4 @@ def _asked_word(held: bool, wish: Wish | None, cancelled: bool) -> str:
         return "held"
     if cancelled:
         return "cancelling"
-    return "pausing" if wish is Wish.PAUSE else "stopping"
+    return {Wish.PAUSE: "pausing", Wish.PRUNE: "being pruned"}.get(wish or Wish.STOP, "stopping")

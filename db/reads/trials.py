@@ -44,6 +44,9 @@ class TrialRow:
     fence: int
     losses: int
     held: bool
+    rung: int | None
+    halts_at: int | None
+    at_rung: bool
     wish: str | None
     cancel_requested: bool
     ended_early: bool
@@ -73,11 +76,14 @@ class TrialRow:
             return ""
         if self.cancel_requested:
             return "cancelling"
-        return {"pause": "pausing after this epoch", "stop": "stopping after this epoch"}.get(
-            self.wish or "", ""
-        )
+        return _PENDING.get(self.wish or "", "")
 
 
+_PENDING = {
+    "pause": "pausing after this epoch",
+    "stop": "stopping after this epoch",
+    "prune": "being pruned",
+}
 _Found = Select[Trial, str, str | None, Result, float | None]
 
 
@@ -154,6 +160,9 @@ def _row(found: Any) -> TrialRow:
         fence=trial.fence,
         losses=trial.losses,
         held=trial.held,
+        rung=trial.rung,
+        halts_at=trial.halts_at,
+        at_rung=trial.at_rung,
         wish=trial.wish.value if trial.wish else None,
         cancel_requested=trial.cancel_requested,
         ended_early=trial.ended_early,

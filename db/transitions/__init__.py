@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from db.transitions.leases import end, own, requeue, start
 from db.transitions.requests import cancel_waiting, enqueue, hold, request_cancel, resume, wish
+from db.transitions.search import SEARCH, promote, prune_waiting, request_prune
 
 __all__ = [
+    "SEARCH",
     "cancel_waiting",
     "end",
     "enqueue",
     "hold",
     "own",
+    "promote",
+    "prune_waiting",
     "request_cancel",
+    "request_prune",
     "requeue",
     "resume",
     "start",

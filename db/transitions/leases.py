@@ -96,7 +96,8 @@ def end(
 ) -> None:
     """Transitions 5 and 9: RUNNING under its fence to an end, or to PAUSED.
 
-    Raises FencedOff when the fence is no longer current.
+    A trial that was to be paused when it came to its rung is held there: the search does not let it
+    go on before its owner does. Raises FencedOff when the fence is no longer current.
     """
     values = {
         "state": to_state,
@@ -110,7 +111,8 @@ def end(
         values["finished_at"] = db_now()
     _leave(session, trial, values)
     close_attempt(session, trial, _OUTCOMES[to_state], reason_kind, reason, log_tail, charged)
-    _record_end(session, trial, to_state, trial.fence, actor, reason_kind, reason)
+    kept_back = {"held": True} if columns.get("held") else {}
+    _record_end(session, trial, to_state, trial.fence, actor, reason_kind, reason, kept_back)
 
 
 def requeue(
@@ -179,9 +181,10 @@ def _record_end(
     actor: str,
     reason_kind: str | None,
     reason: str | None,
+    more: dict[str, Any],
 ) -> None:
     data = {"reason_kind": reason_kind, "reason": reason} if reason_kind else {}
     record(
         session, to_state.value, trial, actor=actor, fence=fence,
-        from_state=TrialState.RUNNING, to_state=to_state, data=data,
+        from_state=TrialState.RUNNING, to_state=to_state, data={**data, **more},
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import func, update
+from sqlalchemy import func, true, update
 from sqlalchemy.orm import Session
 
 from db.clock import db_now
@@ -35,6 +35,7 @@ def cancel_waiting(session: Session, trial: Trial, *, actor: str) -> bool:
         .where(Trial.id == trial.id, Trial.state == trial.state, Trial.fence == trial.fence)
         .values(
             state=TrialState.CANCELLED, finished_at=db_now(), cancel_requested=True, wish=None,
+            at_rung=False,
             reason_kind="cancelled",
             reason=f"Cancelled by {actor} {_when_not_running(trial)}.",
         )
@@ -75,16 +76,18 @@ def request_cancel(session: Session, trial: Trial, *, actor: str) -> bool:
 def resume(session: Session, trial: Trial, *, actor: str, wish: Wish | None = None) -> bool:
     """Transition 11: PAUSED to QUEUED, to go on from its checkpoint; False when it is not paused.
 
-    With ``wish`` it is stopped as soon as a slot has it, and what there is is kept.
+    With ``wish`` it is stopped as soon as a slot has it, and what there is is kept; without, one
+    at its rung does not go on, as that is for the search to decide.
     """
     statement = (
         update(Trial)
         .where(
-            Trial.id == trial.id, Trial.state == TrialState.PAUSED, Trial.fence == trial.fence
+            Trial.id == trial.id, Trial.state == TrialState.PAUSED, Trial.fence == trial.fence,
+            Trial.at_rung.is_(False) if wish is None else true(),
         )
         .values(
             state=TrialState.QUEUED, wish=wish, reason_kind=None, reason=None, not_before=None,
-            let_go_at=db_now(),
+            let_go_at=db_now(), at_rung=False, held=False,
         )
     )  # fmt: skip
     if not one_row(session, statement):
@@ -97,12 +100,15 @@ def resume(session: Session, trial: Trial, *, actor: str, wish: Wish | None = No
 
 
 def hold(session: Session, trial: Trial, held: bool, *, actor: str) -> bool:
-    """Keep a QUEUED trial from running, or let it go; False when there is nothing to change."""
+    """Keep a QUEUED trial from running, or let it go; False when there is nothing to change.
+
+    Likewise one that is PAUSED at its rung from being promoted or pruned.
+    """
     statement = (
         update(Trial)
         .where(
             Trial.id == trial.id,
-            Trial.state == TrialState.QUEUED,
+            (Trial.state == TrialState.QUEUED) | Trial.at_rung.is_(True),
             Trial.fence == trial.fence,
             Trial.held.is_(not held),
         )

@@ -45,6 +45,7 @@ COMMANDS = (
     act.pause,
     act.resume,
     act.stop,
+    act.extend,
     act.retry,
     rerun.rerun,
     turns.why,

@@ -100,6 +100,26 @@ stop = _changing(
 )
 
 
+@click.command("extend")
+@click.argument("sweep", type=NUMBER)
+@click.option("--trials", type=click.IntRange(1, 100_000), required=True, help="How many more.")
+@url_option
+@json_option
+def extend(sweep: int, trials: int, url: str | None, as_json: bool) -> None:
+    """Let the search of experiment SWEEP make more trials, also after its end.
+
+    They are those that it would have made had it been asked for so many at first.
+    """
+    with connect(url) as client:
+        changed = client.add_trials(sweep, trials)
+    if as_json:
+        print_json(changed.model_dump(mode="json"))
+    else:
+        print(
+            f"Experiment {sweep} comes to {trials} more trials; it has {changed.trial_count} now."
+        )
+
+
 @click.command("retry")
 @click.argument("trial", type=NUMBER)
 @url_option

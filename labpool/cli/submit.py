@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from labpool.cli.forecast import print_forecast
 from labpool.cli.options import connect, json_option, url_option
 from labpool.cli.output import number, print_json, printable, say
 from labpool.cli.watch import watch_experiments
@@ -18,6 +19,7 @@ SHOWN = 10
 
 @click.command("submit")
 @click.argument("file", type=click.Path(allow_dash=True))
+@click.option("--dry-run", is_flag=True, help="Store nothing; say what it would cost.")
 @click.option("--watch", "watching", is_flag=True, help="Stay and show progress to the end.")
 @click.option("--key", help="Idempotency key: the same key and spec are stored once.")
 @click.option("--again", is_flag=True, help="Do not ask when there is a result of it already.")
@@ -26,6 +28,7 @@ SHOWN = 10
 @json_option
 def submit(
     file: str,
+    dry_run: bool,
     watching: bool,
     key: str | None,
     again: bool,
@@ -39,9 +42,15 @@ def submit(
     """
     if again and reuse:
         raise click.UsageError("--again and --reuse exclude each other.")
+    if dry_run and (watching or key or again or reuse):
+        raise click.UsageError("--dry-run stores nothing: only --url and --json go with it.")
     with connect(url) as client:
         # The line break makes it text, whatever it holds.
         spec = sys.stdin.read() + "\n" if file == "-" else file
+        if dry_run:
+            found = client.forecast(spec)
+            print_json(found) if as_json else print_forecast(found)
+            return
         if not (again or reuse or as_json or file == "-") and _on_terminal():
             known = client.check(spec)
             if known["duplicate_count"] == known["trial_count"] and not _wanted_again(known):

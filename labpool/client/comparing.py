@@ -20,6 +20,12 @@ class Comparing:
         path = "/specs/validate"
         return dict(self._transport.post(path, content=content, media_type=media_type, repeat=True))
 
+    def forecast(self, spec: Spec) -> dict[str, Any]:
+        """What submitting it would cost, when it would be done, and whom it would delay."""
+        content, media_type = spec_content(spec)
+        path = "/specs/forecast"
+        return dict(self._transport.post(path, content=content, media_type=media_type, repeat=True))
+
     def boards(self) -> list[dict[str, Any]]:
         """The leaderboards there are."""
         return list(self._transport.get("/boards")["boards"])

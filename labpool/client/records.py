@@ -11,7 +11,11 @@ from pydantic import BaseModel, ConfigDict
 SUCCEEDED = "succeeded"
 FINAL_STATES = frozenset({SUCCEEDED, "failed", "cancelled", "lost", "pruned"})
 
-PENDING = {"pause": "pausing after this epoch", "stop": "stopping after this epoch"}
+PENDING = {
+    "pause": "pausing after this epoch",
+    "stop": "stopping after this epoch",
+    "prune": "being pruned",
+}
 
 
 class Record(BaseModel):

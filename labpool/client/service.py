@@ -223,6 +223,13 @@ class Client(Predicting, Downloads, Uploads, Comparing):
         """Cancel every trial of an experiment that has not ended."""
         return self._ask_experiment(experiment_id, "cancel")
 
+    def add_trials(self, experiment_id: int, trials: int) -> Experiment:
+        """Let a sweep's search make so many trials more, also after its end."""
+        path = f"/experiments/{experiment_id}/trials"
+        content = json.dumps({"trials": trials}).encode()
+        answer = self._transport.post(path, content=content, media_type="application/json")
+        return Experiment.model_validate(answer)
+
     def cancel_trial(self, trial_id: int) -> TrialDetail:
         """Cancel one trial: a waiting one never runs, a running one is told to stop."""
         return self._ask_trial(trial_id, "cancel")

@@ -1,10 +1,38 @@
-"""How a sweep picks its trials. A new strategy is one file here and one line in ``STRATEGIES``."""
+"""How a sweep picks its trials and which go on. All of it is pure.
+
+A new strategy is one file here and one line in ``STRATEGIES``, a new pruning one in ``PRUNERS``.
+"""
 
 from __future__ import annotations
 
-from labpool.search import grid, random
-from labpool.search.base import Action, Create, Promote, Prune, Row, Search
+from labpool.search.base import Action, Create, Promote, Prune, Pruning, Row, Search
+from labpool.search.driving import (
+    PRUNERS,
+    STRATEGIES,
+    advance,
+    check,
+    count,
+    epochs,
+    hears_epochs,
+    heeds_results,
+    reports,
+)
 
-STRATEGIES: dict[str, Search] = {"grid": grid.SEARCH, "random": random.SEARCH}
-
-__all__ = ["STRATEGIES", "Action", "Create", "Promote", "Prune", "Row", "Search"]
+__all__ = [
+    "PRUNERS",
+    "STRATEGIES",
+    "Action",
+    "Create",
+    "Promote",
+    "Prune",
+    "Pruning",
+    "Row",
+    "Search",
+    "advance",
+    "check",
+    "count",
+    "epochs",
+    "hears_epochs",
+    "heeds_results",
+    "reports",
+]

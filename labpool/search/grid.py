@@ -8,11 +8,13 @@ from itertools import product
 from typing import Any
 
 from labpool.errors import Problem, pointer
-from labpool.search.base import Action, Create, Row, Search
+from labpool.search.base import Create, Row, Search
 from labpool.spec import Range, SweepSpec
 
 
 class Grid:
+    heeds_results = False
+
     def check(self, spec: SweepSpec) -> list[Problem]:
         return [
             Problem(
@@ -27,7 +29,7 @@ class Grid:
     def count(self, spec: SweepSpec) -> int:
         return math.prod(len(values_of(axis)) for axis in spec.space.values())
 
-    def advance(self, spec: SweepSpec, rows: Sequence[Row]) -> list[Action]:
+    def advance(self, spec: SweepSpec, rows: Sequence[Row]) -> list[Create]:
         made = {row.number for row in rows}
         combinations = product(*(values_of(axis) for axis in spec.space.values()))
         return [

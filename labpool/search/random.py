@@ -12,18 +12,21 @@ from random import Random as Source
 from typing import Any
 
 from labpool.errors import Problem
-from labpool.search.base import Action, Create, Row, Search
-from labpool.spec import RandomStrategy, Range, SweepSpec
+from labpool.search.base import Create, Row, Search
+from labpool.spec import Range, SweepSpec
+from labpool.strategy_form import RandomStrategy
 
 
 class Random:
+    heeds_results = False
+
     def check(self, spec: SweepSpec) -> list[Problem]:  # noqa: ARG002 - draws from any space
         return []
 
     def count(self, spec: SweepSpec) -> int:
         return _strategy(spec).trials
 
-    def advance(self, spec: SweepSpec, rows: Sequence[Row]) -> list[Action]:
+    def advance(self, spec: SweepSpec, rows: Sequence[Row]) -> list[Create]:
         strategy = _strategy(spec)
         made = {row.number for row in rows}
         return [

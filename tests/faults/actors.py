@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.faults.asking import COMMANDS, ask
+from tests.faults.asking import AT_RUNG, COMMANDS, SEARCHES, ask
 from tests.faults.life import (
     ENDED,
     QUEUED,
@@ -24,7 +24,8 @@ from tests.faults.slot_moves import SlotMoves
 # What goes on by itself when nobody does anything and nothing fails any more.
 PROGRESS = frozenset(
     {"submit", "claim", "act", "put", "record", "succeed", "pause", "cancel", "beat", "give back",
-     "sweep", "expire", "due", "hold still", "heal", "start worker", "orphan ends"}
+     "sweep", "expire", "due", "hold still", "heal", "start worker", "orphan ends", "halt",
+     "promote", "prune"}
 )  # fmt: skip
 
 
@@ -56,11 +57,13 @@ class Actors:
             if trial.delayed and trial.state == QUEUED:
                 yield Move("due", put_trial(state, number, trial._replace(delayed=False)))
             yield from self._people(state, number, trial)
+            if self.bounds.rungs and trial.state not in ENDED:
+                yield from self._search(state, number, trial)
 
     def _submit(self, state: State) -> Iterator[Move]:
         """The request may come twice, when its answer was lost."""
         if not state.experiments:
-            trials = (Trial(),) * self.bounds.trials
+            trials = (Trial(halts=self.bounds.rungs),) * self.bounds.trials
             queued = tuple(Event(n, "queued", 0, None, QUEUED) for n in range(len(trials)))
             yield Move("submit", state._replace(trials=trials, experiments=1), queued)
         elif state.experiments == 1 and not self.on("submit: the key is unused"):
@@ -123,7 +126,7 @@ class Actors:
         if state.asks >= self.bounds.asks or trial.state in ENDED:
             return
         asked = state._replace(asks=state.asks + 1)
-        for command in COMMANDS[trial.state]:
+        for command in AT_RUNG if trial.at_rung else COMMANDS[trial.state]:
             step = ask(self.database, asked, number, trial, command)
             if step is None:
                 continue
@@ -131,6 +134,17 @@ class Actors:
             if state.seen is None and state.looks < self.bounds.looks:
                 seen = ("ask", number, trial, command)
                 yield Move("look", asked._replace(seen=seen, looks=asked.looks + 1))
+
+    def _search(self, state: State, number: int, trial: Trial) -> Iterator[Move]:
+        """What the sweep of a trial may do with it, as it was seen when its lock was taken."""
+        for command in SEARCHES[trial.state]:
+            step = ask(self.database, state, number, trial, command)
+            if step is None:
+                continue
+            yield Move(f"{command} {number}", *step)
+            if state.seen is None and state.looks < self.bounds.looks:
+                seen = ("ask", number, trial, command)
+                yield Move("look", state._replace(seen=seen, looks=state.looks + 1))
 
     # What befalls workers.
 

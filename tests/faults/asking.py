@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.faults.life import (
     CANCELLED,
     PAUSED,
+    PRUNED,
     QUEUED,
     RUNNING,
     Database,
@@ -20,6 +21,13 @@ COMMANDS = {
     RUNNING: ("request_cancel", "wish pause", "wish stop", "wish nothing"),
     PAUSED: ("cancel_waiting", "resume", "resume to stop"),
 }
+AT_RUNG = ("cancel_waiting", "resume to stop", "hold", "let_go")
+# What the search of its sweep does.
+SEARCHES = {
+    QUEUED: ("promote", "prune_waiting"),
+    RUNNING: ("promote", "request_prune"),
+    PAUSED: ("promote", "prune_waiting"),
+}
 
 
 def ask(database: Database, state: State, number: int, row: Trial, command: str) -> Step | None:
@@ -34,6 +42,9 @@ def ask(database: Database, state: State, number: int, row: Trial, command: str)
         "let_go": _let_go,
         "wish": _wish,
         "stop": _stop,
+        "promote": _promote,
+        "prune_waiting": _prune_waiting,
+        "request_prune": _request_prune,
     }[verb]
     found = change(database, now, row, rest)
     if found is None:
@@ -61,7 +72,7 @@ def _cancel_waiting(database: Database, now: Trial, row: Trial, _rest: str) -> _
         return None
     data = (("before_it_ran", True),)
     event = Event(0, "cancelled", row.fence, row.state, CANCELLED, data)
-    return now._replace(state=CANCELLED, cancel=True, wish=None), (event,)
+    return now._replace(state=CANCELLED, cancel=True, wish=None, at_rung=False), (event,)
 
 
 def _request_cancel(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | None:
@@ -74,12 +85,18 @@ def _resume(database: Database, now: Trial, row: Trial, rest: str) -> _Change | 
     if not _fits(database, now, row, "resume", PAUSED, "PAUSED"):
         return None
     wish = "stop" if rest == "to stop" else None
+    if now.at_rung and wish is None:
+        return None
     event = Event(0, "resumed", row.fence, PAUSED, QUEUED, (("wish", wish),))
-    return now._replace(state=QUEUED, wish=wish, asked="go", delayed=False), (event,)
+    after = now._replace(
+        state=QUEUED, wish=wish, asked="go", delayed=False, at_rung=False, held=False
+    )
+    return after, (event,)
 
 
 def _hold(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | None:
-    if now.held or not _fits(database, now, row, "hold", QUEUED, "QUEUED"):
+    wanted = PAUSED if now.at_rung else QUEUED
+    if now.held or not _fits(database, now, row, "hold", wanted, "QUEUED"):
         return None
     events = (*_forgotten(now, row), Event(0, "held", row.fence))
     return now._replace(held=True, wish=None, asked="pause"), events
@@ -87,7 +104,8 @@ def _hold(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | N
 
 def _let_go(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | None:
     nothing = not now.held and now.wish is None
-    if nothing or not _fits(database, now, row, "hold", QUEUED, "QUEUED"):
+    wanted = PAUSED if now.at_rung else QUEUED
+    if nothing or not _fits(database, now, row, "hold", wanted, "QUEUED"):
         return None
     let_go = (Event(0, "let_go", row.fence),) if now.held else ()
     events = (*_forgotten(now, row), *let_go)
@@ -118,3 +136,39 @@ def _stop(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | N
     wished = Event(0, "wished", row.fence, data=(("wish", "stop"),))
     events = (Event(0, "let_go", row.fence), wished) if now.held else (wished,)
     return now._replace(held=False, wish="stop", asked="go"), events
+
+
+def _promote(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | None:
+    if (
+        (not now.at_rung and database.on("promote: Trial.at_rung is True"))
+        or (now.held and database.on("promote: Trial.held is False"))
+        or (now.fence != row.fence and database.on("promote: Trial.fence == the one seen"))
+    ):
+        return None
+    event = Event(0, "promoted", row.fence, row.state, QUEUED)
+    return now._replace(state=QUEUED, at_rung=False, halts=False, delayed=False), (event,)
+
+
+def _prune_waiting(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | None:
+    if not _fits(database, now, row, "prune_waiting", row.state, "the one seen"):
+        return None
+    kept = now.held and database.on("prune_waiting: Trial.held is False")
+    wished = now.wish not in (None, "prune")
+    if kept or (wished and database.on("prune_waiting: Trial.wish is None or PRUNE")):
+        return None
+    by_person = now.state == PAUSED and not now.at_rung
+    if by_person and database.on("prune_waiting: what is paused is at its rung"):
+        return None
+    event = Event(0, "pruned", row.fence, row.state, PRUNED)
+    return now._replace(state=PRUNED, at_rung=False, wish=None), (event,)
+
+
+def _request_prune(database: Database, now: Trial, row: Trial, _rest: str) -> _Change | None:
+    if (
+        not _fits(database, now, row, "request_prune", RUNNING, "RUNNING")
+        or (now.cancel and database.on("request_prune: Trial.cancel_requested is False"))
+        or (now.wish is not None and database.on("request_prune: Trial.wish is None"))
+    ):
+        return None
+    event = Event(0, "wished", row.fence, data=(("wish", "prune"),))
+    return now._replace(wish="prune"), (event,)

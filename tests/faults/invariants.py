@@ -12,6 +12,7 @@ from tests.faults.life import (
     LOST,
     MAX_LOSSES,
     PAUSED,
+    PRUNED,
     QUEUED,
     RUNNING,
     SUCCEEDED,
@@ -72,13 +73,17 @@ def _row(trial: Trial, live: set[int]) -> Iterator[str]:
         yield "I9 more losses than the limit"
     if trial.cancel and trial.state in (QUEUED, PAUSED):
         yield "I12 what is to be cancelled waits to run"
-    if trial.held and trial.state not in (QUEUED, CANCELLED):
-        yield "what is held runs"
+    if trial.held and trial.state not in (QUEUED, CANCELLED) and not trial.at_rung:
+        yield "what is held runs, or was ended by a search"
+    if trial.at_rung and trial.state != PAUSED:
+        yield "what is at its rung is not paused"
+    if trial.at_rung and trial.held != (trial.asked == "pause"):
+        yield "at its rung it is held if and only if it was asked to pause"
     if trial.wish and trial.state not in (RUNNING, QUEUED):
         yield "a wish that nobody will hear"
     if trial.state == QUEUED and (trial.asked == "pause") != trial.held:
         yield "what waits is held if and only if it was asked to pause"
-    if trial.state == PAUSED and trial.asked != "pause":
+    if trial.state == PAUSED and trial.asked != "pause" and not trial.at_rung:
         yield "it is paused and was asked to go on"
 
 
@@ -135,8 +140,26 @@ def _change(old: Trial, new: Trial, name: str) -> Iterator[str]:
         yield "a trial started before its pause was over"
     if old.cancel and new.state != CANCELLED and new.wish != old.wish and new.state == RUNNING:
         yield "something is wished of what is to be cancelled"
+    yield from _searched(old, new)
     if old.cancel and not new.cancel:
         yield "a cancel was forgotten"
+
+
+def _searched(old: Trial, new: Trial) -> Iterator[str]:
+    """What the search of a sweep may do with a trial."""
+    if old.halts and not new.halts and (old.held or old.wish == "stop"):
+        yield "what its owner keeps back was promoted"
+    if old.halts and not new.halts and not old.at_rung:
+        yield "a trial was promoted that was not at its rung"
+    if old.wish in ("pause", "stop") and new.wish == "prune":
+        yield "the search overruled what its owner wished"
+    ended = new.state == PRUNED != old.state
+    if ended and (old.wish in ("pause", "stop") or old.held):
+        yield "the search ended what its owner wanted otherwise"
+    if ended and old.state == PAUSED and not old.at_rung:
+        yield "the search ended what its owner had paused"
+    if ended and old.cancel:
+        yield "what is to be cancelled was pruned"
 
 
 def _durable(trial: Trial) -> int:

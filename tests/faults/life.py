@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 QUEUED, RUNNING, PAUSED = "queued", "running", "paused"
 SUCCEEDED, FAILED, CANCELLED, LOST = "succeeded", "failed", "cancelled", "lost"
-ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED, LOST})
+PRUNED = "pruned"
+ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED, LOST, PRUNED})
 MAX_LOSSES = 2
 # Trials 0 and 1 can be trained together.
 GROUP = frozenset({0, 1})
@@ -46,6 +47,20 @@ GUARDS = {
     "cancel_waiting: Trial.fence == the one seen": "a look",
     "request_cancel: Trial.state == RUNNING": "a look",
     "request_cancel: Trial.fence == the one seen": "a look",
+    "prune: what is to be cancelled is": "a search",
+    "prune: Trial.wish == PRUNE still": "a search",
+    "promote: Trial.at_rung is True": "a search",
+    "promote: Trial.held is False": "a search",
+    "promote: Trial.fence == the one seen": "a search twice",
+    "prune_waiting: Trial.state == the one seen": "a stale search",
+    "prune_waiting: Trial.fence == the one seen": "a stale search",
+    "prune_waiting: Trial.held is False": "a search",
+    "prune_waiting: Trial.wish is None or PRUNE": "a search",
+    "prune_waiting: what is paused is at its rung": "a search",
+    "request_prune: Trial.state == RUNNING": "a stale search",
+    "request_prune: Trial.fence == the one seen": "a stale search",
+    "request_prune: Trial.cancel_requested is False": "a search",
+    "request_prune: Trial.wish is None": "a search",
     "resume: Trial.state == PAUSED": "requests",
     "resume: Trial.fence == the one seen": "many requests",
     "hold: Trial.state == QUEUED": "requests",
@@ -62,6 +77,7 @@ class Trial(NamedTuple):
     """A row. ``asked`` is what its owner last wanted; nobody reads it but the invariants.
 
     ``epoch``, ``row_fence`` and ``whole`` are the newest checkpoint's row and its file's state.
+    ``halts``: at its rung, which is after the first epoch; one that was promoted does not.
     """
 
     state: str = QUEUED
@@ -78,6 +94,8 @@ class Trial(NamedTuple):
     row_fence: int = 0
     whole: bool = True
     result: int = 0
+    halts: bool = False
+    at_rung: bool = False
 
 
 class Member(NamedTuple):
@@ -88,6 +106,7 @@ class Member(NamedTuple):
     epoch: int = 0
     put: bool = False
     told: str | None = None
+    halts: bool = False
 
 
 class Worker(NamedTuple):
@@ -167,7 +186,9 @@ class Database:
             trials[number] = trial._replace(
                 state=RUNNING, fence=fence + 1, lease=lease, delayed=False
             )
-            members.append(Member(number, fence + 1, trial.epoch if trial.whole else 0))
+            halts = trial.halts and trial.wish != "stop"
+            epoch = trial.epoch if trial.whole else 0
+            members.append(Member(number, fence + 1, epoch, halts=halts))
             events.append(Event(number, "started", fence + 1, QUEUED, RUNNING))
         if not members:
             return None
@@ -190,7 +211,8 @@ class Database:
         """Transitions 5 and 9."""
         trial = state.trials[number]
         after = trial._replace(state=to_state, lease=0, wish=None, **columns)  # type: ignore[arg-type]
-        event = Event(number, to_state, trial.fence, trial.state, to_state)
+        data = (("held", True),) if columns.get("held") else ()
+        event = Event(number, to_state, trial.fence, trial.state, to_state, data)
         return close_lease(put_trial(state, number, after), trial.lease), (event,)
 
     def requeue(
@@ -225,14 +247,27 @@ class Database:
             return self.end(state, number, CANCELLED)
         return self.requeue(state, number, alone=apart, delayed=apart)
 
-    def pause(self, state: State, number: int) -> Step:
-        """Transition 5 to PAUSED."""
+    def pause(self, state: State, number: int, *, arrived: bool = False) -> Step:
+        """Transition 5 to PAUSED. ``arrived``: at its rung."""
         trial = state.trials[number]
         if trial.cancel and self.on("pause: what is to be cancelled is"):
             return self.end(state, number, CANCELLED)
+        if trial.wish == "prune":
+            return self.end(state, number, PRUNED)
+        if arrived and trial.wish in (None, "pause"):
+            return self.end(state, number, PAUSED, at_rung=True, held=trial.wish == "pause")
         if trial.wish != "pause" and self.on("pause: Trial.wish == PAUSE still"):
             return self.requeue(state, number)
         return self.end(state, number, PAUSED)
+
+    def prune(self, state: State, number: int) -> Step:
+        """Transition 5 to PRUNED."""
+        trial = state.trials[number]
+        if trial.cancel and self.on("prune: what is to be cancelled is"):
+            return self.end(state, number, CANCELLED)
+        if trial.wish != "prune" and self.on("prune: Trial.wish == PRUNE still"):
+            return self.requeue(state, number)
+        return self.end(state, number, PRUNED)
 
     def take_back(self, state: State, seen: tuple[int, int, int]) -> Step | None:
         """Transition 7, if the trial and its lease are still as they were seen."""

@@ -25,6 +25,10 @@ SEARCHES = {
     "requests": Bounds(trials=1, workers=1, faults=0, asks=4, looks=1, releases=1),
     "a fault": Bounds(trials=1, workers=2, faults=1, asks=1, looks=1, releases=1),
     "two faults": Bounds(trials=1, workers=2, faults=2, asks=0, looks=1, releases=1),
+    "a search": Bounds(trials=1, workers=1, faults=0, asks=3, looks=1, releases=1, rungs=True),
+    "a search and a fault": Bounds(
+        trials=1, workers=2, faults=1, asks=1, looks=1, releases=1, rungs=True
+    ),
     "a group": Bounds(trials=3, workers=1, faults=0, asks=1, looks=0, releases=1),
     "a group and a fault": Bounds(trials=3, workers=2, faults=1, asks=0, looks=0, releases=0),
 }
@@ -38,8 +42,15 @@ SMALL = {
     "many requests": Bounds(trials=1, workers=1, faults=0, asks=4, looks=1, releases=1),
     "two trials": Bounds(trials=2, workers=1, faults=1, asks=0, looks=0, releases=0),
     "a group": Bounds(trials=3, workers=1, faults=0, asks=0, looks=0, releases=1),
+    "a search": Bounds(trials=1, workers=1, faults=1, asks=1, looks=0, releases=1, rungs=True),
+    "a stale search": Bounds(
+        trials=1, workers=1, faults=0, asks=0, looks=1, releases=1, rungs=True
+    ),
+    "a search twice": Bounds(
+        trials=1, workers=1, faults=0, asks=2, looks=1, releases=1, rungs=True
+    ),
 }
-QUICK = ("a look", "a stale sweep", "losses", "two trials", "a group")
+QUICK = ("a look", "a stale sweep", "losses", "two trials", "a group", "a search", "a stale search")
 
 
 @dataclass

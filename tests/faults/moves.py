@@ -16,6 +16,7 @@ class Bounds(NamedTuple):
     asks: int
     looks: int
     releases: int
+    rungs: bool = False
 
 
 class Move(NamedTuple):

@@ -21,6 +21,8 @@ from tests.faults.life import (
 from tests.faults.moves import Bounds, Move
 
 LAST_EPOCH = 1
+# Where one halts that halts at all; it goes on only to succeed.
+RUNG = 1
 
 
 class SlotMoves:
@@ -71,16 +73,23 @@ class SlotMoves:
             known = member._replace(epoch=member.epoch + 1, put=False)
             after = put_trial(_know(state, number, place, known), member.trial, row)
             yield Move(f"record {member.trial}", after)
-        ends = [("succeed", self.database.end(state, member.trial, SUCCEEDED,
-                                              result=member.fence)),
-                ("fail", self.database.end(state, member.trial, FAILED))]  # fmt: skip
+        ends = [("fail", self.database.end(state, member.trial, FAILED))]
+        halts = member.halts and member.told != "stop"
+        if not halts:
+            succeeded = self.database.end(state, member.trial, SUCCEEDED, result=member.fence)
+            ends.append(("succeed", succeeded))
+        elif member.epoch == RUNG:
+            halted = self.database.pause(state, member.trial, arrived=True)
+            ends.append(("halt", halted))
         if trial.cancel:
             ends.append(("cancel", self.database.end(state, member.trial, CANCELLED)))
         if member.told == "pause":
             ends.append(("pause", self.database.pause(state, member.trial)))
+        if member.told == "prune":
+            ends.append(("prune", self.database.prune(state, member.trial)))
         for name, (after, events) in ends:
             yield Move(f"{name} {member.trial}", _forget(after, number, place), events)
-            if state.faults < self.bounds.faults and name == "succeed":
+            if state.faults < self.bounds.faults and name in ("succeed", "halt"):
                 # The answer to its COMMIT is lost: it will try again.
                 lost = after._replace(faults=after.faults + 1)
                 yield Move(f"{name} {member.trial}, unheard", lost, events)

@@ -19,7 +19,7 @@ def canonical(state: State) -> State:
 
 
 def _worker_key(worker: Worker) -> tuple[Any, ...]:
-    members = tuple((*member[:-1], member.told or "") for member in worker.members)
+    members = tuple((*member[:4], member.told or "", member.halts) for member in worker.members)
     return (*worker[1:5], members, *worker[6:])
 
 

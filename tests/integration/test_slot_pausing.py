@@ -173,7 +173,7 @@ def test_a_pause_whose_checkpoint_cannot_be_stored_is_none(
 def test_cancel_ends_a_stuck_c_call_and_all_that_it_started(
     database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.allocation.CANCEL_GRACE_S", 0.5)
+    monkeypatch.setattr("worker.holding.CANCEL_GRACE_S", 0.5)
     [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.hangs_with_a_child)))
     with running_pool(settings) as pool:
         begun(database, trial_id)

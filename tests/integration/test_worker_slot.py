@@ -222,7 +222,7 @@ def test_cancel_stops_a_running_trial(
 def test_cancel_kills_a_runner_that_does_not_listen(
     database: Database, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.allocation.CANCEL_GRACE_S", 0.5)
+    monkeypatch.setattr("worker.holding.CANCEL_GRACE_S", 0.5)
     [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.is_deaf)))
     with running_pool(settings):
         wait_for_state(database, trial_id, TrialState.RUNNING)

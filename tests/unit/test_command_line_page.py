@@ -79,7 +79,8 @@ def test_every_example_is_written_as_its_command_says(words: list[str]) -> None:
 def test_the_session_shows_every_reading_command() -> None:
     shown = {words[1] for words in session()}
     # A priority wants a trial that waits, which the session, typed against idle slots, never has.
-    assert set(main.commands) - shown == {"up", "demo", "worker", "doctor", "priority"}
+    # To extend wants a sweep that draws its trials; tests/contracts/test_lengthening.py has some.
+    assert set(main.commands) - shown == {"up", "demo", "worker", "doctor", "priority", "extend"}
 
 
 def test_the_doctor_has_the_same_options_with_and_without_click(

@@ -21,7 +21,7 @@ def test_it_works() -> None:
     real = transitions.hold
     found = list(mutants(transitions, "hold"))
     assert [mutant.condition for mutant in found] == [
-        "Trial.state == TrialState.QUEUED",
+        "(Trial.state == TrialState.QUEUED) | Trial.at_rung.is_(True)",
         "Trial.fence == trial.fence",
         "Trial.held.is_(not held)",
     ]

@@ -7,12 +7,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from db.submissions import configuration_digest
+from db.trial_rows import configuration_digest
 from labpool.catalog import Catalog
 from labpool.errors import SpecError
 from labpool.planning import Plan, plan
 from labpool.settings import CHECKOUT
-from labpool.spec import MOST_SEED, spec_schema
+from labpool.spec import spec_schema
+from labpool.strict import MOST_SEED
 
 CATALOG = Catalog.load([CHECKOUT / "catalog"])
 TRAIN: dict[str, Any] = {"kind": "train", "model": "mlp", "dataset": "digits"}

@@ -34,7 +34,10 @@ class Origin(Record):
 
 
 class TrialToRun(OfTrial):
-    """One trial as claimed: `spec` is resolved, `scratch` and `log` are absolute paths."""
+    """One trial as claimed: `spec` is resolved, `scratch` and `log` are absolute paths.
+
+    It pauses by itself after the epoch `halts_at`, if that is not its last.
+    """
 
     kind: Literal["train", "benchmark"]
     spec: Annotated[Json, AfterValidator(plain_json)]
@@ -44,6 +47,7 @@ class TrialToRun(OfTrial):
     log: AbsolutePath
     resume: Resume | None = None
     origin: Origin | None = None
+    halts_at: Count | None = None
 
 
 class Run(Record):

@@ -191,7 +191,7 @@ class EpochLoop(ABC):
         """
         if self.epoch == 0 or self.is_done():
             return
-        match self._report.wish:
+        match self._report.wish(self.epoch):
             case "stop":
                 self._stopped = True
                 self._look_on(is_last=True)

@@ -20,7 +20,7 @@ class TrialCancelled(LabpoolError):
 
 
 class TrialPaused(LabpoolError):
-    """The trial stops after `epoch`, as the slot asked; its checkpoint has been announced."""
+    """The trial stops after `epoch`, as was asked; its checkpoint has been announced."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__(f"paused after epoch {epoch}")
@@ -30,8 +30,12 @@ class TrialPaused(LabpoolError):
 class Report:
     """Messages of one claim of one trial; counts its seconds from `started` on."""
 
-    def __init__(self, connection: Connection, trial: int, fence: int) -> None:
+    def __init__(
+        self, connection: Connection, trial: int, fence: int, halts_at: int | None = None
+    ) -> None:
+        """`halts_at`: the epoch after which the trial pauses by itself."""
         self._connection = connection
+        self._halts_at = halts_at
         self._trial = trial
         self._fence = fence
         self._claimed = (trial, fence)
@@ -129,10 +133,10 @@ class Report:
             else:
                 self.progress(done)
 
-    @property
-    def wish(self) -> Wish | None:
-        """What is to be done at the end of the epoch."""
-        return self._connection.wish(self._claimed)
+    def wish(self, epoch: int) -> Wish | None:
+        """What is to be done at the end of this epoch, counted from 1."""
+        halts = self._halts_at is not None and epoch >= self._halts_at
+        return self._connection.wish(self._claimed) or ("pause" if halts else None)
 
     def stop_if_cancelled(self) -> None:
         """A cancel point. Raises TrialCancelled."""

@@ -64,7 +64,7 @@ def _predict(question: Predict, threads: int) -> FromRunner:
 
 def _run(connection: Connection, trial: TrialToRun, threads: int) -> FromRunner:
     """Do one trial; its answer."""
-    report = Report(connection, trial.trial, trial.fence)
+    report = Report(connection, trial.trial, trial.fence, trial.halts_at)
 
     def do() -> FromRunner:
         report.stop_if_cancelled()

@@ -126,7 +126,7 @@ def _begun(
 ) -> list[Run]:  # fmt: skip
     runs = []
     for place, (trial, plan) in enumerate(zip(trials, plans, strict=True)):
-        report = Report(connection, trial.trial, trial.fence)
+        report = Report(connection, trial.trial, trial.fence, trial.halts_at)
         member, scratch = Member(group, place), Path(trial.scratch)
         network: Any = member
         onlooker = Onlooker(found.splits, network, report, scratch)
