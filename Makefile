@@ -1,6 +1,6 @@
 # One environment in .venv; every target makes what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-unlocked demo test test-browser faults bench bench-setup lab screenshots check format-check lint types arrows format lock clean
+.PHONY: help setup setup-dev setup-unlocked gpu gpu-test demo test test-browser faults bench bench-setup lab screenshots check format-check lint types arrows format lock clean
 
 BIN := .venv/bin
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
@@ -21,6 +21,9 @@ setup-unlocked: ## Where the lock does not fit: the newest versions that pyproje
 	@test -x $(BIN)/python || $(or $(PYTHON),python3) -m venv .venv
 	@$(BIN)/python -m pip install --editable '.[server,dev]'
 
+gpu: ## Make a GPU worker's environment: setup, CUDA for TensorFlow, pycuda (needs the driver, g++)
+	@PYTHON="$(PYTHON)" GPU_CUDA="$(GPU_CUDA)" sh deploy/gpu_environment.sh
+
 demo: setup ## Start the service, run real trials over HTTP, print the leaderboard, stop
 	@$(BIN)/python -m deploy.demo
 
@@ -29,6 +32,9 @@ test: setup-dev ## Run all tests
 
 test-browser: setup-dev ## Run the tests of the pages in Chromium (Debian: sudo apt install chromium)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile tests/browser
+
+gpu-test: setup-dev ## Run what needs a GPU and hold every kernel to its target; exit status 3: not run (GPU_TEST='--only NAME')
+	@$(BIN)/python -m tests.gpu $(GPU_TEST)
 
 faults: setup-dev ## Measure the service under faults; ends with the figures as JSON (FAULTS='--quick' or '--only NAME')
 	@$(BIN)/python -m tests.faults $(FAULTS)
@@ -68,6 +74,8 @@ lock: setup-dev ## Write requirements/*.lock anew from pyproject.toml (uv; the i
 	@$(COMPILE) pyproject.toml --extra api -c requirements/server.lock --output-file requirements/api.lock
 	@$(COMPILE) pyproject.toml --extra worker -c requirements/server.lock --output-file requirements/worker.lock
 	@$(COMPILE) pyproject.toml --extra worker --extra gpu -c requirements/server.lock --output-file requirements/gpu.lock
+	@for minor in 5 6 8; do echo "nvidia-cuda-nvrtc-cu12==12.$$minor.*" | \
+		$(COMPILE) - --output-file requirements/nvrtc-12.$$minor.lock; done
 	@$(COMPILE) requirements/peers.in -c requirements/server.lock --output-file requirements/peers.lock
 	@grep -c == requirements/*.lock
 

@@ -14,7 +14,7 @@ from labpool.catalog import BoardEntry
 COLUMNS = (
     "rank", "first", "last", "user", "value", "half_width", "seeds", "model", "dataset", "device",
     "slot_seconds", "train_seconds", "finished_at", "trial_id", "experiment_id", "experiment",
-    "varied", "baseline", "source",
+    "varied", "baseline", "source", "own_source",
 )  # fmt: skip
 # What a table program would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -52,6 +52,7 @@ def _line(row: BoardRow) -> dict[str, object]:
         "experiment_id": row.experiment_id,
         "experiment": row.experiment_name,
         "varied": json.dumps(_varied(row), sort_keys=True),
+        "own_source": "yes" if row.own_source else None,
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from api.context import services
+from api.planned import with_own_source
 from api.problems import ApiProblem
 from api.security.identity import me
 from api.visibility import visible_trial
@@ -38,7 +39,7 @@ def run_again(trial_id: int, with_todays_code: bool) -> Made:
     gone = any("no longer" in part for part in changed)
     if changed and (gone or not with_todays_code):
         raise _refusal(trial_id, changed, gone)
-    planned = rerun_plan(trial_id, row.spec, changed, parts.catalog)
+    planned = with_own_source(rerun_plan(trial_id, row.spec, changed, parts.catalog))
 
     def work(session: Session) -> tuple[int, int]:
         first = session.get_one(Trial, trial_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from db.reads.trials import TrialRow
 from db.states import TrialState
@@ -12,6 +12,8 @@ from labpool.measures import direction_by_name
 
 # What a trial measures of its own speed, the time that is its own alone first.
 _SPEEDS = ("median_ms", "images_per_second")
+_TRANSFERS = ("to_device_ms", "from_device_ms")
+"""Milliseconds for all inputs of one run of a kernel, and for its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,9 @@ class SpeedUp:
     """Two trials that differ in `device` alone; `ratio` above 1 says that the GPU is faster.
 
     `metric` is median_ms (ms a run) or images_per_second, `cpu` and `gpu` are its values.
+    `transfer_ms` is what it takes to bring a kernel's inputs to the GPU and its output back, which
+    `gpu` and `ratio` leave out; `ratio_with_transfer` counts it to each run. Both are None where it
+    was not measured, as in training, whose images arrive while it computes.
     """
 
     metric: str
@@ -27,6 +32,8 @@ class SpeedUp:
     ratio: float
     cpu_trial: int
     gpu_trial: int
+    transfer_ms: float | None = None
+    ratio_with_transfer: float | None = None
 
 
 def speed_ups_of(trials: Iterable[TrialRow]) -> list[SpeedUp]:
@@ -46,5 +53,16 @@ def _compared(cpu: TrialRow, gpu: TrialRow) -> SpeedUp | None:
         one, other = cpu.metrics.get(metric), gpu.metrics.get(metric)
         if one and other:
             ratio = other / one if direction_by_name(metric) == "maximize" else one / other
-            return SpeedUp(metric, float(one), float(other), float(ratio), cpu.id, gpu.id)
+            found = SpeedUp(metric, float(one), float(other), float(ratio), cpu.id, gpu.id)
+            return _with_transfer(found, gpu) if metric == "median_ms" else found
     return None
+
+
+def _with_transfer(found: SpeedUp, gpu: TrialRow) -> SpeedUp:
+    ways = [gpu.metrics.get(name) for name in _TRANSFERS]
+    known = [float(way) for way in ways if way is not None]
+    if len(known) < len(ways):
+        return found
+    transfer_ms = sum(known)
+    whole_ratio = found.cpu / (found.gpu + transfer_ms)
+    return replace(found, transfer_ms=transfer_ms, ratio_with_transfer=whole_ratio)

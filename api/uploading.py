@@ -34,12 +34,14 @@ from db.uploads import (
     delete_upload,
     facts_of,
     upload_row,
+    uploads_for,
 )
 from labpool.catalog import Catalog
 from labpool.settings import CHECKOUT
 from labpool.uploads import NAME, extended, named_in
 
 MOST_FILES = 2
+MOST_OFFERED = 100
 READING_S = 180.0
 # Beside the files: names, boundaries and the other fields of the form.
 _FORM_BYTES = 64 * 1024
@@ -70,6 +72,20 @@ def catalog_for(spec: object) -> Catalog:
         return parts.catalog
     with parts.database.snapshot() as session:
         return extended(parts.catalog, facts_of(session, names, seen_by()))
+
+
+def catalog_to_choose_from(spec: object) -> Catalog:
+    """The catalog with the viewer's own uploads, then public ones, and those that ``spec`` names.
+
+    At most MOST_OFFERED of them beside the named ones.
+    """
+    parts, who = services(), me()
+    with parts.database.snapshot() as session:
+        rows = list(uploads_for(session, who.user_id))
+        named = facts_of(session, names, seen_by()) if (names := named_in(spec)) else []
+    rows.sort(key=lambda row: row.upload.owner_id != who.user_id)
+    offered = {row.facts.full_name: row.facts for row in rows[:MOST_OFFERED]}
+    return extended(parts.catalog, [*(offered | {one.full_name: one for one in named}).values()])
 
 
 def seen_by() -> int | None:

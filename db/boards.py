@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from db.clock import db_now
-from db.models import Experiment, Result, Trial, User
+from db.models import Attempt, Experiment, Result, Trial, User
 from db.standing_rows import Candidate, Ranked, ranked
 from db.states import TrialState
+from labpool.boards import PointField
 from labpool.catalog import BoardEntry
+from labpool.own_source import own_source
 from labpool.ranking import Band
 from labpool.spread import Spread
 
 _DAY_S = 24 * 3600.0
+_DEVICE_NAME = (Attempt.environment["device_name"].as_string(),)
+_is_winning = and_(Attempt.trial_id == Trial.id, Attempt.fence == Result.fence)
 # What of a spec is a column of its own, which is read in a tenth of the time.
 _COLUMNS = {"dataset": Trial.data_name, "model": Trial.code_name, "kernel": Trial.code_name}
 
@@ -30,7 +35,9 @@ class BoardRow:
     have (None where the board knows no spread). ``trial_id`` and what follows from it is the run
     that stands for the row: the best one, by the rule ``last`` the newest. ``seconds`` are the
     slot-seconds charged for all its runs, attempts that failed on the way included, trials that
-    never succeeded not; ``train_seconds`` the training in them (None for benchmarks).
+    never succeeded not; ``train_seconds`` the training in them (None for benchmarks). ``tried`` are
+    the configurations that it is the best of, on a board of points; ``device_name`` is what its
+    device is called there, None on other boards.
     """
 
     rank: int
@@ -55,6 +62,13 @@ class BoardRow:
     finished_at: float
     seed: int
     owner_id: int
+    tried: int = 1
+    device_name: str | None = None
+
+    @property
+    def own_source(self) -> bool:
+        """Whether it ran its user's own source in place of the catalog's."""
+        return own_source(self.spec) is not None
 
 
 def board_rows(
@@ -68,10 +82,11 @@ def board_rows(
     rows = ranked(candidates, board.rule, board.direction, limit)
     ids = [row.shown.trial_id for row in rows]
     found = {
-        trial.id: (trial, result, experiment, user)
-        for trial, result, experiment, user in session.execute(
-            select(Trial, Result, Experiment.name, User.name)
+        trial.id: (trial, result, experiment, user, *point)
+        for trial, result, experiment, user, *point in session.execute(
+            select(Trial, Result, Experiment.name, User.name, *_DEVICE_NAME[: bool(board.per)])
             .join(Result, Result.trial_id == Trial.id)
+            .outerjoin(Attempt, _is_winning)
             .join(Experiment, Experiment.id == Trial.experiment_id)
             .join(User, User.id == Trial.owner_id)
             .where(Trial.id.in_(ids))
@@ -93,7 +108,24 @@ def _candidates(session: Session, board: BoardEntry, owner_id: int | None) -> Se
     )  # fmt: skip
     if owner_id is not None:
         query = query.where(Trial.owner_id == owner_id)
-    return [Candidate._make(found) for found in session.execute(query)]
+    if not board.per:
+        return [Candidate(*found) for found in session.execute(query)]
+    # A kernel of a user's own has rows of its own: it is none of the catalog's variants.
+    point = [Trial.spec["source"].as_string(), *map(_field, board.per)]
+    query = query.add_columns(*point).outerjoin(Attempt, _is_winning)
+    plain = len(Candidate._fields) - 1
+    return [_at_its_point(found[:plain], found[plain:]) for found in session.execute(query)]
+
+
+def _at_its_point(known: Sequence[Any], point: Sequence[Any]) -> Candidate:
+    result = Candidate(*known)
+    # Another source, or another kind of device, is nothing that could be chosen instead.
+    whole = [*point, result.code_digest, result.data_digest, result.device]
+    return result._replace(point=json.dumps(whole, sort_keys=True))
+
+
+def _field(name: PointField) -> ColumnElement[Any]:
+    return _DEVICE_NAME[0] if name == "device_name" else Trial.spec[name]
 
 
 def _eligible(board: BoardEntry) -> list[ColumnElement[bool]]:
@@ -149,8 +181,13 @@ def _equals(path: str, wanted: str | float | bool) -> ColumnElement[bool]:
 
 
 def _row(
-    row: Ranked, trial: Trial, result: Result, experiment: str | None, user: str
-) -> BoardRow:  # fmt: skip
+    row: Ranked,
+    trial: Trial,
+    result: Result,
+    experiment: str | None,
+    user: str,
+    device_name: str | None = None,
+) -> BoardRow:
     return BoardRow(
         rank=row.place,
         value=row.spread.mean,
@@ -174,4 +211,6 @@ def _row(
         finished_at=trial.finished_at or result.created_at,
         seed=trial.seed,
         owner_id=trial.owner_id,
+        tried=row.tried,
+        device_name=device_name,
     )

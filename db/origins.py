@@ -6,7 +6,7 @@ nothing need be kept for those that wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -23,10 +23,16 @@ from labpool.planning import Plan, TrialPlan
 from labpool.suggest import closest
 
 
-def pin(session: Session, plan: Plan, may_see: Callable[[int], bool] = lambda _: True) -> Plan:
+def pin(
+    session: Session,
+    plan: Plan,
+    may_see: Callable[[int], bool] = lambda _: True,
+    programs: Container[str] = (),
+) -> Plan:
     """The plan with each `init_from` made one checkpoint. Raises SpecError with every problem.
 
-    ``may_see`` says whether the submitter may see what the user of an id owns.
+    ``may_see`` says whether the submitter may see what the user of an id owns; ``programs`` names
+    the models that train themselves, whose checkpoints hold no layers.
     """
     problems: dict[str, Problem] = {}
     trials = []
@@ -38,7 +44,7 @@ def pin(session: Session, plan: Plan, may_see: Callable[[int], bool] = lambda _:
             continue
         where = _where(plan, trial)
         try:
-            pinned = _pinned(session, trial, origin, may_see, find, where)
+            pinned = _pinned(session, trial, origin, may_see, programs, find, where)
         except SpecError as error:
             problems |= {problem.pointer: problem for problem in error.problems}
         else:
@@ -81,6 +87,7 @@ def _pinned(
     trial: TrialPlan,
     origin: Origin,
     may_see: Callable[[int], bool],
+    programs: Container[str],
     find: Callable[[Origin], ResumePoint | None],
     where: tuple[str, ...],
 ) -> Origin:
@@ -92,6 +99,12 @@ def _pinned(
         raise refused(f"there is no trial {origin.trial}.", "Take one that `labpool ls` leads to.")
     if source.kind != "train":
         raise refused(f"trial {source.id} is a {source.kind}.", "Name a training run.")
+    if source.code_name in programs:
+        raise refused(
+            f"trial {source.id} has no layers to take: its model {source.code_name!r} "
+            "trains itself.",
+            "Name a training run of a network.",
+        )
     if source.state not in TERMINAL:
         raise refused(
             f"trial {source.id} has not ended: it is {source.state}.",
@@ -114,11 +127,11 @@ def _check_layers(
     same = same and source.spec.get("parameters") == trial.spec["parameters"]
     result = session.get(Result, source.id)
     known = _names(result.summary) if same and result is not None else []
-    # Only what an axis of the sweep leaves alone can be placed in its base.
+    # What an axis of the sweep varies does not stand in its base.
     base = ("base",) if where else ()
     problems = [
         Problem(
-            pointer(*base, field),
+            pointer(*(("space",) if field in trial.varied else base), field),
             f"the model has no layer {name!r}.",
             closest(name, known) or f"It has {', '.join(known)}.",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,7 +15,11 @@ Rule = Literal["best", "last", "all"]
 
 
 class Candidate(NamedTuple):
-    """A verified result. Two belong to one row when all from ``owner_id`` to ``device`` agree."""
+    """A verified result. Two belong to one row when ``point`` and all from ``owner_id`` to
+    ``device`` agree.
+
+    ``point`` is what its row is the best for, on a board that has one row for each point.
+    """
 
     trial_id: int
     value: float
@@ -28,11 +32,19 @@ class Candidate(NamedTuple):
     finished_at: float | None
     seconds: float
     train_seconds: float | None
+    point: str | None = None
+
+
+_Group = tuple[list[Candidate], list[Candidate]]
+"""Of a row, the results that count, one a seed, and all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A row of a board; ``shown`` is the run that stands for it. Seeds and trials are in order."""
+    """A row of a board; ``shown`` is the run that stands for it. Seeds and trials are in order.
+
+    ``tried`` are the configurations that it is the best of: one, but on a board of points.
+    """
 
     place: int
     band: Band | None
@@ -42,6 +54,7 @@ class Ranked:
     trial_ids: tuple[int, ...]
     seconds: float
     train_seconds: float | None
+    tried: int = 1
 
 
 def ranked(
@@ -50,15 +63,17 @@ def ranked(
     """The best ``limit`` rows, best first; what is no finite number never ranks.
 
     Of several results with one seed the best (by the rule ``last`` the newest) counts: as runs of
-    their own they would make the spread look smaller than it is. By ``all`` each is a row.
+    their own they would make the spread look smaller than it is. By ``all`` each is a row. Of the
+    rows of one point the best alone is left, before any has its place.
     """
     sign = -1.0 if direction == "maximize" else 1.0
     groups: dict[tuple[object, ...], list[Candidate]] = {}
     for item in candidates:
         if math.isfinite(item.value):
-            key = (item.trial_id,) if rule == "all" else item[3:8]
+            key = (item.trial_id,) if rule == "all" else (*item[3:8], item.point)
             groups.setdefault(key, []).append(item)
     rows = [(_counted(group, rule, sign), group) for group in groups.values()]
+    rows, tried = _best_of_points(rows, sign)
     spreads = [spread_of([item.value for item in counted]) for counted, _ in rows]
     found = [
         (standing, spread, counted, group)
@@ -69,9 +84,29 @@ def ranked(
     ]
     found.sort(key=lambda row: (sign * row[1].mean, *_age(row[2][0])))
     return [
-        _row(standing.place, standing.band, spread, counted, group)
+        _row(standing.place, standing.band, spread, counted, group, tried.get(group[0].point, 1))
         for standing, spread, counted, group in found[:limit]
     ]
+
+
+def _best_of_points(
+    rows: list[_Group], sign: float
+) -> tuple[list[_Group], Mapping[str | None, int]]:
+    """The rows without a point, the best one of each point, and how many that was chosen from."""
+    best: dict[str | None, tuple[_Group, tuple[float, float, int]]] = {}
+    tried: dict[str | None, int] = {}
+    left: list[_Group] = []
+    for counted, group in rows:
+        point = group[0].point
+        if point is None:
+            left.append((counted, group))
+            continue
+        tried[point] = tried.get(point, 0) + 1
+        mean = math.fsum(item.value for item in counted) / len(counted)
+        order = (sign * mean, *_age(counted[0]))
+        if point not in best or order < best[point][1]:
+            best[point] = ((counted, group), order)
+    return [*left, *(row for row, _ in best.values())], tried
 
 
 def _counted(group: Sequence[Candidate], rule: Rule, sign: float) -> list[Candidate]:
@@ -98,6 +133,7 @@ def _row(
     spread: Spread,
     counted: Sequence[Candidate],
     group: Sequence[Candidate],
+    tried: int,
 ) -> Ranked:
     trained = [item.train_seconds for item in group if item.train_seconds is not None]
     return Ranked(
@@ -109,4 +145,5 @@ def _row(
         trial_ids=tuple(sorted(item.trial_id for item in group)),
         seconds=math.fsum(item.seconds for item in group),
         train_seconds=math.fsum(trained) if trained else None,
+        tried=tried,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db import clock, searching, transitions
+from db import clock, own_sources, searching, transitions
 from db.clock import db_now
 from db.errors import IdempotencyConflict, QueueFull
 from db.models import Experiment, IdempotencyKey, Trial, User
@@ -46,6 +46,7 @@ def submit(
             return earlier
     refuse_when_full(session, owner.id, len(plan.trials), max_queued)
     refuse_deleted(session, _uploads_of(plan))
+    own_sources.keep(session, owner.id, plan.sources)
     now = clock.now(session)
     experiment = Experiment(
         owner_id=owner.id,

@@ -70,6 +70,12 @@ def uploads_for(session: Session, viewer_id: int | None) -> Sequence[UploadRow]:
     return [UploadRow(upload, owner) for upload, owner in session.execute(query)]
 
 
+def digests_there(session: Session, digests: Collection[str]) -> set[str]:
+    """Which of these sha256 are those of uploads that were not deleted."""
+    there = select(Upload.sha256).where(Upload.sha256.in_(digests), Upload.deleted_at.is_(None))
+    return set(session.scalars(there))
+
+
 def upload_row(session: Session, upload_id: int, viewer_id: int | None) -> UploadRow | None:
     """One that the viewer may see."""
     found = session.execute(_rows(Upload.id == upload_id, *_seen_by(viewer_id))).first()

@@ -16,6 +16,7 @@ import click
 from sqlalchemy.orm import Session
 
 from db.engine import Database
+from db.grants import capabilities_of
 from db.models import User
 from db.states import Role
 from db.users import (
@@ -33,6 +34,7 @@ from db.users import (
 from deploy.command_line import run, settings_with
 from deploy.data_folder import prepare_folder, read_json
 from deploy.errors import DeployError
+from deploy.grants import add_commands
 from deploy.limits import limit_of, most_slots, print_open
 from deploy.prepare import LOCAL_USER, open_database, sign_in_link
 from labpool.settings import Settings, load_settings
@@ -103,6 +105,7 @@ def user_ls(as_json: bool) -> None:
                 "role": found.role.value,
                 "share": found.share,
                 "max_running": found.max_running,
+                "may_run": " ".join(capabilities_of(session, found.id)),
                 "created_at": _when(found.created_at),
                 "disabled_at": _when(found.disabled_at),
             }
@@ -263,6 +266,10 @@ def _user(session: Session, name: str) -> User:
     return found
 
 
+def _with_user(command: str, name: str, work: Callable[[Session, User], None]) -> None:
+    _with_database(command, lambda session: work(session, _user(session, name)))
+
+
 def _url(settings: Settings) -> str:
     """Where the service listens: as it said itself, else as the settings say."""
     running = read_json(settings.data_dir / "client.json").get("url")
@@ -291,6 +298,8 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     for line in cells:
         print("  ".join(map(str.ljust, line, widths)).rstrip())
 
+
+add_commands(user, _with_user)
 
 if __name__ == "__main__":
     main(prog_name="labpool")

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
 from labpool.errors import LabpoolError
-from labpool.settings import Settings, load_settings, setting_problems
+from labpool.settings import Settings, WrongSettings, load_settings
 
 FAILED_STATUS = 1
 # Which settings came as options, so that complaints name what the person wrote.
@@ -47,8 +46,8 @@ def run(name: str, work: Callable[[], None]) -> None:
     """Do the work; an error that labpool knows ends the process with its words, no trace."""
     try:
         work()
-    except ValidationError as error:
-        for variable, says in setting_problems(error):
+    except WrongSettings as error:
+        for variable, says in error.problems:
             shown = _OPTIONS_GIVEN.get(variable, variable)
             say(f"{name}: {shown}: {says}" if shown else f"{name}: {says}")
         sys.exit(FAILED_STATUS)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make or refresh the environment in .venv from a lock with hashes.
 # Usage: sh deploy/environment.sh server|dev      (PYTHON=… names the Python to use)
+#        sh deploy/environment.sh python          prints which Python that would be
 #
 # The stamp is written last and holds the checksum of what went in, so a second run is instant, a
 # changed lock is installed over the old one, and an interrupted set-up is redone from nothing.
@@ -45,6 +46,8 @@ make_venv() {
     rm -rf "$venv"
     "$python" -m venv "$venv" || fail "$python could not make $PWD/$venv (see above)."
 }
+
+if [ "$profile" = python ]; then find_python; exit 0; fi
 
 if [ ! -e $unfinished ] && [ -x $venv/bin/python ] && works $venv/bin/python; then
     if current "$profile"; then exit 0; fi

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PointField = Literal[
+    "model", "parameters", "dataset", "dataset_parameters", "kernel", "variant", "sizes", "dtype",
+    "launch", "device_name",
+]  # fmt: skip
+"""What a board may have one row for each value of."""
+_OF_KERNELS: Final = frozenset({"kernel", "variant", "sizes", "dtype", "launch"})
+_OF_MODELS: Final = frozenset({"model", "parameters", "dataset", "dataset_parameters"})
 
 
 class Window(BaseModel):
@@ -57,6 +66,33 @@ class Baseline(BaseModel):
     name: str = Field(min_length=1, max_length=80)
     value: float
     source: str = Field(min_length=1, max_length=400)
+
+
+def require_points(per: Sequence[PointField], kind: str, rule: str) -> None:
+    """Raises ValueError where a board of this kind and rule cannot have a row for each ``per``."""
+    if len({*per}) < len(per):
+        raise ValueError("per: a field stands there twice.")
+    foreign = sorted({*per} & (_OF_KERNELS if kind == "train" else _OF_MODELS))
+    if foreign:
+        raise ValueError(f"per: {foreign[0]} is nothing that a {kind} spec has.")
+    if per and rule != "best":
+        raise ValueError("rule: a board with per has the best of each; say best.")
+
+
+Wanted = str | int | float | bool | list[str]
+
+
+def with_defaults(where: Mapping[str, Wanted], defaults: Mapping[str, Any]) -> dict[str, Wanted]:
+    """What a board fixes, its data set's parameters at their ``defaults`` where it says nothing.
+
+    Rows on data that is made easier, or has fewer classes, cannot be compared with the others.
+    """
+    fixed = {
+        f"dataset_parameters.{name}": value
+        for name, value in defaults.items()
+        if isinstance(value, str | int | float)
+    }
+    return {**where, **{path: value for path, value in fixed.items() if path not in where}}
 
 
 def _midnight_s(day: date) -> float:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from labpool.boards import Baseline, Window
+from labpool.boards import Baseline, PointField, Wanted, Window, require_points, with_defaults
 from labpool.dataset_form import Ink, Splits, Undivided
 from labpool.errors import CatalogError
 from labpool.model_form import Judging, ModelInput, Pictures, TrainingDefaults
@@ -152,11 +152,16 @@ class KernelEntry(Entry):
 
 class BoardEntry(Entry):
     """A leaderboard: ``boards/<name>.toml``. ``where`` is matched with the spec of each trial; a
-    list holds values of which any will do.
+    list holds values of which any will do. The parameters of the data set that it names have their
+    defaults where it says nothing of them.
 
     It may name what the catalog does not have yet; the board is empty then. ``device`` is what a
     result was made on. Of several results of a person's one configuration with one seed, ``rule``
     says which counts: the best, the last, or all, each as a row of its own.
+
+    With ``per`` it is an autotuner's: for each combination of these fields of the spec (and of
+    ``device_name``, what the device is called) it has one row, the best of all that was tried.
+    ``example`` names a spec of the checkout that would fill it.
     """
 
     kind: Literal["train", "benchmark"]
@@ -165,9 +170,16 @@ class BoardEntry(Entry):
     direction: Literal["maximize", "minimize"]
     rule: Literal["best", "last", "all"] = "best"
     device: Literal["cpu", "gpu"] | None = None
-    where: dict[str, str | int | float | bool | list[str]] = {}
+    per: list[PointField] = Field(default=[], max_length=8)
+    example: str = Field(default="", pattern=r"^([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.yaml$|^$")
+    where: dict[str, Wanted] = {}
     window: Window = Window()
     baselines: list[Baseline] = Field(default=[], max_length=20)
+
+    @model_validator(mode="after")
+    def _has_points_of_one_kind(self) -> Self:
+        require_points(self.per, self.kind, self.rule)
+        return self
 
 
 E = TypeVar("E", bound=Entry)
@@ -189,12 +201,25 @@ class Catalog:
         for root in roots:
             if not root.is_dir():
                 raise CatalogError(f"{root} is not a folder.")
+        datasets = _folder(roots, "datasets", lambda root: root.glob("*.toml"), DatasetEntry)
+        boards = _folder(roots, "boards", lambda root: root.glob("*.toml"), BoardEntry)
         return cls(
             models=_folder(roots, "models", lambda root: root.glob("*/model.toml"), ModelEntry),
-            datasets=_folder(roots, "datasets", lambda root: root.glob("*.toml"), DatasetEntry),
+            datasets=datasets,
             kernels=_folder(roots, "kernels", lambda root: root.glob("*/kernel.toml"), KernelEntry),
-            boards=_folder(roots, "boards", lambda root: root.glob("*.toml"), BoardEntry),
+            boards=MappingProxyType(
+                {name: _on_usual_data(board, datasets) for name, board in boards.items()}
+            ),
         )
+
+
+def _on_usual_data(board: BoardEntry, datasets: Mapping[str, DatasetEntry]) -> BoardEntry:
+    named = board.where.get("dataset")
+    dataset = datasets.get(named) if isinstance(named, str) else None
+    if dataset is None:
+        return board
+    defaults = {name: parameter.default for name, parameter in dataset.parameters.items()}
+    return board.model_copy(update={"where": with_defaults(board.where, defaults)})
 
 
 def _folder(

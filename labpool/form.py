@@ -59,6 +59,8 @@ def _problem(
     hint: str | None = None
     if details["type"] in _NUMBER_ERRORS and _is_quoted_number(details.get("input")):
         hint = "Write the number without quotes."
+    if details["type"] == "list_type" and isinstance(details.get("input"), str):
+        hint = f"Write [{details['input']}]."
     return Problem(pointer(*where, *path), f"{message.rstrip('.')}.", hint)
 
 

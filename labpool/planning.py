@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
 from labpool.objective import with_objective
+from labpool.own_source import digest_in, name_of, own_source
 from labpool.pinning import pin
 from labpool.repeating import repeat_problems, repeats
 from labpool.resolving import catalog_problems, resolve
@@ -41,7 +42,10 @@ class TrialPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An accepted submission: the spec as it was understood and its trials."""
+    """An accepted submission: the spec as it was understood and its trials.
+
+    Its specs name users' own source by digest; ``sources`` has the text by name, where it came too.
+    """
 
     kind: Literal["train", "sweep", "benchmark"]
     name: str | None
@@ -51,6 +55,7 @@ class Plan:
     trials: tuple[TrialPlan, ...]
     made_from: Mapping[str, Any] | None = None
     """Of a sweep: the catalog's entries that its trials need."""
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: bool = True) -> Plan:
@@ -89,15 +94,27 @@ def plan(raw: object, catalog: Catalog, max_trials: int = 1000, may_be_high: boo
             trial_plan(number, repeated.raw, repeated.values, catalog)
             for number, repeated in enumerate(repeats(raw))
         ]
+    said = spec.model_dump(mode="json", exclude_unset=True)
     return Plan(
         kind=spec.kind,
         name=spec.name,
         notes=spec.notes,
         tags=tuple(spec.tags),
-        spec=spec.model_dump(mode="json", exclude_unset=True),
+        sources=_take_sources(said),
+        spec=said,
         trials=tuple(trials),
         made_from=pin(spec, catalog) if isinstance(spec, SweepSpec) else None,
     )
+
+
+def _take_sources(said: dict[str, Any]) -> dict[str, str]:
+    """The text of own source by its name, which takes its place in what was said."""
+    runnable = said.get("base", said)
+    source = own_source(runnable)
+    if source is None:
+        return {}
+    runnable["source"] = name_of(source) if digest_in(source) is None else source.strip()
+    return {} if digest_in(source) else {runnable["source"]: source}
 
 
 def _problems(raw: dict[str, Any], catalog: Catalog, max_trials: int) -> list[Problem]:

@@ -13,6 +13,7 @@ from labpool.catalog import Catalog, DatasetEntry, Entry, KernelEntry, ModelEntr
 from labpool.errors import Problem, pointer
 from labpool.layer_fit import layer_problems
 from labpool.origins import LAYER_FIELDS
+from labpool.own_source import digest_in, name_of, source_problems
 from labpool.parameters import fill
 from labpool.programs import missing_data, program_problems
 from labpool.spec import BenchmarkSpec, TrainSpec
@@ -94,7 +95,8 @@ def _benchmark_problems(raw: Mapping[str, Any], catalog: Catalog, where: Where) 
             if isinstance(chosen, str) and chosen not in choices:
                 message = f"must be one of {', '.join(choices)}."
                 problems.append(Problem(pointer(*where, key), message))
-    return problems
+    known = kernel if isinstance(kernel, KernelEntry) else None
+    return problems + source_problems(raw, known, where)
 
 
 def _find(
@@ -144,4 +146,12 @@ def _resolve_benchmark(spec: BenchmarkSpec, catalog: Catalog) -> dict[str, Any]:
     resolved["dtype"] = spec.dtype or kernel.dtypes[0]
     resolved["sizes"], _ = fill(dict(kernel.sizes), spec.sizes, of=kernel.name)
     resolved["launch"], _ = fill(dict(kernel.launch), spec.launch, of=kernel.name)
+    if spec.source is None:
+        # Without one a spec has the configuration that it had before there were any.
+        del resolved["source"]
+    else:
+        known = digest_in(spec.source)
+        resolved["source"] = f"sha256:{known}" if known else name_of(spec.source)
+        # There is no baseline for it, and any would be the CPU on a pool without a GPU.
+        resolved["device"] = "gpu"
     return resolved

@@ -220,19 +220,49 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """All of `source` copied to `target` by the driver, in place of a launch.
+
+    Both are named as a launch's arguments are. `host` says which of them lies in the host's memory,
+    if any does, and `pinned` whether that memory is page-locked.
+    """
+
+    source: str
+    target: str
+    host: Literal["source", "target"] | None = None
+    pinned: bool = False
+
+
+@dataclass(frozen=True)
 class Launches:
-    """One run of a kernel: what is launched, in this order, and device memory to work in.
+    """One run of a kernel: what is launched or copied, in this order, and device memory to work in.
 
     `temporaries` says how many elements of the kernel's type each of them holds; what is in them
     when a run begins is not known.
     """
 
-    steps: tuple[Launch, ...]
+    steps: tuple[Launch | Copy, ...]
     temporaries: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One run of a kernel whose output [height, width] is a picture, 0 black and 1 white.
+
+    `name` is that of its file without the ending: small letters, digits and _.
+    """
+
+    name: str
+    sizes: Sizes
+    inputs: Arrays
+
+
 class Kernel(Protocol):
-    """`reference.py`: what a CUDA kernel is measured against, in plain NumPy."""
+    """`reference.py`: what a CUDA kernel is measured against, in plain NumPy.
+
+    One whose output can be looked at also offers `pictures(dtype) -> Sequence[Shown]`: these runs
+    are checked like all others and kept as PNG files of the trial.
+    """
 
     def inputs(self, sizes: Sizes, dtype: DTypeName, seed: int) -> dict[str, NDArray[Any]]:
         """Fresh C-contiguous input arrays; one seed, one set of values."""

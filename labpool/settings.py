@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from pydantic.functional_validators import field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from labpool.errors import LabpoolError
 from labpool.shares import RUNNER_GPU_MEMORY
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,19 @@ OTHER_VARIABLES = frozenset(
     {"LABPOOL_URL", "LABPOOL_TOKEN", "LABPOOL_RUNNER_LAZY", RUNNER_GPU_MEMORY}
 )
 _SAYS = {"slots": "say a number from 1, or auto"}
+
+
+class WrongSettings(LabpoolError):
+    """The settings cannot be read.
+
+    ``problems`` are pairs of a variable and what is wrong with it, each variable once; it is empty
+    where the fault is in how several fit together.
+    """
+
+    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
+        self.problems = tuple(problems)
+        told = [f"{name}: {says}" if name else says for name, says in self.problems]
+        super().__init__(f"{'; '.join(told)}. Correct what is set in the environment, or unset it.")
 
 
 class Settings(BaseSettings):
@@ -131,6 +145,11 @@ class Settings(BaseSettings):
         default=16 * 1024 * 1024, ge=4096, description="A longer log loses its middle."
     )
 
+    own_kernels: bool = Field(
+        default=False,
+        description="Take CUDA source of those who were granted it: `labpool user grant`.",
+    )
+
     max_body_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Largest request body that is read."
     )
@@ -139,6 +158,11 @@ class Settings(BaseSettings):
     )
     upload_quota_bytes: int = Field(
         default=1024**3, ge=0, description="Most that one user's uploads take in the store."
+    )
+    upload_cache_bytes: int = Field(
+        default=4 * 1024**3,
+        ge=0,
+        description="Most that copies of uploads take on a worker's host.",
     )
     max_trials_per_sweep: int = Field(default=1000, ge=1, description="Largest sweep.")
     max_queued_per_user: int = Field(
@@ -251,12 +275,14 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process's environment."""
-    return Settings()
+    """The settings of this process's environment. Raises WrongSettings."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise WrongSettings(_problems_of(error)) from None
 
 
-def setting_problems(error: ValidationError) -> list[tuple[str, str]]:
-    """(variable, what is wrong with it), each once; no variable where it is about several."""
+def _problems_of(error: ValidationError) -> list[tuple[str, str]]:
     found = {}
     for wrong in error.errors():
         field = str(wrong["loc"][0]) if wrong["loc"] else ""

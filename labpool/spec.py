@@ -29,7 +29,8 @@ Title = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1
 TagText = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=40)]
 LayerName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 LayerNames = Annotated[list[LayerName], Field(max_length=256)]
-Scalar = bool | int | float | str | list[int]
+# Lists of numbers are widths, lists of words are names of layers.
+Scalar = bool | int | float | str | list[int | str]
 
 # `labpool.devices` makes a sweep of a list, before any form sees it.
 _DEVICE = {"type": "string", "enum": ["any", "cpu", "gpu"]}
@@ -134,6 +135,11 @@ class BenchmarkSpec(_Runnable):
     launch: dict[str, Any] = Field(default={}, description="The kernel's launch parameters.")
     samples: Annotated[int, Field(ge=10, le=100_000)] = Field(
         default=30, description="Least number of timed samples."
+    )
+    source: Annotated[str, Field(min_length=1, max_length=65536)] | None = Field(
+        default=None,
+        description="CUDA source of your own for the kernel's signature, if you were granted it; "
+        "in a file for `labpool submit`: '@file.cu'.",
     )
 
 

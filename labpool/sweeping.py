@@ -23,10 +23,10 @@ from labpool.search.grid import values_of
 from labpool.spec import FORMS, MOST_AXES, Range, SweepSpec
 from labpool.suggest import closest
 
-# What names a trial rather than changing what it does.
 # One answer need not name more than people read, and checking has a price.
 MOST_PROBLEMS = 100
-NOT_VARIED = {"kind", "name", "notes", "tags", "priority", "repeat", *LAYER_FIELDS}
+# What names a trial rather than changing what it does.
+NOT_VARIED = {"kind", "name", "notes", "tags", "priority", "repeat", "source"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,19 @@ def _axis_problems(
     for at, value in _values(path, axis):
         if len(problems) >= MOST_PROBLEMS:
             break
-        written = json.dumps(value)
-        if written in seen:
-            problems.append(Problem(at, f"{written} stands in the list twice."))
-        seen.add(written)
+        meant = _meant(head, value)
+        if meant in seen:
+            problems.append(Problem(at, f"{json.dumps(value)} stands in the list twice."))
+        seen.add(meant)
         problems += _value_problems(beside, path, value, at, catalog)
     return problems
+
+
+def _meant(head: str, value: Any) -> str:
+    """The same text for two values that make the same trial."""
+    if head in LAYER_FIELDS and isinstance(value, list):
+        return json.dumps(sorted({json.dumps(name) for name in value}))
+    return json.dumps(value)
 
 
 def _is_list_of_layers(base: Mapping[str, Any], head: str, name: str, catalog: Catalog) -> bool:

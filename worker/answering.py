@@ -173,7 +173,7 @@ class Answering:
             if began_s is None and runner.is_ready:
                 began_s = now
             if self._must_stop():
-                raise NoAnswer("shutdown", "Its worker was shut down.", again=True)
+                raise _shut_down()
             if now >= self._end_s or (began_s is not None and now - began_s >= TRY_LIMIT_S):
                 since_s = now - (began_s if began_s is not None else now)
                 raise NoAnswer(
@@ -185,6 +185,8 @@ class Answering:
                 return found
 
     def _heard(self, runner: WatchedRunner, item: Item | None) -> Predicted | None:
+        if isinstance(item, Ended | Breach) and self._must_stop():
+            raise _shut_down()
         if isinstance(item, Ended):
             ending = runner.retire()
             raise NoAnswer(ending.reason_kind, ending.reason, again=True)
@@ -258,6 +260,10 @@ class Answering:
 
     def _must_give_up(self) -> bool:
         return self._stopping() or self._clock() >= self._end_s
+
+
+def _shut_down() -> NoAnswer:
+    return NoAnswer("shutdown", "Its worker was shut down.", again=True)
 
 
 def _references(

@@ -14,22 +14,27 @@ from db.artifacts import ArtifactStore
 from db.checkpoints import ResumePoint, discard, resume_points
 from db.claims import ClaimedTrial
 from db.origins import point_of
+from db.own_sources import source_to_run
 from db.states import Wish
 from labpool.catalog import Catalog, Entry
 from labpool.errors import LabpoolError
 from labpool.origins import begun_from
+from labpool.own_source import own_source
 from labpool.uploads import DIGEST as UPLOADS
 from worker.database_access import DatabaseAccess
 from worker.files import fetch
 from worker.logs import TrialLog
 from worker.protocol import CodeReference, Origin, Resume, TrialToRun
 from worker.recording import Recorder
+from worker.upload_cache import UploadCache
 from worker.uploads import bring
 
 logger = logging.getLogger(__name__)
 
 # A runner has no use for these, and long notes would not fit into its message.
 FOR_PEOPLE = frozenset({"name", "notes", "tags"})
+OWN_SOURCE = "own.cu"
+"""A user's own kernel, in the runner's folder."""
 
 
 class OtherCatalog(LabpoolError):
@@ -122,19 +127,37 @@ def fetch_files(
     attempt: Attempt,
     database: DatabaseAccess,
     store: ArtifactStore,
-    cache: Path,
+    cache: UploadCache,
     give_up: Callable[[], bool],
 ) -> None:
-    """Bring what the trial goes on from and began with into the runner's folder, and its upload.
+    """Bring what the trial goes on from and began with into the runner's folder, its upload and
+    its own source.
 
-    Raises OriginGone, DatabaseAway, and OSError when a folder cannot be written.
+    Raises OriginGone, SourceWithheld, DatabaseAway, and OSError when a folder cannot be written.
     """
     attempt.resume = fetch_resume(attempt, database, store, give_up)
     attempt.origin = fetch_origin(attempt, database, store, give_up)
     attempt.upload = bring_upload(attempt, store, cache)
+    fetch_source(attempt, database, give_up)
 
 
-def bring_upload(attempt: Attempt, store: ArtifactStore, cache: Path) -> CodeReference | None:
+def fetch_source(
+    attempt: Attempt, database: DatabaseAccess, give_up: Callable[[], bool]
+) -> None:  # fmt: skip
+    """Write a user's own source into the runner's folder, if the trial has one.
+
+    Raises SourceWithheld, DatabaseAway, and OSError when the folder cannot be written.
+    """
+    if own_source(attempt.claimed.spec) is None:
+        return
+    text = database.insist(lambda session: source_to_run(session, attempt.trial), give_up)
+    # Byte for byte, line ends too: the runner compares its digest.
+    (attempt.files / OWN_SOURCE).write_bytes((text or "").encode())
+
+
+def bring_upload(
+    attempt: Attempt, store: ArtifactStore, cache: UploadCache
+) -> CodeReference | None:
     """What the runner loads for a trial on an upload; None for one on the catalog's data.
 
     Raises OSError.

@@ -137,7 +137,7 @@ def host_devices(
     """
     has_module = has_module or _is_installed
     cores = cores or usable_cores()
-    found = _visible_gpus((gpus or Nvml()).gpus(), visible)
+    found = visible_gpus((gpus or Nvml()).gpus(), visible)
     training = ("train",) if has_module("tensorflow") else ()
     kernels = ("benchmark",) if has_module("pycuda") else ()
     # Shares only train.
@@ -205,7 +205,7 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return "CPU"
 
 
-def _visible_gpus(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
+def visible_gpus(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
     """The share that CUDA_VISIBLE_DEVICES leaves; as in CUDA, an unknown entry ends the list."""
     if visible is None:
         return tuple(gpus)

@@ -8,6 +8,7 @@ from functools import partial
 
 from db.claims import Claim, ClaimedTrial
 from db.errors import FencedOff
+from db.own_sources import SourceWithheld
 from db.states import Wish
 from worker.aside import aside
 from worker.attempt import Attempt, OriginGone, OtherCatalog, fetch_files, files_of, message_of
@@ -22,6 +23,7 @@ from worker.patience import PatientStore
 from worker.process import RunnerGone
 from worker.protocol import Cancel, FromSlot, GoOn, Pause, Run, Stop
 from worker.recording import Recorder
+from worker.upload_cache import UploadCache
 from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
@@ -302,7 +304,7 @@ class Holding:
     def _prepare(self, attempt: Attempt) -> None:
         """Bring together what the runner needs, or give the trial back."""
         host = self.host
-        cache = host.settings.datasets_folder
+        cache = UploadCache.of(host.settings)
         fetch = partial(fetch_files, attempt, host.database, host.store, cache, self._give_up)
         try:
             self.store.do(fetch)
@@ -310,8 +312,9 @@ class Holding:
         except (OSError, OtherCatalog, StoreSilent) as error:
             reason = f"It could not be prepared on {host.name}: {error}"
             self.release(attempt, reason, "not_prepared")
-        except OriginGone as error:
-            self.settle(attempt, partial(attempt.recorder.fail, "internal", str(error), ""))
+        except (OriginGone, SourceWithheld) as error:
+            kind = "internal" if isinstance(error, OriginGone) else "user_error"
+            self.settle(attempt, partial(attempt.recorder.fail, kind, str(error), ""))
 
     def _is_in_a_hurry(self) -> bool:
         """Whether nobody needs what is stored: the runner ended, or its trials are to."""

@@ -33,6 +33,7 @@ from worker.registrar import Registrar
 from worker.resting import Resting
 from worker.scratch import Scratch
 from worker.slot import Slot
+from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class SlotPool:
         resting = Resting()
         for slot in self.slots:
             slot.meet(self.slots, resting)
-        self._predictor = Predictor(host, command)
+        self._predictor = Predictor(host, command, self._lend)
         self._registrar = Registrar(
             host, self._database, devices, self._bell, self._enrol, self._refused
         )
@@ -124,9 +125,10 @@ class SlotPool:
     def close(self) -> None:
         """Claim nothing more and give back what runs; returns at once."""
         self._gives_back = self._gives_back or any(slot.is_busy for slot in self.slots)
+        # First: what a slot lent it ends with the slot.
+        self._predictor.stop()
         for slot in self.slots:
             slot.stop()
-        self._predictor.stop()
 
     def join(self) -> None:
         """Wait, within the grace, until everything is given back, and sign off."""
@@ -160,6 +162,10 @@ class SlotPool:
         for slot, identity in zip(self.slots, identities, strict=True):
             slot.enrol(identity)
         self._predictor.enrol()
+
+    def _lend(self) -> WatchedRunner | None:
+        lent = (slot.lend_standby() for slot in self.slots)
+        return next((runner for runner in lent if runner is not None), None)
 
     def _refused(self, reason: str) -> None:
         logger.critical("this worker cannot work here: %s", reason)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from db import predictions
 from db.errors import FencedOff
 from db.predictions import ClaimedPrediction
+from db.uploads import digests_there
 from worker.answering import LEASE_S, Answering, Checkpoints
 from worker.database_access import DatabaseAway
 from worker.devices import Device
 from worker.guards import MEBIBYTE
 from worker.host import Host
 from worker.process import COMMAND
+from worker.upload_cache import UploadCache
 from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
@@ -36,12 +38,20 @@ CLEAN_EVERY_S: Final = 600.0
 class Predictor:
     """A thread that claims questions, and a runner of its own that answers them on the processor.
 
-    The runner starts with the first question and ends when none came for a while.
+    The runner comes with the first question, a slot's standby if there is one to spare, and ends
+    when no question came for a while.
     """
 
-    def __init__(self, host: Host, command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        host: Host,
+        command: Sequence[str] = COMMAND,
+        lend: Callable[[], WatchedRunner | None] = lambda: None,
+    ) -> None:
+        """``lend`` gives a runner away that has its imports done, or None."""
         self._host = host
         self._command = command
+        self._lend = lend
         self._folder = host.scratch.folder / "predictor"
         self._checkpoints = Checkpoints(self._folder / "checkpoints")
         self._wake = threading.Event()
@@ -143,18 +153,18 @@ class Predictor:
         if self._runner is not None and not self._runner.is_alive:
             self._retire("it ended")
         if self._runner is None:
-            self._started += 1
-            settings = self._host.settings
-            self._runner = WatchedRunner(
-                DEVICE,
-                self._folder / f"home-{self._started % 2}",
-                settings.memory_limit_mb or MEMORY_LIMIT_MB,
-                self._host.clock,
-                self._wake.set,
-                self._command,
-            )
-            logger.info("runner %d started for predictions", self._runner.pid)
+            self._runner = self._lend() or self._start()
+            limit_mb = self._host.settings.memory_limit_mb or MEMORY_LIMIT_MB
+            self._runner.guards.memory_limit_mb = limit_mb
+            logger.info("runner %d is for predictions", self._runner.pid)
         return self._runner
+
+    def _start(self) -> WatchedRunner:
+        self._started += 1
+        home = self._folder / f"home-{self._started % 2}"
+        return WatchedRunner(
+            DEVICE, home, clock=self._host.clock, on_end=self._wake.set, command=self._command
+        )
 
     def _retire_if_worn(self) -> None:
         runner = self._runner
@@ -178,7 +188,7 @@ class Predictor:
         (self._folder / "checkpoints").mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _clean_up(self) -> None:
-        """Delete what was asked long ago, whoever answered it."""
+        """Delete what was asked long ago, whoever answered it, and copies of uploads in vain."""
         now = self._host.clock()
         if now < self._clean_due_s:
             return
@@ -187,6 +197,17 @@ class Predictor:
         dropped = self._host.database.write(lambda session: predictions.drop_old(session, kept_s))
         if dropped:
             logger.info("deleted %d old predictions", dropped)
+        try:
+            removed = UploadCache.of(self._host.settings).tidy(
+                lambda digests: self._host.database.read(
+                    lambda session: digests_there(session, digests)
+                )
+            )
+        except OSError as error:
+            logger.warning("copies of uploads could not be tidied: %s", error)
+        else:
+            if removed:
+                logger.info("removed %d copies of uploads that nobody needs", removed)
 
 
 def _size_of(path: Path) -> int:

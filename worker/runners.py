@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from worker.devices import Device
 from worker.gpu_lock import GpuLock
@@ -21,7 +23,8 @@ class Runners:
 
     An import of TensorFlow takes seconds. The standby did that while the other was at work: a
     runner that is replaced, or that a trial broke, costs the slot no waiting. To be used from the
-    slot's thread alone, since the kernel ends runners with the thread that started them.
+    slot's thread alone, since the kernel ends runners with the thread that started them; only
+    `lend_standby` is for others.
 
     Both share the slot's lock on its GPU: as long as one of the three lives, the GPU is taken.
     """
@@ -39,6 +42,8 @@ class Runners:
         self.gpu_lock = _open_lock(host, device)
         """None for a slot on the processor."""
         self._standby: WatchedRunner | None = None
+        self._lent: WatchedRunner | None = None
+        self._changing = threading.Lock()
         self._host = host
         self._slot = slot
         self._device = device
@@ -54,7 +59,8 @@ class Runners:
             self.retire()
         if self.current is None:
             self._look_after_standby()
-            self.current, self._standby = self._standby, None
+            with self._changing:
+                self.current, self._standby = self._standby, None
         if self.current is None:
             self.current = self._start()
         return self.current
@@ -73,6 +79,22 @@ class Runners:
             except OSError as error:
                 logger.warning("slot %d: no standby could be started: %s", self._slot, error)
                 self._wait_longer()
+
+    def lend_standby(self) -> WatchedRunner | None:
+        """Give the standby away for good, from any thread; None when there is none to spare.
+
+        The slot starts another one. It lends one at a time, and none that could see its GPU.
+        """
+        with self._changing:
+            standby = self._standby
+            if standby is None or self._device.kind != "cpu":
+                return None
+            if not standby.is_ready or not standby.is_alive:
+                return None
+            if self._lent is not None and self._lent.is_alive:
+                return None
+            self._standby, self._lent = None, standby
+            return standby
 
     def take_the_gpu(self) -> bool:
         """Take the GPU's lock; False when another labpool's trial has it. Raises OSError."""
@@ -128,7 +150,8 @@ class Runners:
 
     def retire_standby(self) -> None:
         """End the standby too."""
-        standby, self._standby = self._standby, None
+        with self._changing:
+            standby, self._standby = self._standby, None
         if standby is not None:
             standby.retire()
 
@@ -147,13 +170,14 @@ class Runners:
             old.close()
 
     def _look_after_standby(self) -> None:
-        if self._standby is None:
+        standby = self._standby
+        if standby is None:
             return
-        if not self._standby.is_alive:
+        if not standby.is_alive:
             logger.warning("slot %d: its standby ended", self._slot)
             self.retire_standby()
             self._wait_longer()
-        elif self._standby.is_ready:
+        elif standby.is_ready:
             self._mishaps = 0
 
     def _wait_longer(self) -> None:
@@ -162,12 +186,9 @@ class Runners:
         self._mishaps = min(self._mishaps + 1, 16)
 
     def _start(self) -> WatchedRunner:
-        # The two that live at once have a home each, in turn.
-        self._started += 1
-        home = self._host.scratch.slot_folder(self._slot) / f"home-{self._started % 2}"
         return WatchedRunner(
             self._device,
-            home,
+            self._free_home(),
             self._host.settings.memory_limit_mb,
             self._host.clock,
             self._on_end,
@@ -175,6 +196,17 @@ class Runners:
             self.shared,
             self._host.lease_clock,
         )
+
+    def _free_home(self) -> Path:
+        """The three that live at once have a home each, in turn."""
+        folder = self._host.scratch.slot_folder(self._slot)
+        living = (self.current, self._standby, self._lent)
+        taken = {one.home for one in living if one is not None and one.is_alive}
+        while True:
+            self._started += 1
+            home = folder / f"home-{self._started % 3}"
+            if home not in taken:
+                return home
 
 
 def _open_lock(host: Host, device: Device) -> GpuLock | None:

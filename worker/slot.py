@@ -24,6 +24,7 @@ from worker.host import Host
 from worker.process import COMMAND
 from worker.resting import Resting
 from worker.runners import Runners
+from worker.watched import WatchedRunner
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,10 @@ class Slot:
         """Whether its runner may hold memory of the GPU; from any thread."""
         runner = self._runners.current
         return runner is not None and runner.was_given_work
+
+    def lend_standby(self) -> WatchedRunner | None:
+        """Its standby, for good, if there is one to spare; from any thread."""
+        return self._runners.lend_standby()
 
     def describe(self) -> dict[str, Any]:
         """What the slot is and does, for people."""

@@ -43,6 +43,7 @@ class WatchedRunner:
         lease_clock: Callable[[], float] | None = None,
     ) -> None:
         """Start a runner. Raises OSError."""
+        self.home = home
         self.log = home.with_name(home.name + ".log")
         self.log.unlink(missing_ok=True)
         self._process = RunnerProcess(device, home, self.log, command, pass_fds)

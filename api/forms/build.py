@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from api.forms.fields import Field, field_id, parameter_field, property_field, text_of
@@ -14,6 +14,7 @@ from labpool.program_form import Hyperparameter
 from labpool.programs import OF_NETWORKS
 from labpool.resolving import unfit
 from labpool.spec import FORMS, BenchmarkSpec, TrainSpec
+from labpool.uploads import DIGEST as UPLOADS
 
 KINDS = {
     "train": "one training run",
@@ -28,17 +29,18 @@ _DESCRIBING = ("name", "notes", "tags")
 _RUNNING = ("device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority")
 _ELSEWHERE = {
     "kind", "model", "parameters", "dataset", "dataset_parameters",
-    "kernel", "sizes", "launch", *_DESCRIBING, *_RUNNING,
+    "kernel", "sizes", "launch", "source", *_DESCRIBING, *_RUNNING,
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An entry of the catalog to choose; `unfit` says why it cannot be."""
+    """Something to choose; `unfit` says why it cannot be. `group` is "" for the catalog's own."""
 
     name: str
     title: str
     unfit: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,14 @@ class Chooser:
     @property
     def id(self) -> str:
         return field_id(self.pointer)
+
+    @property
+    def groups(self) -> dict[str, list[Option]]:
+        """The options by the group they stand in."""
+        found: dict[str, list[Option]] = {}
+        for option in self.options:
+            found.setdefault(option.group, []).append(option)
+        return found
 
     @property
     def tasks(self) -> str:
@@ -150,10 +160,7 @@ def _training(
 ) -> tuple[list[Chooser], list[Group]]:
     model = catalog.models.get(text_of(base.get("model")))
     dataset = catalog.datasets.get(text_of(base.get("dataset")))
-    datasets = tuple(
-        Option(entry.name, entry.title, unfit(model, entry) if model else "")
-        for entry in catalog.datasets.values()
-    )
+    datasets = tuple(_dataset(entry, model) for entry in catalog.datasets.values())
     choosers = [
         _chooser("Model", base.get("model"), catalog.models, (*where, "model")),
         Chooser(
@@ -175,6 +182,14 @@ def _training(
     return choosers, [group for group in groups if group.fields]
 
 
+def _dataset(entry: DatasetEntry, model: ModelEntry | None) -> Option:
+    reason = unfit(model, entry) if model else ""
+    if entry.digest != UPLOADS:
+        return Option(entry.name, entry.title, reason)
+    size = " × ".join(str(side) for side in entry.shape)
+    return Option(entry.name, f"{entry.kind} {size}, {entry.classes} classes", reason, "Uploads")
+
+
 def _benchmark(
     base: Mapping[str, Any], catalog: Catalog, schema: Mapping[str, Any], where: tuple[str, ...]
 ) -> tuple[list[Chooser], list[Group]]:
@@ -189,6 +204,10 @@ def _benchmark(
         _sizes("sizes", "Sizes", kernel, base, where),
         _sizes("launch", "Launch", kernel, base, where),
         _properties("timing", "Timing", names, schema, base, where, defaults),
+        replace(
+            _properties("source", "A kernel of your own", ["source"], schema, base, where),
+            open=base.get("source") is not None,
+        ),
     ]
     choosers = [_chooser("Kernel", base.get("kernel"), catalog.kernels, (*where, "kernel"))]
     return choosers, [group for group in groups if group.fields]
@@ -210,7 +229,8 @@ def _declared(
     where: tuple[str, ...],
 ) -> Group:
     given = _table(base.get(key))
-    declared = entry.parameters if entry else {}
+    # What an upload's parameters are is planning's to say.
+    declared = entry.parameters if entry and entry.digest != UPLOADS else {}
     fields = tuple(
         parameter_field(name, parameter, given.get(name), *where, key)
         for name, parameter in declared.items()

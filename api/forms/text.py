@@ -20,6 +20,7 @@ KEY_ORDER = (
     "batch_size", "epochs", "early_stopping_patience", "checkpoint_every_epochs", "engine",
     "init_from", "fresh", "freeze",
     "samples", "device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority",
+    "source",
 )  # fmt: skip
 
 _ALWAYS_BLOCK = {"base", "space"}

@@ -129,10 +129,18 @@ def show_board(name: str) -> Response:
         common=common,
         differing=differing,
         most_chips=_CHIPS,
-        rule_text=_RULES[entry.rule],
+        rule_text=_rule_text(entry),
         kind_word="Model" if entry.kind == "train" else "Kernel",
         command=example_command(entry, catalog),
     )
+
+
+def _rule_text(entry: BoardEntry) -> str:
+    if not entry.per:
+        return _RULES[entry.rule]
+    *first, last = (words(name) for name in entry.per)
+    points = f"{', '.join(first)} and {last}" if first else last
+    return f"a row for each {points}, the best of all that anybody tried"
 
 
 def _sparklines(
@@ -191,6 +199,8 @@ def configuration(row: BoardRow) -> dict[str, Any]:
 
 def example_command(entry: BoardEntry, catalog: Catalog) -> str:
     """A command whose result would stand on this board."""
+    if entry.example:
+        return f"labpool submit {entry.example}"
     room = "models" if entry.kind == "train" else "kernels"
     names = list(catalog.models if entry.kind == "train" else catalog.kernels)
     wanted = entry.where.get("model") or entry.where.get("kernel")

@@ -24,6 +24,7 @@ from api.pages.frame import page
 from api.pages.overview import overview_of
 from api.pages.pausing import buttons_of_all
 from api.pages.points import point_table
+from api.pages.timed_sweep import is_of_benchmarks, timed_sweep
 from api.pages.trial_table import trial_table
 from api.security.identity import me
 from api.security.roles import allow
@@ -65,6 +66,8 @@ def show_experiment(experiment_id: int) -> Response:
         overview=overview_of(trials, services().catalog),
         speed_ups=speed_ups_of(trials),
         points=point_table(experiment.spec, trials),
+        of_benchmarks=is_of_benchmarks(experiment.spec),
+        timed=timed_sweep(experiment.spec, trials),
         table=table,
         looks={row.id: look_of(row.id) for row in table.rows},
         remaining={row.id: remaining_s(row) for row in table.rows},

@@ -16,6 +16,7 @@ from labpool.origins import begun_from
 _NAMED = {
     "gflop_s": ("throughput", "GFLOP/s"),
     "gb_s": ("bandwidth", "GB/s"),
+    "percent_of_peak": ("of the measured peak", "%"),
     "images_per_second": ("training speed", "images/s"),
     "train_seconds": ("training time", "s"),
 }

@@ -30,6 +30,7 @@ from api.planned import planned_for_me
 from api.problems import from_spec_error, not_found
 from api.security.identity import me
 from api.security.roles import allow
+from api.uploading import catalog_to_choose_from
 from api.visibility import narrowed_owner_id, visible_experiment, visible_trial
 from db.duplicates import Duplicate, duplicates_of
 from db.errors import IdempotencyConflict, QueueFull
@@ -129,7 +130,8 @@ def show_fields() -> Response:
     known = data if isinstance(data, dict) else {}
     # The fields of a run have room for one device; those of a sweep for several.
     data = _changed(unfold(known) or known)
-    html = render_template("submit_fields.html", **_form_values(build(data, services().catalog)))
+    form = build(data, catalog_to_choose_from(data))
+    html = render_template("submit_fields.html", **_form_values(form))
     body = json.dumps({"spec": spec_text(data), "fields": html})
     response = Response(body, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
@@ -137,7 +139,7 @@ def show_fields() -> Response:
 
 
 def _changed(data: dict[str, Any]) -> dict[str, Any]:
-    catalog = services().catalog
+    catalog = catalog_to_choose_from(data)
     kind = request.form.get("kind", "")
     if kind in KINDS:
         data = with_kind(data, kind, catalog)
@@ -208,7 +210,7 @@ def _submission_key(digest: str) -> str:
 def _form(
     reading: Reading, *, status: int = 200, checked: bool = False, source: Source | None = None
 ) -> Response:
-    catalog = services().catalog
+    catalog = catalog_to_choose_from(reading.data)
     form = build(reading.data, catalog) if reading.data is not None else None
     response = page(
         "submit.html",

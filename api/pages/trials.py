@@ -24,6 +24,7 @@ from api.pages.frame import page
 from api.pages.pausing import buttons_of
 from api.pages.predictions import try_it
 from api.pages.samples import samples_of
+from api.pages.timed import timed_panel
 from api.pages.turns import turn_of
 from api.problems import ApiProblem
 from api.security.identity import me
@@ -33,6 +34,7 @@ from db.commands import cancel_trial, retry_trial
 from db.errors import NotPossible, QueueFull
 from db.fairness import Rules
 from db.models import Trial, User
+from db.own_sources import source_of
 from db.reads.curves import curves_since
 from db.reads.events import EventRow, events_of_trial
 from db.reads.files import AttemptRow, artifacts_of, attempts_of, checkpoints_of
@@ -104,6 +106,8 @@ def show_trial(trial_id: int) -> Response:
         checkpoints = checkpoints_of(session, trial_id)
         artifacts = artifacts_of(session, trial_id)
         again = reruns.rerun_panel(session, trial)
+        may = may_change(me(), trial.owner_id)
+        source = source_of(session, trial_id) if may else None
     return page(
         "trial.html",
         section="Experiments",
@@ -115,7 +119,8 @@ def show_trial(trial_id: int) -> Response:
         waiting=waiting,
         turn=turn,
         again=again,
-        may_change=may_change(me(), trial.owner_id),
+        may_change=may,
+        source=source,
         buttons=buttons_of(trial),
         look=look_of(trial.id),
         curves=trial_curves(trial, found.curves),
@@ -133,6 +138,7 @@ def show_trial(trial_id: int) -> Response:
         pictures=pictures.others(artifacts),
         samples=samples_of(artifacts),
         examined=examined_panel(trial.summary, artifacts),
+        timed=timed_panel(trial, found.curves),
         commands=_commands(trial),
         spec_text=pretty_yaml(_said(trial.spec)),
         permalink=f"{request.host_url}trials/{trial.id}",

@@ -16,6 +16,7 @@ from api.schemas import people as schemas
 from api.security.identity import me
 from api.security.roles import allow
 from db.errors import NameTaken, NotPossible
+from db.grants import capabilities_of, set_capabilities
 from db.models import User as UserRow
 from db.states import Purpose, Role
 from db.users import (
@@ -37,7 +38,7 @@ SIGN_IN_LIFETIME_S = 600.0
 def list_all_users() -> Response:
     """List the users"""
     with services().database.snapshot() as session:
-        users = [schemas.user_of(row) for row in list_users(session)]
+        users = [_shown(session, row) for row in list_users(session)]
     return answer(schemas.UserList(users=users))
 
 
@@ -46,7 +47,7 @@ def list_all_users() -> Response:
 def show_me() -> Response:
     """Show yourself"""
     with services().database.snapshot() as session:
-        return answer(schemas.user_of(session.get_one(UserRow, me().user_id)))
+        return answer(_shown(session, session.get_one(UserRow, me().user_id)))
 
 
 @routes.post(
@@ -62,7 +63,7 @@ def add_a_user() -> Response:
     def work(session: Session) -> schemas.User:
         row = add_user(session, body.name, Role(body.role))
         session.flush()
-        return schemas.user_of(row)
+        return _shown(session, row)
 
     try:
         model = services().database.run(work)
@@ -80,7 +81,7 @@ def add_a_user() -> Response:
 )
 @allow("admin")
 def change_user(path: schemas.UserPath) -> Response:
-    """Change a user: disabled, share, most slots at once"""
+    """Change a user: disabled, share, most slots at once, what they may run"""
     body = small_body(schemas.UserChangeBody)
 
     def work(session: Session) -> schemas.User:
@@ -88,8 +89,10 @@ def change_user(path: schemas.UserPath) -> Response:
         row = set_user_limits(session, path.name, share=body.share, max_running=body.max_running)
         if body.disabled is not None:
             row = set_user_disabled(session, path.name, body.disabled)
+        if body.may_run is not None:
+            set_capabilities(session, row, body.may_run, by=me().name)
         session.flush()
-        return schemas.user_of(row)
+        return _shown(session, row)
 
     try:
         return answer(services().database.run(work))
@@ -114,6 +117,10 @@ def make_sign_in_link(path: schemas.UserPath) -> Response:
         return schemas.SignInLink.model_validate({"path": link, "expires_at": row.expires_at})
 
     return answer(services().database.run(work), 201)
+
+
+def _shown(session: Session, row: UserRow) -> schemas.User:
+    return schemas.user_of(row, capabilities_of(session, row.id))
 
 
 def _found(session: Session, name: str) -> UserRow:

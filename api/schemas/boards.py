@@ -42,6 +42,10 @@ class Board(Model):
     rule: Literal["best", "last", "all"]
     where: JsonObject
     device: str | None = Field(description="Only results made on it; null for any.")
+    per: list[str] = Field(
+        description="It has one row for each combination of these, the best of all that was tried; "
+        "empty for a board of configurations."
+    )
     window: JsonObject = Field(description="since, until (days, UTC) and days back; null for all.")
     baselines: list[Baseline]
     url: str
@@ -70,6 +74,7 @@ class Place(Model):
     experiment_id: int
     experiment_name: str | None
     model: str = Field(description="Model, or kernel of a benchmark.")
+    own_source: bool = Field(description="A kernel of the user's own, not the catalog's.")
     dataset: str | None
     varied: JsonObject
     spec: JsonObject = Field(description="The resolved spec.")
@@ -79,6 +84,8 @@ class Place(Model):
         description="Slot-seconds charged for all the runs; failed attempts of them included."
     )
     train_seconds: float | None = Field(description="Training in all the runs.")
+    tried: int = Field(description="Configurations that it is the best of; 1 where each is a row.")
+    device_name: str | None = Field(description="What the device is called, where `per` is said.")
     seed: int
     finished_at: Instant
     trial_url: str
@@ -110,6 +117,7 @@ def board_of(entry: BoardEntry) -> Board:
         rule=entry.rule,
         where=dict(entry.where),
         device=entry.device,
+        per=list(entry.per),
         window=entry.window.model_dump(mode="json"),
         baselines=[Baseline(**baseline.model_dump()) for baseline in entry.baselines],
         url=f"/api/v1/boards/{entry.name}",
@@ -133,6 +141,7 @@ def place_of(row: BoardRow) -> Place:
             "experiment_id": row.experiment_id,
             "experiment_name": row.experiment_name,
             "model": row.code_name,
+            "own_source": row.own_source,
             "dataset": row.data_name,
             "varied": dict(row.varied),
             "spec": dict(row.spec),
@@ -140,6 +149,8 @@ def place_of(row: BoardRow) -> Place:
             "device": row.device,
             "seconds": row.seconds,
             "train_seconds": row.train_seconds,
+            "tried": row.tried,
+            "device_name": row.device_name,
             "seed": row.seed,
             "finished_at": row.finished_at,
             "trial_url": f"/api/v1/trials/{row.trial_id}",

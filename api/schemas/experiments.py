@@ -57,6 +57,14 @@ class SpeedUp(Model):
     ratio: float = Field(description="How many times as fast the GPU is.")
     cpu_trial: int
     gpu_trial: int
+    transfer_ms: float | None = Field(
+        default=None,
+        description="To bring a kernel's inputs to the GPU and its output back, in ms; gpu and "
+        "ratio leave it out. Null where it was not measured.",
+    )
+    ratio_with_transfer: float | None = Field(
+        default=None, description="How many times as fast the GPU is with the transfer in each run."
+    )
 
 
 class Spread(Model):

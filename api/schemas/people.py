@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -31,6 +32,7 @@ class User(Model):
     max_running: int | None = Field(
         description="Most slots at once; the pool's own limit where null."
     )
+    may_run: list[str] = Field(description="What an administrator granted: kernels of their own.")
     created_at: Instant
     disabled_at: Instant | None
 
@@ -55,6 +57,9 @@ class UserChangeBody(Body):
     )
     max_running: Annotated[int, Field(ge=1, le=2**31 - 1)] | Literal["default"] | None = Field(
         default=None, description="Most slots at once; default takes the pool's own limit."
+    )
+    may_run: Annotated[list[Literal["kernels"]], Field(max_length=1)] | None = Field(
+        default=None, description="[kernels] grants kernels of their own, [] takes that back."
     )
 
 
@@ -103,7 +108,7 @@ class TokenPath(BaseModel):
     token_id: RowPathId
 
 
-def user_of(row: UserRow) -> User:
+def user_of(row: UserRow, may_run: Sequence[str]) -> User:
     return User.model_validate(
         {
             "id": row.id,
@@ -111,6 +116,7 @@ def user_of(row: UserRow) -> User:
             "role": str(row.role),
             "share": row.share,
             "max_running": row.max_running,
+            "may_run": list(may_run),
             "created_at": row.created_at,
             "disabled_at": row.disabled_at,
         }

@@ -147,11 +147,13 @@ function beginDrawing() {
   paper.closest(".draw").hidden = false;
 }
 
-// The form comes with the first checkpoint, which may be after the page.
+// The form comes with the first checkpoint, which may be after the page, and goes with the last;
+// a new one knows nothing of what was asked on the one before.
 function begin() {
-  if (form) return;
-  form = document.getElementById("try-form");
-  if (!form) return;
+  const found = document.getElementById("try-form");
+  if (!found || found === form) return;
+  form = found;
+  newest += 1;
   place = document.getElementById("try-answer");
   paper = document.getElementById("draw");
   form.addEventListener("submit", (event) => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from db.models.base import Base
 from db.models.experiments import Experiment, IdempotencyKey, SweepReport
+from db.models.own_kernels import Grant, KernelSource
 from db.models.people import Token, Usage, User
 from db.models.pool import Event, Lease, PoolSetting, Quarantine, Slot, Worker
 from db.models.predictions import Prediction
@@ -18,7 +19,9 @@ __all__ = [
     "Checkpoint",
     "Event",
     "Experiment",
+    "Grant",
     "IdempotencyKey",
+    "KernelSource",
     "Lease",
     "MetricChunk",
     "PoolSetting",

@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from deploy.diagnosis import drivers
 from labpool.diagnosis import Finding, note, ok, problem
 from labpool.settings import GPU_LOCKS
-from worker.devices import shares_of
+from worker.devices import Gpu, shares_of
 from worker.gpu_lock import unshared
 
 TENSORFLOW, GPU, PYCUDA = "tensorflow", "gpu", "pycuda"
@@ -22,7 +23,6 @@ TENSORFLOW_NAMES = ("tensorflow", "tensorflow-cpu")
 # What `tensorflow[and-cuda]` brings and plain tensorflow does not.
 CUDA_PACKAGE = "nvidia-cudnn-cu12"
 IMPORT_TIMEOUT_S = 60.0
-WITH_CUDA = ".venv/bin/python -m pip install --require-hashes -r requirements/gpu.lock"
 MEBIBYTE = 1024 * 1024
 
 
@@ -52,24 +52,28 @@ def check_gpus(
     try:
         library.nvmlInit()
     except library.NVMLError as error:
-        return [_no_driver(error), _check_pycuda(has_gpu=False)]
+        return [drivers.why_none(error), _check_pycuda(has_gpu=False)]
     try:
         names = [
             _described(library, index, slots_per_gpu)
             for index in range(library.nvmlDeviceGetCount())
         ]
-        driver = library.nvmlSystemGetDriverVersion()
+        driver = _text(library.nvmlSystemGetDriverVersion())
+        serves = drivers.cuda_served(library)
+        gpus = [_gpu(library, index) for index in range(len(names))]
     except library.NVMLError as error:
         mend = "nvidia-smi        (says more; a restart of the machine often helps)"
         return [problem(GPU, f"The driver does not answer: {error}.", mend)]
     finally:
         library.nvmlShutdown()
     if not names:
-        return [note(GPU, f"none; driver {driver} sees no device"), _check_pycuda(has_gpu=False)]
+        return [drivers.none_shown(driver), _check_pycuda(has_gpu=False)]
     findings = [ok(GPU, f"{', '.join(names)}; driver {driver}")]
+    findings += drivers.check_visible(gpus, os.environ)
+    findings += drivers.check_serves(serves, driver, version)
     if _version(CUDA_PACKAGE, version) is None:
         says = "TensorFlow has no CUDA libraries here, so training would not use the GPU."
-        findings.append(problem(TENSORFLOW, says, WITH_CUDA))
+        findings.append(problem(TENSORFLOW, says, drivers.MAKE_GPU))
     return [*findings, _check_pycuda(has_gpu=True), *_check_locks(locks or GPU_LOCKS)]
 
 
@@ -85,18 +89,12 @@ def _check_locks(folder: Path) -> list[Finding]:
     return [problem(GPU, says, f"docker run --volume {folder.parent}:{folder.parent} …")]
 
 
-def _no_driver(error: Exception) -> Finding:
-    if type(error).__name__ in ("NVMLError_LibraryNotFound", "NVMLError_DriverNotLoaded"):
-        return note(GPU, "none: no NVIDIA driver. Trials run on the CPU.")
-    return note(GPU, f"none can be used: {error}. Trials run on the CPU.", "nvidia-smi")
-
-
 def _check_pycuda(has_gpu: bool) -> Finding:
     if find_spec("pycuda") is None:
         if not has_gpu:
             return note(PYCUDA, "not installed; without a GPU nothing needs it")
         says = "It is not installed: CUDA benchmarks cannot run on this machine's GPUs."
-        return problem(PYCUDA, says, f"{WITH_CUDA}        (needs a compiler)")
+        return problem(PYCUDA, says, f"{drivers.MAKE_GPU}        (builds it, which needs g++)")
     # In a process of its own: it must not share one with TensorFlow, nor end this one.
     try:
         done = subprocess.run(
@@ -114,7 +112,7 @@ def _check_pycuda(has_gpu: bool) -> Finding:
     says = f"It is installed and cannot be imported: {reason[0]}"
     if not has_gpu:
         return note(PYCUDA, f"{says}. Without a GPU nothing needs it.")
-    return problem(PYCUDA, says, "nvidia-smi        (is the driver well?)\n" + WITH_CUDA)
+    return problem(PYCUDA, says, f"nvidia-smi        (is the driver well?)\n{drivers.MAKE_GPU}")
 
 
 def _described(library: Any, index: int, slots_per_gpu: int) -> str:
@@ -124,6 +122,16 @@ def _described(library: Any, index: int, slots_per_gpu: int) -> str:
     shares = shares_of(memory_mb, slots_per_gpu)
     shared = f", shared by {shares} slots" if shares > 1 else ""
     return f"{name} ({memory_mb} MiB{shared})"
+
+
+def _gpu(library: Any, index: int) -> Gpu:
+    handle = library.nvmlDeviceGetHandleByIndex(index)
+    name, uuid = library.nvmlDeviceGetName(handle), library.nvmlDeviceGetUUID(handle)
+    return Gpu(_text(uuid), _text(name), None)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _nvml() -> Any:

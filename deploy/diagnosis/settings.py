@@ -6,10 +6,8 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from pydantic import ValidationError
-
 from labpool.diagnosis import Finding, note, problem
-from labpool.settings import Settings, load_settings, setting_problems, unknown_variables
+from labpool.settings import Settings, WrongSettings, load_settings, unknown_variables
 
 SETTINGS = "settings"
 
@@ -18,12 +16,12 @@ def check_settings() -> tuple[Settings | None, list[Finding]]:
     """The settings, or a finding for each that is wrong."""
     try:
         return load_settings(), []
-    except ValidationError as error:
+    except WrongSettings as error:
         return None, [
             problem(SETTINGS, f"{name}: {says}.", f"unset {name}        (or correct it)")
             if name
             else problem(SETTINGS, f"{says}.", "Correct one of the two")
-            for name, says in setting_problems(error)
+            for name, says in error.problems
         ]
 
 

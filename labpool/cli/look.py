@@ -169,9 +169,9 @@ def print_board(content: dict[str, Any]) -> None:
                 rank_text(row),
                 row["user"],
                 value_text(row),
-                row["model"],
+                row["model"] + (" (own source)" if row.get("own_source") else ""),
                 pairs(varied_of(row)),
-                row["device"],
+                row.get("device_name") or row["device"],
                 len(row.get("seeds", [0])),
                 duration(row["seconds"]),
                 row["trial_id"],
@@ -231,6 +231,9 @@ def _print_speed_ups(found: list[dict[str, Any]]) -> None:
     for one in found:
         times = f"{number(one['ratio'])} times as fast by {one['metric']}"
         print(f"\nGPU against CPU: {times} (trial {one['gpu_trial']} against {one['cpu_trial']})")
+        if one.get("transfer_ms") is not None:
+            whole = f"{number(one['ratio_with_transfer'])} times as fast"
+            print(f"  with {number(one['transfer_ms'])} ms to bring data there and back: {whole}")
 
 
 def _done(trial: Trial) -> str:

@@ -32,7 +32,7 @@ def find_address(
     """The arguments, else LABPOOL_URL and LABPOOL_TOKEN, else what `labpool up` left behind.
 
     The token in client.json goes to the service that wrote it and to no other.
-    Raises NoService, BadAddress.
+    Raises NoService, BadAddress, WrongSettings.
     """
     source = f"{URL_VARIABLE}" if url is None else "--url, or what the script gives"
     url = url or environment.get(URL_VARIABLE)

@@ -39,8 +39,8 @@ class Client(Predicting, Downloads, Uploads, Comparing):
     """A labpool service.
 
     Without arguments: LABPOOL_URL and LABPOOL_TOKEN, else the service that `labpool up` runs on
-    this machine. Raises NoService when there is none, ApiError when the service refuses,
-    Unreachable when it does not answer.
+    this machine. Raises NoService when there is none, WrongSettings when the environment cannot be
+    read, ApiError when the service refuses, Unreachable when it does not answer.
 
         with Client() as client:
             submission = client.submit("sweep.yaml")

@@ -13,14 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pydantic import ValidationError
 
 from deploy.data_folder import read_json
 from deploy.diagnosis import machine
 from deploy.diagnosis.ports import holder_of_port
 from deploy.diagnosis.settings import check_names
 from labpool.diagnosis import Finding, check_python, print_report
-from labpool.settings import CHECKOUT, Settings, setting_problems
+from labpool.settings import CHECKOUT, WrongSettings, load_settings
 from tests.support.doctor import doctor, states
 from tests.support.processes import free_port
 from tests.support.up import Up, running_up
@@ -209,14 +208,16 @@ def test_people_get_a_table_with_the_remedy_below(capsys: pytest.CaptureFixture[
     ]
 
 
-def test_settings_that_break_the_pool_are_named() -> None:
+def test_settings_that_break_the_pool_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     status, found = doctor(LABPOOL_BEAT_S="60", LABPOOL_LEASE_TTL_S="20", LABPOOL_SLOTS="0")
     assert status == 1
     (slots,) = found["settings"]
     assert slots["says"] == "LABPOOL_SLOTS: say a number from 1, or auto."
-    with pytest.raises(ValidationError) as refused:
-        Settings(beat_s=60, lease_ttl_s=20)
-    ((name, says),) = setting_problems(refused.value)
+    monkeypatch.setenv("LABPOOL_BEAT_S", "60")
+    monkeypatch.setenv("LABPOOL_LEASE_TTL_S", "20")
+    with pytest.raises(WrongSettings) as refused:
+        load_settings()
+    ((name, says),) = refused.value.problems
     assert name == "" and "LABPOOL_LEASE_TTL_S (20) has to be at least 3 times" in says
 
 

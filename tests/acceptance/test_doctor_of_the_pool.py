@@ -196,8 +196,8 @@ class Nvml:
 
     NVMLError = NVMLError
 
-    def __init__(self, failure: Exception | None = None, count: int = 2) -> None:
-        self.failure, self.count = failure, count
+    def __init__(self, failure: Exception | None = None, count: int = 2, cuda: int = 12090) -> None:
+        self.failure, self.count, self.cuda = failure, count, cuda
 
     def nvmlInit(self) -> None:
         if self.failure is not None:
@@ -207,6 +207,12 @@ class Nvml:
 
     def nvmlSystemGetDriverVersion(self) -> str:
         return "570.1"
+
+    def nvmlSystemGetCudaDriverVersion_v2(self) -> int:
+        return self.cuda
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-{handle}"
 
     def nvmlDeviceGetCount(self) -> int:
         return self.count
@@ -229,13 +235,16 @@ def test_gpus_are_named_or_their_absence(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(devices, "find_spec", lambda name: None)
     monkeypatch.setattr(devices, "_version", lambda name, installed: None)
     monkeypatch.setattr(devices, "unshared", lambda folder: None)
+    monkeypatch.setattr(devices, "version", lambda name: "12.9.86")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     cards, tensorflow, pycuda = devices.check_gpus(Nvml(), tmp_path)
     assert cards == Finding("gpu", "ok", "Card 0 (24576 MiB), Card 1 (24576 MiB); driver 570.1")
     shared, *_ = devices.check_gpus(Nvml(), tmp_path, slots_per_gpu=3)
     assert shared.says.startswith("Card 0 (24576 MiB, shared by 3 slots), Card 1")
     assert (tensorflow.name, tensorflow.state) == ("tensorflow", "problem")
     assert (pycuda.name, pycuda.state) == ("pycuda", "problem")
-    assert "gpu.lock" in pycuda.mend
+    assert pycuda.mend.startswith("make gpu")
+    assert tensorflow.mend == "make gpu"
 
     monkeypatch.setattr(devices, "unshared", lambda folder: f"{folder} is this container's own")
     *_, alone = devices.check_gpus(Nvml(), tmp_path)

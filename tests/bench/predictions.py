@@ -1,8 +1,9 @@
 """How soon a trained model answers: cold, warm, and beside slots that are all busy.
 
 Real processes on SQLite: the API, a broker, a worker with two slots on the processor. A LeNet-5 is
-trained, then asked about one digit over HTTP with `?wait=`. *First* finds no predictor's process at
-all; *new* finds one that has not seen the model; *warm* is every further question.
+trained, then asked about one digit over HTTP with `?wait=`. *First* finds no predictor's process, a
+slot's standby at most; *new* finds one that has not seen the model; *warm* is every further
+question.
 """
 
 from __future__ import annotations

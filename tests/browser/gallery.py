@@ -52,6 +52,16 @@ FAILING: dict[str, Any] = {
     "epochs": 2000,
     "time_limit_s": 1,
 }
+SIZES: dict[str, Any] = {
+    "kind": "sweep",
+    "name": "saxpy by size, on the processor",
+    "base": {"kind": "benchmark", "kernel": "saxpy", "device": "cpu"},
+    "strategy": {"method": "grid"},
+    "space": {
+        "dtype": ["float32", "float64"],
+        "sizes.n": [10**3, 10**4, 10**5, 10**6, 10**7],
+    },
+}
 WAITING: dict[str, Any] = {
     "kind": "benchmark",
     "name": "the whole layer on a GPU",
@@ -84,11 +94,12 @@ def hang(service: Service) -> Filled:
         trained = grace.submit(example("keras_cnn.yaml"))
         benchmark = grace.submit(example("dense_relu_cpu.yaml"))
         softmax = ada.submit(SOFTMAX)
+        timed = grace.submit(SIZES)
         search = grace.submit(RANDOM_SEARCH)
         drawing = grace.submit(DRAWING)
         failed = grace.submit(FAILING)
         waiting = ada.submit(WAITING)
-        for submission in (sweep, trained, benchmark, softmax, search, drawing):
+        for submission in (sweep, trained, benchmark, softmax, timed, search, drawing):
             assert ada.wait(submission.id, RUN_TIMEOUT_S).succeeded
         assert ada.wait(failed.id, RUN_TIMEOUT_S).states == {"failed": 1}
         prediction = grace.predict(trained.trial_ids[0], [0.5] * 64)
@@ -104,6 +115,8 @@ def hang(service: Service) -> Filled:
         failed_experiment=failed.id,
         drawing=drawing.trial_ids[0],
         prediction=prediction.id,
+        timed=timed.trial_ids[-1],
+        timed_experiment=timed.id,
     )
 
 

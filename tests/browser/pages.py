@@ -32,6 +32,8 @@ PAGES = {
     "trial": PageOf(lambda filled: f"/trials/{filled.trained}"),
     "trial_drawing": PageOf(lambda filled: f"/trials/{filled.drawing}"),
     "trial_benchmark": PageOf(lambda filled: f"/trials/{filled.benchmark}"),
+    "trial_timed": PageOf(lambda filled: f"/trials/{filled.timed}"),
+    "experiment_timed": PageOf(lambda filled: f"/experiments/{filled.timed_experiment}"),
     "trial_waiting": PageOf(lambda filled: f"/trials/{filled.waiting}"),
     "trial_failed": PageOf(lambda filled: f"/trials/{filled.failed}"),
     "prediction": PageOf(

@@ -23,8 +23,10 @@ from db.engine import Database
 from db.migrate import upgrade
 from db.states import Purpose, Role
 from deploy.child import Child
+from labpool.catalog import Catalog
 from labpool.client import Client
 from labpool.settings import CHECKOUT
+from tests.support import timed_rows
 from tests.support.processes import Api, Processes, wait_until
 
 HOSTILE = CHECKOUT / "tests" / "support" / "catalog"
@@ -89,6 +91,8 @@ class Filled:
     failed_experiment: int
     drawing: int
     prediction: int = 0
+    timed: int = 0
+    timed_experiment: int = 0
 
 
 @dataclass
@@ -179,7 +183,6 @@ def fill(service: Service) -> Filled:
         sweep = ada.submit(GRID)
         benchmark = grace.submit(BENCHMARK)
         failing = grace.submit(FAILING)
-        waiting = grace.submit(WAITING)
         drawing = grace.submit(DRAWING)
         for submission in (trained, sweep, benchmark, drawing):
             ended = grace.wait(submission.id, RUN_TIMEOUT_S)
@@ -187,6 +190,10 @@ def fill(service: Service) -> Filled:
         ended = grace.wait(failing.id, RUN_TIMEOUT_S)
         assert ended.states == {"failed": 1}, ended.states
         prediction = grace.predict(trained.trial_ids[0], [0.5] * 64)
+        timed = grace.submit(timed_rows.SMALL)
+        timed_rows.record(service.database, _catalog(), timed_rows.SMALL_COUNT)
+        # The last: a slot that is made up for the others must not take it.
+        waiting = grace.submit(WAITING)
     return Filled(
         trained=trained.trial_ids[0],
         trained_experiment=trained.id,
@@ -199,6 +206,8 @@ def fill(service: Service) -> Filled:
         failed_experiment=failing.id,
         drawing=drawing.trial_ids[0],
         prediction=prediction.id,
+        timed=timed.trial_ids[-1],
+        timed_experiment=timed.id,
     )
 
 
@@ -225,6 +234,10 @@ def wait_for_values(client: Client, trial_id: int) -> None:
     wait_until(
         lambda: len(client.curves(trial_id)) > 0, RUN_TIMEOUT_S, f"values of trial {trial_id}"
     )
+
+
+def _catalog() -> Catalog:
+    return Catalog.load([CHECKOUT / "catalog"])
 
 
 def _token(database: Database, name: str, role: Role) -> str:

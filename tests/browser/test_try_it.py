@@ -21,6 +21,23 @@ FIRST_MS = 90_000
 SEVEN = [[(80, 60), (200, 60), (130, 220)], [(110, 140), (190, 140)]]
 ONE = [[(110, 90), (150, 50), (150, 230)]]
 
+# A form as the server sends it, in the place of the one that is there.
+ANOTHER_FORM = """async () => {
+  const text = await (await fetch(location.href)).text();
+  const sent = new DOMParser().parseFromString(text, "text/html").getElementById("try-it");
+  document.getElementById("try-it").replaceWith(document.importNode(sent, true));
+  document.dispatchEvent(new CustomEvent("labpool:refreshed"));
+}"""
+# A refresh that brings something new above the paper.
+CHANGED_PAGE = """async () => {
+  const { morph } = await import("/static/morph.js");
+  const text = await (await fetch(location.href)).text();
+  const sent = new DOMParser().parseFromString(text, "text/html").getElementById("live");
+  sent.querySelector("#facts").insertAdjacentHTML("beforebegin", "<p class='notice'>New.</p>");
+  morph(document.getElementById("live"), sent);
+  document.dispatchEvent(new CustomEvent("labpool:refreshed"));
+}"""
+
 
 @pytest.fixture(autouse=True)
 def at_work(service: Service) -> None:
@@ -28,15 +45,14 @@ def at_work(service: Service) -> None:
 
 
 def draw(page: Page, strokes: list[list[tuple[int, int]]]) -> None:
-    """With the mouse, as a person does."""
+    """With the mouse, as a person does: who sees the paper move follows it."""
+    expect(page.locator("[data-chart-set]")).to_have_attribute("data-keep", "children")
     paper = page.locator("#draw")
-    paper.scroll_into_view_if_needed()
-    box = paper.bounding_box()
-    assert box is not None
-    factor = box["width"] / 280
+    factor = paper.evaluate("(element) => element.clientWidth") / 280
     for stroke in strokes:
         for place, (x, y) in enumerate(stroke):
-            page.mouse.move(box["x"] + x * factor, box["y"] + y * factor, steps=4)
+            # It waits until the paper has come to rest and is what the mouse would meet.
+            paper.hover(position={"x": x * factor, "y": y * factor})
             if place == 0:
                 page.mouse.down()
         page.mouse.up()
@@ -67,6 +83,43 @@ def test_it_works(visit: Visit, filled: Filled) -> None:
     page.locator("#draw-clear").click()
     expect(answer).to_have_count(0)
     draw(page, SEVEN)
+    expect_answer(page)
+
+
+@pytest.mark.parametrize("pressed", [False, True])
+def test_a_form_that_is_new_on_the_page_is_drawn_on_as_the_first(
+    visit: Visit, filled: Filled, pressed: bool
+) -> None:
+    page = visit(f"/trials/{filled.trained}")
+    draw(page, ONE)
+    expect_answer(page)
+    if pressed:
+        page.locator("#draw").hover(position={"x": 60, "y": 60})
+        page.mouse.down()
+    page.evaluate(ANOTHER_FORM)
+    expect(page.locator("#try-answer #answer")).to_have_count(0)
+    page.mouse.up()
+    draw(page, SEVEN)
+    expect_answer(page)
+    page.locator("#draw-clear").click()
+    expect(page.locator("#try-answer #answer")).to_have_count(0)
+
+
+def test_a_page_that_changes_leaves_the_stroke_alone(visit: Visit, filled: Filled) -> None:
+    page = visit(f"/trials/{filled.trained}")
+    draw(page, [])
+    paper = page.locator("#draw")
+    paper.hover(position={"x": 60, "y": 60})
+    page.mouse.down()
+    paper.hover(position={"x": 200, "y": 60})
+    page.evaluate(CHANGED_PAGE)
+    paper.hover(position={"x": 130, "y": 220})
+    page.mouse.up()
+    dark = paper.evaluate(
+        "(paper) => [...paper.getContext('2d').getImageData(0, 0, 280, 280).data]"
+        ".filter((value, index) => index % 4 === 0 && value < 128).length"
+    )
+    assert dark > 7000, "two lines of 24 by 140 and 24 by 175"
     expect_answer(page)
 
 

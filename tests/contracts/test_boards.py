@@ -70,6 +70,20 @@ def test_it_works(database: Database, catalog: Catalog, board: BoardEntry) -> No
     assert first.train_seconds == 12.0
 
 
+def test_other_data_is_another_task(
+    database: Database, catalog: Catalog, board: BoardEntry
+) -> None:
+    usual = runs(database, catalog, [0.9])
+    runs(database, catalog, [1.0], dataset_parameters={"labels": "low"})
+    said = runs(database, catalog, [0.8], name="bob", dataset_parameters={"labels": "all"})
+    assert [row.trial_id for row in rows_of(database, board)] == [*usual, *said]
+    spirals = runs(database, catalog, [0.9], dataset="spirals")
+    runs(database, catalog, [1.0], dataset="spirals", dataset_parameters={"noise": 0.0})
+    runs(database, catalog, [1.0], dataset="spirals", dataset_parameters={"turns": 0.5})
+    found = rows_of(database, catalog.boards["spirals"])
+    assert [row.trial_id for row in found] == spirals
+
+
 def test_one_seed_again_is_no_further_run(
     database: Database, catalog: Catalog, board: BoardEntry
 ) -> None:

@@ -77,7 +77,6 @@ def test_a_sweep_begins_with_it_too(api: Api, tmp_path: Path) -> None:
         api, {**sweep, "base": {**sweep["base"], "init_from": 999}}
     )  # fmt: skip
     assert "/space/init_from" in refused(api, {**sweep, "space": {"init_from": [one, 999]}})
-    assert "/space/freeze" in refused(api, {**sweep, "space": {"freeze": ["head"]}})
 
 
 @pytest.mark.parametrize("written", [0, -1, True, 1.5, "12@abc", "12@" + "A" * 64, "x", [1], ""])
@@ -103,6 +102,26 @@ def test_each_problem_names_the_field_and_the_fix(api: Api, tmp_path: Path) -> N
     failed(api, claimed(api), "away with the benchmark")
 
 
+def test_what_trains_itself_has_no_layers_to_begin_with(api: Api, tmp_path: Path) -> None:
+    _, [waiting] = api.submitted({"kind": "train", "model": "ten_lines", "dataset": "xor"})
+    error = refused(api, {**TRAIN, "init_from": waiting})["/init_from"]
+    assert error["detail"] == (
+        f"trial {waiting} has no layers to take: its model 'ten_lines' trains itself."
+    )
+    assert error["suggestion"] == "Name a training run of a network."
+    source = claimed(api)
+    checkpoint(api, source, 1, b"weights", tmp_path, best=True)
+    succeeded(api, source)
+    sweep = {
+        "kind": "sweep", "strategy": {"method": "grid"},
+        "base": TRAIN, "space": {"init_from": [source.trial_id]},
+    }  # fmt: skip
+    assert "no layers" in refused(api, sweep)["/space/init_from"]["detail"]
+    assert "the layers of a network" in refused(
+        api, {"kind": "train", "model": "dqn", "init_from": source.trial_id}
+    )["/init_from"]["detail"]  # fmt: skip
+
+
 def test_a_trial_that_has_not_ended_is_refused(api: Api, tmp_path: Path) -> None:
     """Its best checkpoint may still give way to a better one."""
     _, [waiting] = api.submitted(TRAIN)
@@ -124,6 +143,17 @@ def test_names_of_layers_are_checked_where_they_are_known(quick_api: Api, tmp_pa
     error = refused(quick_api, wrong)["/freeze"]
     assert "no layer 'base_conv'" in error["detail"] and "base_conv1" in error["suggestion"]
     quick_api.submitted({**wrong, "freeze": ["base_conv1"]})
+    sweep = {
+        "kind": "sweep", "strategy": {"method": "grid"},
+        "base": {**TRAIN, "init_from": source}, "space": {"freeze": [[], ["base_conv1"]]},
+    }  # fmt: skip
+    _, trials = quick_api.submitted(sweep)
+    assert [spec_of(quick_api, trial).get("freeze") for trial in trials] == [None, ["base_conv1"]]
+    page = quick_api.browser().get(f"/trials/{trials[1]}").text
+    assert "base_conv1" in page
+    sweep["space"] = {"freeze": [[], ["base_conv"]]}
+    error = refused(quick_api, sweep)["/space/freeze"]
+    assert "no layer 'base_conv'" in error["detail"] and "base_conv1" in error["suggestion"]
     # Of another configuration the layers may be others: its runner will say.
     quick_api.submitted({**wrong, "parameters": {"filters": 8}})
 

@@ -41,10 +41,42 @@ def test_it_works(api: Api) -> None:
     [found] = api.owner.get(path).get_json()["speed_ups"]
     assert found == {
         "metric": "median_ms", "cpu": 30.0, "gpu": 4.0, "ratio": 7.5,
-        "cpu_trial": cpu, "gpu_trial": gpu,
+        "cpu_trial": cpu, "gpu_trial": gpu, "transfer_ms": None, "ratio_with_transfer": None,
     }  # fmt: skip
     text = api.browser().get(page).text
     assert "GPU against CPU by median ms" in text and "7.5" in text
+    assert "to bring the inputs" not in text
+
+
+def test_the_transfer_is_shown_apart(api: Api) -> None:
+    experiment, _ = api.submitted(BOTH)
+    done(api, "cpu", median_ms=30.0)
+    done(api, "gpu", median_ms=4.0, to_device_ms=5.0, from_device_ms=1.0)
+    [found] = api.owner.get(f"/api/v1/experiments/{experiment}").get_json()["speed_ups"]
+    # The kernel alone is what the ratio compares; 30 / (4 + 5 + 1) is what somebody waits for.
+    assert (found["ratio"], found["transfer_ms"], found["ratio_with_transfer"]) == (7.5, 6.0, 3.0)
+    text = api.browser().get(f"/experiments/{experiment}").text
+    assert "3 with 6 ms to bring the inputs there and the output back" in text
+
+
+def test_half_a_transfer_is_none(quick_api: Api) -> None:
+    experiment, _ = quick_api.submitted(BOTH)
+    done(quick_api, "cpu", median_ms=30.0)
+    done(quick_api, "gpu", median_ms=4.0, to_device_ms=5.0)
+    [found] = quick_api.owner.get(f"/api/v1/experiments/{experiment}").get_json()["speed_ups"]
+    assert (found["transfer_ms"], found["ratio_with_transfer"]) == (None, None)
+
+
+def test_each_size_has_a_speed_up_of_its_own(quick_api: Api) -> None:
+    sizes = {"sizes.batch": [1, 8], "device": ["cpu", "gpu"]}
+    sweep = {"kind": "sweep", "base": BENCHMARK, "strategy": {"method": "grid"}, "space": sizes}
+    experiment, trials = quick_api.submitted(sweep)
+    assert len(trials) == 4
+    for device, times in (("cpu", (10.0, 80.0)), ("gpu", (5.0, 8.0))):
+        for time_ms in times:
+            done(quick_api, device, median_ms=time_ms)
+    found = quick_api.owner.get(f"/api/v1/experiments/{experiment}").get_json()["speed_ups"]
+    assert sorted(one["ratio"] for one in found) == [2.0, 10.0]
 
 
 def test_a_training_run_is_compared_by_its_images(quick_api: Api) -> None:

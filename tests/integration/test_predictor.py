@@ -22,7 +22,9 @@ from tests.support.pool import person, slot, submitted
 from tests.support.slots import running_pool, settings_for, wait_until
 from worker import answering
 from worker.pool import SlotPool
+from worker.predictor import MEMORY_LIMIT_MB
 from worker.process_group import start_ticks
+from worker.watched import WatchedRunner
 
 FAKE = (sys.executable, str(CHECKOUT / "tests" / "support" / "fake_answers.py"))
 LIMITS = questions.Limits(limit_s=120.0, most_open=100, most_a_minute=1000)
@@ -33,7 +35,8 @@ class Asking:
 
     def __init__(self, database: Database, catalog: Catalog, folder: Path) -> None:
         self.database = database
-        self.settings = settings_for(database, folder)
+        # With standbys it is a race whether one is there for the first question.
+        self.settings = settings_for(database, folder, standby=False)
         content = folder / "weights"
         content.write_bytes(b"weights")
         with database.transaction() as session:
@@ -104,6 +107,53 @@ def test_it_works(asking: Asking) -> None:
         assert [path.name for path in folder.glob("*-*.*")] == ["home-1.log"]
         assert len(list((folder / "checkpoints").iterdir())) == 1
     assert start_ticks(first.about["pid"]) is None, "it ends with its worker"
+
+
+def standby_of(pool: SlotPool) -> WatchedRunner:
+    """The slot's, once its imports are done."""
+    runners = pool.slots[0]._runners
+    wait_until(lambda: (one := runners._standby) is not None and one.is_ready, "a standby")
+    assert runners._standby is not None
+    return runners._standby
+
+
+def test_a_slots_standby_answers_and_the_slot_makes_another(asking: Asking) -> None:
+    settings = asking.settings.model_copy(
+        update={"standby": True, "poll_s": 0.1, "predictor_idle_s": 1.0}
+    )
+    with asking.pool(settings) as pool:
+        lent = standby_of(pool)
+        first, second = asking.answer("well"), asking.answer("well")
+        assert first.about == second.about == {"pid": lent.pid}
+        assert lent.guards.memory_limit_mb == MEMORY_LIMIT_MB
+        other = standby_of(pool)
+        current = pool.slots[0]._runners.current
+        assert current is not None
+        assert len({one.pid for one in (lent, other, current)}) == 3
+        assert len({one.home for one in (lent, other, current)}) == 3
+        assert pool._lend() is None, "one at a time"
+        wait_until(lambda: not lent.is_alive, "the end of an idle runner")
+        assert asking.answer("well").about == {"pid": other.pid}
+        # A slot's runner that is replaced has no home of anybody's else.
+        crowd = standby_of(pool), other, pool.slots[0]._runners.current
+        assert len({one.home for one in crowd if one is not None}) == 3
+        number = asking.ask("hang")
+        wait_until(lambda: asking.row(number).state is PredictionState.RUNNING)
+    row = asking.row(number)
+    assert (row.state, row.reason) == (PredictionState.WAITING, "Its worker was shut down.")
+    assert start_ticks(other.pid) is None, "it ends with its worker"
+
+
+def test_a_standby_that_fails_leaves_the_slot_alone(asking: Asking) -> None:
+    settings = asking.settings.model_copy(update={"standby": True, "poll_s": 0.1})
+    with asking.pool(settings) as pool:
+        lent = standby_of(pool)
+        current = pool.slots[0]._runners.current
+        assert asking.answer("killed").reason_kind == "killed"
+        assert not lent.is_alive
+        assert pool.slots[0]._runners.current is current
+        assert current is not None and current.is_alive
+        assert asking.answer("well").state is PredictionState.DONE
 
 
 def test_every_bad_end_is_told_and_the_next_is_answered(asking: Asking) -> None:

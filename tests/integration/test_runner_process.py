@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -186,16 +187,23 @@ def test_early_stopping_ends_a_run(warm: Runner, tmp_path: Path) -> None:
     assert result.ended_early and result.metrics["epochs_run"] < 50
 
 
-def test_a_training_that_diverges_says_so(warm: Runner, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "place"),
+    [("loop", r"at step \d+; a lower"), ("fit", r"in epoch 1, whose steps fit keeps to itself; a")],
+)
+def test_a_training_that_diverges_says_so(
+    warm: Runner, tmp_path: Path, engine: str, place: str
+) -> None:
     # Neurons that square what they get; with those of the catalog the loss stays finite.
     shutil.copytree(CHECKOUT / "catalog", tmp_path / "catalog")
     code = tmp_path / "catalog" / "models" / "mlp" / "model.py"
     code.write_text(code.read_text().replace('parameters["activation"]', "keras.ops.square"))
     catalog = Catalog.load([tmp_path / "catalog"])
-    spec = {**MLP, "optimizer": "sgd", "learning_rate": 100.0}
+    spec = {**MLP, "optimizer": "sgd", "learning_rate": 100.0, "engine": engine}
     answer = warm.run(trial_of(spec, tmp_path / "trial", catalog=catalog))[-1]
     assert isinstance(answer, protocol.Failed)
     assert answer.reason_kind == "diverged" and "learning rate" in answer.reason
+    assert re.search(place, answer.reason), answer.reason
 
 
 @pytest.mark.parametrize("engine", ["loop", "fit"])
@@ -248,6 +256,9 @@ def test_a_cpu_benchmark(warm: Runner, tmp_path: Path) -> None:
     operations = 2 * 3 * 300 * 201
     assert result.summary["operations"] == operations
     assert found["gflop_s"] == pytest.approx(operations / found["median_ms"] / 1e6)
+    assert found["percent_of_peak"] > 0 and found["batch_ms"] > 0
+    parts = {"timing", "roofline", "referee", "settled", "bytes", "operations", "tolerance"}
+    assert parts <= set(result.summary)
     curve = of_type(messages, protocol.Metrics)
     assert len(curve) <= 500 and all(set(m.values) == {"sample_ms"} for m in curve)
     assert of_type(messages, protocol.Started)[0].unit == "sample"

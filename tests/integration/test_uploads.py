@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
 import subprocess
 import sys
 from hashlib import sha256
@@ -179,3 +181,53 @@ def test_reading_is_confined(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True, cwd=tmp_path,
     )  # fmt: skip
     assert done.stdout == "refused\n"
+
+
+def options_of(page: str) -> dict[str, str]:
+    """What the chooser of data sets offers beside the catalog's, by name."""
+    chooser = page.partition('data-change="dataset"')[2].partition("</select>")[0]
+    group = chooser.partition('<optgroup label="Uploads">')[2].partition("</optgroup>")[0]
+    return dict(re.findall(r'<option value="([^"]+)"[^>]*>\1: ([^<]+)</option>', group))
+
+
+def test_the_submit_page_offers_them(quick_api: Api) -> None:
+    assert options_of(quick_api.browser("owner").get("/submit").text) == {}
+    table = "\n".join(f"{n},{n * 2},{'ab'[n % 2]}" for n in range(20)).encode()
+    send(quick_api.teammate, ("a.npz", GOOD), name="alone")
+    send(quick_api.teammate, ("a.npz", GOOD), name="for_all", public="1")
+    send(quick_api.owner, ("t.csv", table), name="table")
+    send(quick_api.owner, ("a.npz", GOOD))
+    pictures = "image 6 × 5 × 1, 3 classes"
+    about = "vector 2, 2 classes"
+    owner, admin = quick_api.browser("owner"), quick_api.browser("admin")
+    assert list(options_of(owner.get("/submit?model=mlp").text).items()) == [
+        ("owner/flowers", pictures), ("owner/table", about), ("teammate/for_all", pictures)
+    ]  # fmt: skip
+    assert options_of(owner.get("/submit?model=lenet5").text)["owner/table"] == (
+        f"{about} (holds no images)"
+    )
+    # An administrator may use everybody's, but is offered what is his and what is for all.
+    assert list(options_of(admin.get("/submit").text)) == ["teammate/for_all"]
+
+    def fields(browser: Any, spec: dict[str, Any], **change: str) -> Any:
+        form = {"csrf_token": browser.form_token("/submit"), "spec": json.dumps(spec), **change}
+        return browser.send("/submit/form", form, {"Accept": "application/json"}).get_json()
+
+    assert "teammate/alone" in options_of(
+        fields(admin, {**SPEC, "dataset": "teammate/alone"})["fields"]
+    )
+    assert "teammate/alone" not in options_of(
+        fields(owner, {**SPEC, "dataset": "teammate/alone"})["fields"]
+    )
+    digits = {**SPEC, "dataset": "digits", "dataset_parameters": {"labels": "low"}}
+    changed = fields(owner, digits, dataset="owner/flowers")
+    assert "dataset: owner/flowers" in changed["spec"] and "labels" not in changed["spec"]
+    assert '<option value="owner/flowers" selected>' in changed["fields"]
+    assert "Uploaded by owner." in changed["fields"]
+    assert "/dataset_parameters/" not in changed["fields"], "planning fills them in"
+    assert owner.send(
+        "/submit", {"csrf_token": owner.form_token("/submit"), "spec": changed["spec"]}
+    ).status_code == 303  # fmt: skip
+    # Another model that cannot read it gets data that it can.
+    lenet = fields(owner, {**SPEC, "dataset": "owner/table"}, model="lenet5")
+    assert "dataset: digits" in lenet["spec"]

@@ -16,7 +16,7 @@ from labpool.uploads import DIGEST
 from tests.integration.test_uploads import SPEC, send
 from tests.support.api import make_api
 from tests.support.hostile import npz
-from tests.support.slots import attempts, running_pool, settings_for, wait_for_end
+from tests.support.slots import attempts, running_pool, settings_for, wait_for_end, wait_until
 from worker.process import COMMAND
 
 RANDOM = np.random.default_rng(1)
@@ -77,4 +77,9 @@ def test_it_works(
         assert "labpool data fetch mnist" in done.reason
         assert "labpool data import mnist" in done.reason
         assert len(attempts(database, fourth)) == 1, "it is not tried again"
+        assert [kept] == list(cache.iterdir()), "tidied once, and nothing was in vain"
+    gone = api.owner.send("DELETE", "/api/v1/uploads/1", b"", "text/plain")
+    assert gone.status_code == 204
+    with running_pool(settings):
+        wait_until(lambda: not list(cache.iterdir()), "the removal of its copy")
     database.dispose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -57,6 +58,57 @@ def test_what_names_no_layers_is_refused(
     with pytest.raises(SpecError) as caught:
         plan({**TRAIN, **changes}, catalog)
     assert [problem.pointer for problem in caught.value.problems] == [pointer]
+
+
+def sweep_of(**space: Any) -> dict[str, Any]:
+    return {"kind": "sweep", "base": TRAIN, "strategy": {"method": "grid"}, "space": space}
+
+
+def test_a_sweep_makes_a_trial_of_each_list(catalog: Catalog) -> None:
+    raw = sweep_of(freeze=[[], ["base_norm", "base_conv1"]], fresh=[["head"], []])
+    jsonschema.validate(raw, spec_schema())
+    trials = plan(raw, catalog).trials
+    assert [(trial.spec.get("freeze"), trial.spec.get("fresh")) for trial in trials] == [
+        (None, ["head"]),
+        (None, None),
+        (["base_conv1", "base_norm"], ["head"]),
+        (["base_conv1", "base_norm"], None),
+    ]
+    assert trials[2].varied == {"freeze": ["base_norm", "base_conv1"], "fresh": ["head"]}
+    # What is frozen is traced into a step, what begins anew is not.
+    assert len({trial.trace_key for trial in trials}) == 2
+    strategy = {"method": "random", "trials": 20}
+    drawn = plan({**raw, "strategy": strategy}, catalog).trials
+    assert {len(trial.spec.get("freeze", [])) for trial in drawn} == {0, 2}
+
+
+def test_a_sweep_over_layers_takes_the_place_of_its_base(catalog: Catalog) -> None:
+    raw = sweep_of(freeze=[[], ["head"]])
+    raw["base"] = {**TRAIN, "freeze": ["base_norm"]}
+    found = [trial.spec.get("freeze") for trial in plan(raw, catalog).trials]
+    assert found == [None, ["head"]]
+
+
+@pytest.mark.parametrize(
+    ("axis", "at", "words"),
+    [
+        (["a", "b"], "0", "must be a list. Write [a]."),
+        ([["a"], ["a\nb"]], "1", "must hold no control characters."),
+        ([["a"], [1]], "1", "must be text."),
+        ([["a"], ["b"] * 257], "1", "at most 256"),
+        ([["a", "b"], ["b", "a"]], "1", '["b", "a"] stands in the list twice.'),
+        ([[["a"]]], "0", "must be"),
+        ({"low": 1, "high": 2, "steps": 2}, "low", "must be a list."),
+    ],
+)
+def test_what_is_no_axis_of_layers_is_refused(
+    axis: Any, at: str, words: str, catalog: Catalog
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan(sweep_of(freeze=axis), catalog)
+    problem = caught.value.problems[0]
+    assert problem.pointer.startswith(f"/space/freeze/{at}")
+    assert words in f"{problem.message} {problem.suggestion}"
 
 
 def test_the_schema_takes_both_forms() -> None:

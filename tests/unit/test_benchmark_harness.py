@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from labpool.sdk import Arrays, Expected, Sizes
+from tests.support.heard import Slot
 from tests.support.runners import CATALOG, reference_to
-from worker.protocol import LineBuffer, Metrics, Progress, parse_from_runner
+from worker.protocol import Metrics, Progress
 from worker.runner import benchmark, judging, loading, timing
-from worker.runner.benchmark import FUNCTIONS, Plan, measure, take_samples
-from worker.runner.connection import Connection
+from worker.runner.benchmark import FUNCTIONS, Plan, measure
+from worker.runner.physics import Peaks
 from worker.runner.reasons import WrongResult
-from worker.runner.report import Report
-from worker.runner.targets import CpuTarget
+from worker.runner.sampling import take_batches, take_samples
+from worker.runner.targets import CpuTarget, Fresh, Run
 
 LAUNCH = {"warps": 8}
 PLAN = Plan(
@@ -34,37 +33,6 @@ def kernel() -> Any:
     return loading.load(reference_to(entry), entry.path / "reference.py", *FUNCTIONS)
 
 
-class Slot:
-    """The other end of a report: what a slot would have heard."""
-
-    def __init__(self) -> None:
-        self._ours, self._theirs = socket.socketpair()
-        self._lost = threading.Event()
-        self._data = b""
-        # Read all along: a socket that nobody empties fills up, and its sender waits.
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        self.report = Report(Connection(self._theirs, on_lost=self._lost.set), 1, 1)
-
-    def heard(self, form: type[Any]) -> list[Any]:
-        """The messages of one form; nothing can be reported after this."""
-        self._theirs.shutdown(socket.SHUT_WR)
-        self._reader.join()
-        messages = map(parse_from_runner, LineBuffer().feed(self._data))
-        return [message for message in messages if isinstance(message, form)]
-
-    def close(self) -> None:
-        self._ours.shutdown(socket.SHUT_RDWR)
-        assert self._lost.wait(5)
-        self._reader.join()
-        self._ours.close()
-        self._theirs.close()
-
-    def _read(self) -> None:
-        while data := self._ours.recv(1 << 16):
-            self._data += data
-
-
 @pytest.fixture
 def slot() -> Iterator[Slot]:
     slot = Slot()
@@ -72,10 +40,8 @@ def slot() -> Iterator[Slot]:
     slot.close()
 
 
-class FakeTarget:
+class FakeTarget(CpuTarget):
     """A device whose times are given and whose answers can be spoilt."""
-
-    device, device_name = "cpu", "fake"
 
     def __init__(
         self,
@@ -84,29 +50,29 @@ class FakeTarget:
         spoil: Callable[[NDArray[Any]], NDArray[Any]] = lambda output: output,
         spoil_timed: Callable[[NDArray[Any]], NDArray[Any]] = lambda output: output,
     ) -> None:
+        super().__init__(kernel)
         self._kernel, self._seconds = kernel, seconds
         self._spoil, self._spoil_timed = spoil, spoil_timed
-        self._inputs: Arrays = {}
         self.samples = 0
 
     def compute(self, sizes: Sizes, inputs: Arrays) -> NDArray[Any]:
         return self._spoil(self._kernel.baseline(inputs))
 
-    def load(self, sizes: Sizes, inputs: Arrays) -> None:
+    def load(self, sizes: Sizes, inputs: Arrays, fresh: Fresh) -> None:
         self._inputs = inputs
 
     def sample(self) -> float:
         self.samples += 1
         return next(self._seconds)
 
-    def output(self) -> NDArray[Any]:
-        return self._spoil_timed(self._kernel.baseline(self._inputs))
+    def batch(self, runs: int) -> float:
+        return next(self._seconds)
 
-    def describe(self) -> dict[str, Any]:
-        return {}
+    def timed_runs(self) -> Iterable[Run]:
+        return [Run(self._inputs, self._spoil_timed(self._kernel.baseline(self._inputs)))]
 
-    def close(self) -> None:
-        pass
+    def peaks(self, dtype: str, footprint: int) -> Peaks:
+        return Peaks(1e9, 1e9)
 
 
 class Clock:
@@ -148,33 +114,33 @@ def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
 
 def test_the_least_number_of_samples_is_taken(slot: Slot, kernel: Any) -> None:
     target = FakeTarget(kernel, itertools.repeat(0.001))
-    samples = take_samples(target, 12, slot.report, Clock(0.3))
+    samples = take_samples(target, 12, slot.report, Clock(0.3)).seconds
     assert samples == [0.001] * 12
 
 
 def test_noisy_samples_go_on_until_the_budget_is_spent(slot: Slot, kernel: Any) -> None:
     target = FakeTarget(kernel, itertools.cycle([0.001, 0.003]))
-    samples = take_samples(target, 10, slot.report, Clock(0.25))
+    samples = take_samples(target, 10, slot.report, Clock(0.25)).seconds
     assert 10 < len(samples) < 30
 
 
 def test_samples_stop_when_they_say_nothing_new(slot: Slot, kernel: Any) -> None:
     random = np.random.default_rng(0)
     noise = (0.001 * (1 + 0.05 * random.standard_normal()) for _ in itertools.count())
-    samples = take_samples(FakeTarget(kernel, noise), 10, slot.report, Clock(1e-6))
+    samples = take_samples(FakeTarget(kernel, noise), 10, slot.report, Clock(1e-6)).seconds
     # 5 % noise over the square root of n falls below 0.5 % at about n = 100.
     assert 60 < len(samples) < 160
 
 
 def test_there_is_a_warm_up_that_is_not_counted(slot: Slot, kernel: Any) -> None:
     target = FakeTarget(kernel, itertools.chain([9.0], itertools.repeat(0.001)))
-    assert max(take_samples(target, 10, slot.report, Clock(0.05))) == 0.001
+    assert max(take_samples(target, 10, slot.report, Clock(0.05)).seconds) == 0.001
     assert target.samples > 11
 
 
 def test_the_curve_is_thinned(slot: Slot, kernel: Any) -> None:
     target = FakeTarget(kernel, itertools.cycle([0.001, 0.003]))
-    samples = take_samples(target, 1300, slot.report, Clock(6.0))
+    samples = take_samples(target, 1300, slot.report, Clock(6.0)).seconds
     assert len(samples) == 1300
     points = slot.heard(Metrics)
     assert 400 <= len(points) <= 500
@@ -195,6 +161,29 @@ def test_a_right_kernel_is_measured(slot: Slot, kernel: Any) -> None:
     elements = 40 * 50 + 3 * 50 + 40 + 3 * 40
     assert metrics["gb_s"] == pytest.approx(4 * elements / 0.002 / 1e9)
     assert summary["settled"] is True
+    times: Any = summary["timing"]
+    assert set(times) == {"warm", "batch", "discarded"}
+    # 1 GB/s and 1 GFLOP/s: with more operations than bytes, arithmetic is the limit.
+    roofline: Any = summary["roofline"]
+    assert roofline["limit"] == "arithmetic"
+    assert metrics["percent_of_peak"] == pytest.approx(100 * metrics["gflop_s"])
+    assert "transfer" not in summary and "to_device_ms" not in metrics
+
+
+def test_batches_are_as_long_as_a_clock_asks_for(slot: Slot, kernel: Any) -> None:
+    runs: list[int] = []
+
+    class Counting(FakeTarget):
+        def batch(self, count: int) -> float:
+            runs.append(count)
+            return 0.001
+
+    for typical_s, wanted in ((1e-9, 1000), (1e-4, 50), (10.0, 2)):
+        runs.clear()
+        target = Counting(kernel, itertools.repeat(0.001))
+        found = take_batches(target, typical_s, slot.report, 10, Clock(0.01))
+        assert found.seconds == [0.001] * 10
+        assert runs == [wanted] * 11
 
 
 def unwritten(output: NDArray[Any]) -> NDArray[Any]:
@@ -257,7 +246,8 @@ def test_special_numbers_are_planted_in_copies(kernel: Any) -> None:
 def test_short_runs_are_bundled_into_samples(kernel: Any) -> None:
     target = CpuTarget(kernel)
     small = {"outputs": 2, "inputs": 2, "batch": 1}
-    target.load(small, kernel.inputs(small, "float32", 1))
+    inputs = kernel.inputs(small, "float32", 1)
+    target.load(small, inputs, lambda: inputs)
     assert int(str(target.describe()["runs_per_sample"])) > 10
     assert 0 < target.sample() < 1e-3
 

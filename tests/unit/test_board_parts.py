@@ -62,3 +62,23 @@ def test_nothing_said_is_all_time(tmp_path: Path) -> None:
 def test_a_mistake_is_named_with_its_key(tmp_path: Path, more: str, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
         board(tmp_path, more)
+
+
+def test_the_data_set_is_as_it_is_by_default_where_nothing_is_said(tmp_path: Path) -> None:
+    parameter = '[parameters.{}]\ntype = "{}"\ndefault = {}\nmeaning = "m"\n'
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "fetched_some_day.toml").write_text(
+        'title = "D"\nsummary = "D."\nsource = "s"\nlicense = "l"\nkind = "vector"\n'
+        "shape = [2]\nclasses = 2\n"
+        "[splits]\nseed = 1\nvalidation = 0.2\ntest = 0.2\n"
+        + parameter.format("noise", "number", 0.25)
+        + parameter.format("turns", "integer", 3)
+        + parameter.format("mirrored", "boolean", "false")
+    )
+    found = board(tmp_path, '"dataset_parameters.turns" = 5\n')
+    assert found.where == {
+        "dataset": "fetched_some_day",
+        "dataset_parameters.turns": 5,
+        "dataset_parameters.noise": 0.25,
+        "dataset_parameters.mirrored": False,
+    }

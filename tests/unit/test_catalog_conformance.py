@@ -35,6 +35,7 @@ EVERYTHING = [*FOLDERS, *CATALOG.datasets.values(), *CATALOG.boards.values()]
 RUN_METRICS = {"train_seconds", "images_per_second", "epochs_run", "best_epoch"}
 BENCHMARK_METRICS = {
     *("median_ms", "p5_ms", "p95_ms", "noise_percent", "gflop_s", "gb_s", "max_relative_error"),
+    *("batch_ms", "percent_of_peak"),
 }
 
 

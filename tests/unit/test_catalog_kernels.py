@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from labpool.catalog import KernelEntry
+from labpool.sdk import Copy
 from tests.support.cuda.on_host import entries_of
 from tests.support.runners import CATALOG, reference_to
 from worker.runner import judging, loading
@@ -71,13 +72,17 @@ def test_a_launch_is_legal_at_every_bound(entry: KernelEntry) -> None:
         for variant in entry.variants:
             found = kernel.launches(sizes, dict(zip(entry.launch, launched, strict=True)), variant)
             for step in found.steps:
+                if isinstance(step, Copy):
+                    assert {step.source, step.target} <= known | set(found.temporaries)
+                    continue
                 assert 1 <= int(np.prod(step.block)) <= 1024
                 assert 1 <= step.grid[0] < 2**31
                 assert all(1 <= side <= 65535 for side in step.grid[1:])
                 named = {part for part in step.arguments if isinstance(part, str)}
                 assert named <= known | set(found.temporaries)
                 assert step.entry in entries_of(entry.path / "kernel.cu")
-            assert "output" in found.steps[-1].arguments
+            last = found.steps[-1]
+            assert "output" in ((last.target,) if isinstance(last, Copy) else last.arguments)
 
 
 def kernel_of(entry: KernelEntry) -> tuple[Any, dict[str, int]]:

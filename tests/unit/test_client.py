@@ -30,6 +30,8 @@ from labpool.client import (
     WaitTimeout,
 )
 from labpool.client.service import spec_content
+from labpool.errors import LabpoolError
+from labpool.settings import WrongSettings
 
 Handler = Callable[[httpx.Request], httpx.Response]
 EXPERIMENT = {
@@ -308,6 +310,20 @@ def test_specs_are_dicts_paths_or_text(tmp_path: Path) -> None:
 def test_nothing_to_connect_to_is_said() -> None:
     with pytest.raises(NoService, match="labpool up"):
         Client()
+
+
+def test_a_variable_that_is_wrong_is_named_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABPOOL_BEAT_S", "soon")
+    monkeypatch.setenv("LABPOOL_SLOTS", "0")
+    with pytest.raises(WrongSettings) as caught:
+        Client()
+    assert isinstance(caught.value, LabpoolError)
+    assert {name for name, _ in caught.value.problems} == {"LABPOOL_BEAT_S", "LABPOOL_SLOTS"}
+    said = str(caught.value)
+    assert "LABPOOL_BEAT_S: " in said and "LABPOOL_SLOTS: say a number from 1, or auto" in said
+    assert "\n" not in said and "pydantic" not in said and "unset" in said
+    # Who names the service and the token needs nothing else of the environment.
+    assert Client("http://lab.example", "lp_1_x").address.url == "http://lab.example"
 
 
 def write_client_json(url: str = "http://127.0.0.1:8642") -> None:

@@ -43,7 +43,7 @@ def test_every_command_and_flag_is_there() -> None:
             flag
             for option in command.params
             if isinstance(option, click.Option)
-            for flag in option.opts
+            for flag in (*option.opts, *option.secondary_opts)
         }
         assert set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", _table(sections[name]))) == flags, name
 

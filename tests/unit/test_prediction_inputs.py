@@ -18,6 +18,7 @@ from labpool.dataset_form import Ink
 from labpool.sdk import DataShape
 from labpool.sent import NotTaken
 from tests.support.images import grey_png, jpeg
+from tests.support.runners import CATALOG
 from worker.runner import inputs, number_files, own_pictures
 from worker.runner.reasons import InputUnfit
 
@@ -60,6 +61,28 @@ def test_the_rule_of_light_and_dark() -> None:
     assert own_pictures.fit(white_on_black, (8, 8, 1), DARK, "yes").turned_over
     # Without an even ground nothing is guessed.
     assert not own_pictures.fit(black_on_white, (8, 8, 1), None, "auto").turned_over
+
+
+@pytest.mark.parametrize(("name", "free"), [("digits", 0.0), ("mnist", 4 / 28)])
+def test_digits_are_drawn_as_large_as_the_data_sets_own(name: str, free: float) -> None:
+    entry = CATALOG.datasets[name]
+    height, width, _ = entry.shape
+    fitted = own_pictures.fit(stroke(280), entry.shape, entry.ink, "auto")
+    assert (fitted.turned_over, fitted.cut_to_ink) == (True, True)
+    rows = np.flatnonzero(fitted.pixels.max(axis=(1, 2)) > 0.5)
+    columns = np.flatnonzero(fitted.pixels.max(axis=(0, 2)) > 0.5)
+    assert (rows[0], height - 1 - rows[-1]) == (round(free * height), round(free * height))
+    assert abs((columns[0] + columns[-1]) - (width - 1)) <= 1, "in the middle"
+
+
+def test_what_covers_most_of_its_picture_is_ink_all_the_same() -> None:
+    entry = CATALOG.datasets["fashion_mnist"]
+    shirt = np.full((200, 200, 1), 250, np.uint8)
+    shirt[10:190, 20:180] = 120
+    shirt[10:190, 90:110] = 40
+    fitted = own_pictures.fit(shirt, entry.shape, entry.ink, "auto").pixels[..., 0]
+    assert fitted[:, 4:24].min() > 0.5, "the whole shirt is light on dark"
+    assert fitted[:, 13:15].min() > 0.95 and fitted[:, :1].max() < 0.05
 
 
 def test_a_picture_of_the_data_sets_own_size_is_taken_as_it_is() -> None:

@@ -52,6 +52,36 @@ def test_it_works() -> None:
     assert (round(row.spread.mean, 9), row.shown.trial_id) == (0.8, 3)
 
 
+def at_point(point: str, number: int, value: float, configuration: str) -> Candidate:
+    found = result(number, value, 0, float(number))
+    return found._replace(configuration_digest=configuration, point=point)
+
+
+def test_a_point_has_one_row_the_best_of_all_tried() -> None:
+    found = [
+        at_point("small", 1, 0.5, "a"), at_point("small", 2, 0.9, "b"),
+        at_point("small", 3, 0.7, "c"), at_point("large", 4, 0.95, "a"),
+        at_point("small", 5, math.nan, "d"),
+    ]  # fmt: skip
+    rows = ranked(found, "best", "maximize")
+    assert [(row.place, row.shown.trial_id, row.tried) for row in rows] == [(1, 4, 1), (2, 2, 3)]
+    rows = ranked(found, "best", "minimize", limit=1)
+    assert [(row.place, row.shown.trial_id, row.tried) for row in rows] == [(1, 1, 3)]
+
+
+def test_of_equals_at_a_point_the_first_found_stays() -> None:
+    found = [at_point("one", 2, 0.9, "b"), at_point("one", 1, 0.9, "a")]
+    for order in (found, found[::-1]):
+        [row] = ranked(order, "best", "maximize")
+        assert row.shown.trial_id == 1
+
+
+def test_a_point_is_won_by_a_mean_and_not_by_a_lucky_run() -> None:
+    lucky = [at_point("one", 1, 0.99, "a"), at_point("one", 2, 0.5, "a")._replace(seed=1)]
+    [row] = ranked([*lucky, at_point("one", 3, 0.8, "b")], "best", "maximize")
+    assert (row.shown.trial_id, row.tried) == (3, 2)
+
+
 @given(results(), RULES, DIRECTIONS)
 def test_every_finite_result_stands_in_one_row(
     found: list[Candidate], rule: Rule, direction: Direction

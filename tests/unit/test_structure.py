@@ -91,6 +91,32 @@ def test_other_columns_are_for_anyone_to_write() -> None:
     assert not _writes(ast.parse("update(Trial).values({'epochs': 1})"))
 
 
+def _imports(tree: ast.AST, package: str) -> bool:
+    """Whether `package` or a part of it is imported, at the top or later."""
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+             for alias in node.names]  # fmt: skip
+    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return any(name.partition(".")[0] == package for name in names)
+
+
+def test_one_module_touches_pycuda() -> None:
+    catalog = sorted((CHECKOUT / "catalog").rglob("*.py"))
+    found = [
+        str(path.relative_to(CHECKOUT))
+        for path in [*SOURCES, *catalog]
+        if _imports(ast.parse(path.read_text()), "pycuda")
+    ]
+    assert found == ["worker/runner/pycuda_device.py"]
+
+
+@pytest.mark.parametrize(
+    "line", ["import pycuda", "import pycuda.driver as cuda", "from pycuda import driver"]
+)
+def test_that_check_can_fail(line: str) -> None:
+    assert _imports(ast.parse(f"def f():\n    {line}"), "pycuda")
+    assert not _imports(ast.parse(line.replace("pycuda", "pycudas")), "pycuda")
+
+
 def test_modules_stay_small() -> None:
     long = {
         str(path.relative_to(CHECKOUT)): lines

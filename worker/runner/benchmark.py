@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from labpool.sdk import DTypeName, Sizes
+from labpool.sdk import Arrays, Cost, DTypeName, Sizes
 from worker import protocol
 from worker.protocol import TrialToRun
-from worker.runner import environment, judging, loading, timing
+from worker.runner import environment, judging, kernel_pictures, loading, physics, timing
+from worker.runner.own_benchmark import Task, measure_own, read_source, runs_of
 from worker.runner.reasons import EntryBroken
 from worker.runner.report import Report
+from worker.runner.sampling import Samples, take_batches, take_samples
 from worker.runner.targets import CpuTarget, Target
 from worker.wire_types import Json
 
-WARM_UP_S = 0.2
-BUDGET_S = 5.0
-"""Longest time spent on samples beyond the least number that the spec asks for."""
-MOST_SAMPLES = 10_000
-MOST_POINTS = 500
-"""Points of the curve of samples."""
+MOST_LOOKS = 3
+"""Times that peaks are measured before a time is called impossible."""
 FUNCTIONS = ("inputs", "output_shape", "expected", "baseline", "cost", "launches", "edge_sizes")
 
 
@@ -67,12 +64,31 @@ def benchmark(trial: TrialToRun, report: Report, threads: int) -> protocol.Resul
     tolerance = about["tolerance"].get(plan.dtype)
     if tolerance is None:
         raise EntryBroken(f"kernel.toml has no tolerance for {plan.dtype}.")
+    text = read_source(trial.spec, Path(trial.scratch))
+    if text is not None:
+        return _of_own_source(trial, Task(kernel, plan, float(tolerance), text), report, threads)
     target = _target(kernel, folder, plan)
     try:
         report.started(_environment(target, threads), plan.samples, "sample")
         metrics, summary = measure(kernel, target, plan, float(tolerance), report)
+        kernel_pictures.keep(
+            kernel, target.compute, plan.dtype, float(tolerance), Path(trial.scratch), report
+        )
     finally:
         target.close()
+    return protocol.Result(
+        trial=trial.trial, fence=trial.fence, metrics=metrics, summary=summary, ended_early=False
+    )
+
+
+def _of_own_source(trial: TrialToRun, task: Task, report: Report, threads: int) -> protocol.Result:
+    """A user's own source: this process only asks, compares and keeps the clock."""
+
+    def started(about: Json) -> None:
+        seen: dict[str, Any] = {"device": "gpu", "device_name": about["name"], "own_source": True}
+        report.started({**_surroundings(threads), **seen}, runs_of(task.plan), "sample")
+
+    metrics, summary = measure_own(task, report, started)
     return protocol.Result(
         trial=trial.trial, fence=trial.fence, metrics=metrics, summary=summary, ended_early=False
     )
@@ -81,37 +97,80 @@ def benchmark(trial: TrialToRun, report: Report, threads: int) -> protocol.Resul
 def measure(
     kernel: Any, target: Target, plan: Plan, tolerance: float, report: Report
 ) -> tuple[dict[str, float], Json]:
-    """The result's metrics and summary. Raises WrongResult, TrialCancelled."""
-    worst = judging.check_edges(
-        kernel, target.compute, plan.launch, plan.dtype, tolerance, plan.seed
+    """The result's metrics and summary. Raises WrongResult, GpuTrouble, TrialCancelled."""
+    secret = secrets.randbits(32)
+
+    def drawn() -> Arrays:
+        nonlocal secret
+        secret = secrets.randbits(32)
+        inputs: Arrays = kernel.inputs(plan.sizes, plan.dtype, secret)
+        return inputs
+
+    worst = max(
+        judging.check_edges(kernel, target.compute, plan.launch, plan.dtype, tolerance, seed)
+        for seed in (plan.seed, secret)
     )
     report.stop_if_cancelled()
-    case = judging.named(plan.sizes)
-    inputs = kernel.inputs(plan.sizes, plan.dtype, plan.seed)
-    # The reference costs more than the kernel: once is enough for both comparisons.
+    inputs = drawn()
+    case = f"{judging.named(plan.sizes)}, seed {secret}"
+    # The reference costs more than the kernel: one answer serves all runs on the same inputs.
     expected = kernel.expected(inputs)
     found = target.compute(plan.sizes, inputs)
     worst = max(worst, judging.error_of(found, expected, tolerance, case))
     report.stop_if_cancelled()
 
-    target.load(plan.sizes, inputs)
-    samples_s = take_samples(target, plan.samples, report)
-    after = judging.error_of(target.output(), expected, tolerance, f"{case}, after timing")
-    measured = timing.summarize(samples_s)
-    cost = kernel.cost(plan.sizes, plan.dtype)
+    cost: Cost = kernel.cost(plan.sizes, plan.dtype)
+    target.load(plan.sizes, inputs, drawn)
+    alone = take_samples(target, plan.samples, report)
+    typical_s = timing.summarize(alone.seconds).median_ms / 1e3
+    batch = take_batches(target, typical_s, report, plan.samples)
+    report.stop_if_cancelled()
+    for run in target.timed_runs():
+        answer = expected if run.inputs is inputs else kernel.expected(run.inputs)
+        case = f"{judging.named(plan.sizes)}, after timing"
+        worst = max(worst, judging.error_of(run.output, answer, tolerance, case))
+    metrics, summary = judged(target, plan, cost, found.nbytes, alone, batch)
+    return {**metrics, "max_relative_error": worst}, {"tolerance": tolerance, **summary}
+
+
+def judged(
+    target: Target, plan: Plan, cost: Cost, output_bytes: int, alone: Samples, batch: Samples
+) -> tuple[dict[str, float], Json]:
+    """What the times come to. Raises ImpossibleTime."""
+    measured, in_batch = timing.summarize(alone.seconds), timing.summarize(batch.seconds)
     seconds = measured.median_ms / 1e3
+    absorbed = min(output_bytes, target.absorbs)
+    peaks = target.peaks(plan.dtype, cost.bytes)
+    for look in range(MOST_LOOKS):
+        ruling = physics.rule(cost, seconds, peaks, target.device, absorbed)
+        if ruling.possible or look + 1 == MOST_LOOKS:
+            break
+        peaks = peaks.best(target.peaks(plan.dtype, cost.bytes))
+    physics.require_possible(ruling, seconds)
+    roofline, about = physics.roofline(cost, seconds, peaks), target.describe()
     metrics = {
         **{name: float(value) for name, value in dataclasses.asdict(measured).items()},
+        "batch_ms": in_batch.median_ms,
         "gflop_s": cost.operations / seconds / 1e9,
         "gb_s": cost.bytes / seconds / 1e9,
-        "max_relative_error": max(worst, after),
+        "percent_of_peak": roofline.percent,
     }
+    transfer = about.get("transfer")
+    if isinstance(transfer, dict):
+        for name in ("to_device_ms", "from_device_ms"):
+            metrics[name] = float(str(transfer[name]))
     summary: Json = {
         "bytes": cost.bytes,
         "operations": cost.operations,
-        "tolerance": tolerance,
-        "settled": timing.is_settled(samples_s),
-        **target.describe(),
+        "settled": timing.is_settled(alone.seconds),
+        "timing": {
+            target.caches: dataclasses.asdict(measured),
+            "batch": dataclasses.asdict(in_batch),
+            "discarded": alone.discarded + batch.discarded,
+        },
+        "roofline": roofline.describe(),
+        "referee": ruling.describe(),
+        **about,
     }
     return metrics, summary
 
@@ -120,42 +179,25 @@ def _target(kernel: Any, folder: Path, plan: Plan) -> Target:
     if choose_device(plan.device) == "cpu":
         return CpuTarget(kernel)
     from worker.runner.cuda_target import CudaTarget
+    from worker.runner.pycuda_device import PycudaDevice
 
-    return CudaTarget(kernel, folder / "kernel.cu", plan.dtype, plan.launch, plan.variant)
-
-
-def take_samples(
-    target: Target, least: int, report: Report, clock: Callable[[], float] = time.monotonic
-) -> list[float]:
-    """Seconds of each sample: `least` of them, then more until settled or BUDGET_S is spent."""
-    warm_until = clock() + WARM_UP_S
-    target.sample()
-    while clock() < warm_until:
-        target.sample()
-    deadline = clock() + BUDGET_S
-    samples_s: list[float] = []
-    while len(samples_s) < least or (
-        len(samples_s) < MOST_SAMPLES and clock() < deadline and not timing.is_settled(samples_s)
-    ):
-        report.stop_if_cancelled()
-        samples_s.append(target.sample())
-        if len(samples_s) <= least:
-            report.progress(len(samples_s))
-    _report_curve(samples_s, report)
-    return samples_s
-
-
-def _report_curve(samples_s: list[float], report: Report) -> None:
-    # After the last sample: a message in between would disturb the next one.
-    stride = math.ceil(len(samples_s) / MOST_POINTS)
-    for index in range(0, len(samples_s), stride):
-        report.metrics(index + 1, None, {"sample_ms": samples_s[index] * 1e3})
+    device = PycudaDevice()
+    try:
+        return CudaTarget(
+            kernel, folder / "kernel.cu", plan.dtype, plan.launch, plan.variant, device
+        )
+    except BaseException:
+        device.close()
+        raise
 
 
 def _environment(target: Target, threads: int) -> Json:
+    seen = {"device": target.device, "device_name": target.device_name}
+    return {**seen, **_surroundings(threads)}
+
+
+def _surroundings(threads: int) -> dict[str, Any]:
     return {
-        "device": target.device,
-        "device_name": target.device_name,
         "threads": threads,
         "versions": dict(environment.versions("numpy", "pycuda", "nvidia-cuda-nvrtc-cu12")),
         "deterministic": False,

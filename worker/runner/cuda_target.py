@@ -1,35 +1,73 @@
-"""A CUDA device, through pycuda, running a kernel that NVRTC compiled for it."""
+"""A kernel's CUDA source on a GPU: compiled, run between guard zones, timed with cold caches."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labpool.sdk import Arrays, DTypeName, Launches, Sizes
-from worker.runner import nvrtc
-from worker.runner.reasons import GpuTrouble
+from labpool.sdk import Arrays, DTypeName, Sizes
+from worker.runner import peaks
+from worker.runner.compiling import CompiledKernel, cache_folder, compile_apart
+from worker.runner.device import Device
+from worker.runner.judging import named
+from worker.runner.physics import Peaks
+from worker.runner.placing import rolled, shuffled
+from worker.runner.running import RUN_LIMIT_S, Job, Loaded, Stopwatch
+from worker.runner.targets import Fresh, Run
 from worker.wire_types import Json
 
 C_TYPES: Mapping[str, str] = {"float32": "float", "float64": "double"}
-POISON = 0xFF
-"""Bytes of all ones are a NaN in both types: an element that is not written shows."""
-BATCH_RUNS = 20
-LEAST_FLUSH_BYTES = 64 * 1024**2
+UNKNOWN_FLUSH_BYTES = 64 * 1024**2
+"""What is overwritten where nobody tells how large the cache is."""
+FRESH_BYTES = 1024**2
+"""Up to here a sample's inputs are drawn anew; larger ones are windows of one longer array."""
+LEAST_CLOCK = 0.75
+"""Share of the default clock below which a sample does not count."""
+TRANSFERS = 3
+
+Compiler = Callable[[str, str, str, Sequence[str]], CompiledKernel]
+"""Of source, name, architecture and options."""
+
+
+def of_the_catalog(
+    source: str, name: str, architecture: str, options: Sequence[str]
+) -> CompiledKernel:
+    """Compile what nobody but the catalog can have written, or find it compiled."""
+    return compile_apart(source, name, architecture, options, cache_folder(), ours=True)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What one run was given: inputs, and which windows of them."""
+
+    inputs: Arrays
+    windows: Mapping[str, int]
+
+    def arrays(self) -> Arrays:
+        if not any(self.windows.values()):
+            return self.inputs
+        return {
+            name: rolled(array, self.windows[name]) if self.windows.get(name) else array
+            for name, array in self.inputs.items()
+        }
 
 
 class CudaTarget:
-    """One kernel on the first visible GPU; its context ends with `close`.
+    """One kernel on one GPU, whose context ends with `close`.
 
     Samples are cold: before each, twice the level-2 cache is overwritten. The flush also keeps the
     GPU busy while the launch is queued, so that the time between the two events holds no gap.
     """
 
-    device = "gpu"
+    device: Literal["cpu", "gpu"] = "gpu"
+    caches: Literal["cold", "warm"] = "cold"
 
     def __init__(
         self,
@@ -38,183 +76,193 @@ class CudaTarget:
         dtype: DTypeName,
         launch: Mapping[str, int],
         variant: str,
+        device: Device,
+        compiler: Compiler = of_the_catalog,
+        limit_s: float = RUN_LIMIT_S,
     ) -> None:
-        """Compile and load. Raises GpuTrouble naming what is missing, CompileError."""
-        self._cuda = driver()
+        """Compile and load; `limit_s` is what one run may take. Raises CompileError, GpuTrouble."""
         self._kernel, self._dtype = kernel, np.dtype(dtype)
-        self._launch, self._variant = launch, variant
-        if self._cuda.Device.count() == 0:
-            raise GpuTrouble("The driver shows no GPU to this slot.")
-        device = self._cuda.Device(0)
-        self.device_name = device.name()
-        major, minor = device.compute_capability()
-        self._architecture = f"sm_{major}{minor}"
-        compiled = nvrtc.compile_kernel(
-            source.read_text(encoding="utf-8"),
-            source.name,
-            self._architecture,
-            compile_options(dtype),
+        self._launch, self._variant, self._device = launch, variant, device
+        self.device_name, self.absorbs = device.name, device.level2_bytes
+        self._compiler, self._options = compiler, compile_options(dtype)
+        self._compiled = compiler(
+            source.read_text(encoding="utf-8"), source.name, device.architecture, self._options
         )
-        self._context = device.make_context()
-        try:
-            self._module = self._cuda.module_from_buffer(compiled.cubin)
-            cache_bytes = device.get_attribute(self._cuda.device_attribute.L2_CACHE_SIZE)
-            self._flush_bytes = max(LEAST_FLUSH_BYTES, 2 * cache_bytes)
-            self._flush = self._cuda.mem_alloc(self._flush_bytes)
-            self._events = (self._cuda.Event(), self._cuda.Event())
-            self._loaded: _Loaded | None = None
-        except BaseException:
-            self.close()
-            raise
+        self._module = device.load(self._compiled.cubin)
+        self._peaks_module: Any = None
+        self._watch = Stopwatch(device, limit_s)
+        self._flush = device.allocate(2 * device.level2_bytes or UNKNOWN_FLUSH_BYTES)
+        self._random = np.random.default_rng(secrets.randbits(128))
+        self._resident: _Resident | None = None
+        self._clock_mhz: float | None = None
 
     def compute(self, sizes: Sizes, inputs: Arrays) -> NDArray[Any]:
         """One run on poisoned memory, copied back."""
-        loaded = self._place(sizes, inputs)
+        loaded = Loaded(self._device, self._module, self._job(sizes), inputs)
         try:
-            loaded.run()
-            self._context.synchronize()
+            loaded.queue()
+            self._watch.wait()
+            loaded.require_guarded(named(sizes))
             return loaded.output()
         finally:
-            loaded.free()
+            self._unless_hung(loaded.free)
 
-    def load(self, sizes: Sizes, inputs: Arrays) -> None:
+    def load(self, sizes: Sizes, inputs: Arrays, fresh: Fresh) -> None:
         """Copy the inputs over, in place of those before."""
-        if self._loaded is not None:
-            self._loaded.free()
-        self._loaded = self._place(sizes, inputs)
+        if self._resident is not None:
+            self._resident.loaded.free()
+        size = sum(array.nbytes for array in inputs.values())
+        renew = fresh if size <= FRESH_BYTES else None
+        loaded = Loaded(self._device, self._module, self._job(sizes), inputs, renew is None)
+        self._resident = _Resident(loaded, inputs, renew, self._random)
+        self._before = self._device.reading()
 
     def sample(self) -> float:
-        """Seconds of one run between two events on the device, caches cold."""
-        # All streams: work that a kernel left running elsewhere counts before, not within.
-        self._context.synchronize()
-        self._cuda.memset_d8_async(self._flush, 0, self._flush_bytes)
-        return self._timed(1)
+        """Seconds of one run between two events on the device, caches cold, inputs new."""
+        resident = self._in_use()
+        chosen = resident.choose()
+        resident.loaded.poison()
+        self._device.synchronize()
+        self._device.fill(self._flush, 0)
+        self._watch.start()
+        resident.loaded.queue(chosen.windows)
+        seconds = self._watch.stop()
+        self._clock_mhz = self._device.clock_mhz()
+        resident.perhaps_keep(chosen)
+        return seconds
 
-    def output(self) -> NDArray[Any]:
-        """What the last run wrote."""
-        return self._of_sample().output()
+    def batch(self, runs: int) -> float:
+        """Seconds of one of so many runs back to back, each on other windows."""
+        resident = self._in_use()
+        chosen = [resident.choose()]
+        # What is drawn anew would have to be copied over in between.
+        chosen += [resident.choose(new=False) for _ in range(runs - 1)]
+        resident.loaded.poison()
+        self._device.synchronize()
+        self._watch.start()
+        for one in chosen:
+            resident.loaded.queue(one.windows)
+        seconds = self._watch.stop() / runs
+        self._clock_mhz = self._device.clock_mhz()
+        resident.last = chosen[-1]
+        return seconds
+
+    def held_back(self) -> str | None:
+        """A clock below three quarters of what the GPU runs at by default."""
+        usual, found = self._device.default_clock_mhz, self._clock_mhz
+        if usual is None or found is None or found >= LEAST_CLOCK * usual:
+            return None
+        return f"the GPU's clock was at {found:g} MHz, below 75 % of its {usual:g} MHz"
+
+    def timed_runs(self) -> Iterable[Run]:
+        """One that was drawn by lot, and the last."""
+        resident = self._in_use()
+        resident.loaded.require_guarded("while timed")
+        last = (resident.last, resident.loaded.output())
+        for chosen, output in filter(None, (resident.kept, last)):
+            yield Run(chosen.arrays(), output)
+
+    def peaks(self, dtype: str, footprint: int) -> Peaks:
+        """A copy far larger than the cache, and multiply-adds."""
+        del footprint
+        if self._peaks_module is None:
+            compiled = self._compiler(
+                peaks.SOURCE, peaks.NAME, self._device.architecture, compile_options(dtype)
+            )
+            self._peaks_module = self._device.load(compiled.cubin)
+        return peaks.gpu_peaks(self._device, self._peaks_module, np.dtype(dtype).itemsize)
 
     def describe(self) -> Json:
-        """How samples were taken, and the time of runs back to back as a second opinion."""
-        self._context.synchronize()
-        back_to_back_ms = 1e3 * self._timed(BATCH_RUNS) / BATCH_RUNS
+        """Samples, compiler, transfers and the GPU before and after."""
+        device = self._device
+        after = device.reading()
         return {
-            "architecture": self._architecture,
-            "nvrtc": nvrtc.version(),
-            "driver_cuda": self._cuda.get_driver_version(),
-            "caches": "cold",
-            "flushed_bytes": self._flush_bytes,
+            "caches": self.caches,
+            "flushed_bytes": self._flush.bytes,
             "clock": "CUDA events",
             "runs_per_sample": 1,
-            "back_to_back_ms": back_to_back_ms,
+            "compile": self._compiled.describe(),
+            "transfer": self._transfers(),
+            "gpu": {
+                "name": device.name,
+                "uuid": device.uuid,
+                "driver": device.driver,
+                "cuda": device.driver_cuda,
+                "memory_bytes": device.memory_bytes,
+                "before": self._before,
+                "after": after,
+            },
         }
 
     def close(self) -> None:
-        """End the context and all memory with it."""
-        self._context.pop()
-        self._context.detach()
+        """End the context and all memory with it; of a GPU that hangs, this would never end."""
+        self._unless_hung(self._device.close)
 
-    def _timed(self, runs: int) -> float:
-        loaded = self._of_sample()
-        start, end = self._events
-        start.record()
-        for _ in range(runs):
-            loaded.run()
-        end.record()
-        # Device-wide, not only the event: a side stream must not outlast its sample.
-        self._context.synchronize()
-        return float(start.time_till(end)) / 1e3
+    def _transfers(self) -> Json:
+        """The inputs there and the output back, by way of ordinary memory of the host."""
+        resident, device = self._in_use(), self._device
+        there, back, moved = [], [], 0
+        for _ in range(TRANSFERS):
+            began = device.seconds()
+            moved = resident.loaded.transfer(resident.inputs)
+            device.synchronize()
+            arrived = device.seconds()
+            resident.loaded.output()
+            there.append(arrived - began)
+            back.append(device.seconds() - arrived)
+        returned = resident.loaded.output_bytes
+        return {
+            "to_device_ms": 1e3 * median(there) if moved else 0.0,
+            "from_device_ms": 1e3 * median(back) if returned else 0.0,
+            "bytes_to_device": moved,
+            "bytes_from_device": returned,
+        }
 
-    def _place(self, sizes: Sizes, inputs: Arrays) -> _Loaded:
-        return _Loaded(
-            self._cuda,
-            self._module,
-            sizes,
-            inputs,
-            self._kernel.output_shape(sizes),
-            self._dtype,
-            self._kernel.launches(sizes, self._launch, self._variant),
-        )
+    def _job(self, sizes: Sizes) -> Job:
+        launches = self._kernel.launches(sizes, self._launch, self._variant)
+        return Job(sizes, self._kernel.output_shape(sizes), self._dtype, launches)
 
-    def _of_sample(self) -> _Loaded:
-        if self._loaded is None:
+    def _in_use(self) -> _Resident:
+        if self._resident is None:
             raise RuntimeError("load comes before sample")
-        return self._loaded
+        return self._resident
+
+    def _unless_hung(self, act: Callable[[], None]) -> None:
+        if not self._watch.hung:
+            act()
 
 
-class _Loaded:
-    """Inputs and output of one size in the device's memory."""
+class _Resident:
+    """What samples run on, and which of them are looked at afterwards."""
 
     def __init__(
-        self,
-        cuda: Any,
-        module: Any,
-        sizes: Sizes,
-        inputs: Arrays,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        launches: Launches,
+        self, loaded: Loaded, inputs: Arrays, renew: Fresh | None, random: np.random.Generator
     ) -> None:
-        self._cuda, self._shape, self._dtype = cuda, shape, dtype
-        self._memory: dict[str, Any] = {}
-        values = {name: array[()] for name, array in inputs.items() if array.ndim == 0}
-        try:
-            for name, array in inputs.items():
-                if name not in values:
-                    self._memory[name] = cuda.to_device(np.ascontiguousarray(array))
-            for name, count in {**launches.temporaries, "output": math.prod(shape)}.items():
-                self._memory[name] = cuda.mem_alloc(count * dtype.itemsize)
-                cuda.memset_d8(self._memory[name], POISON, count * dtype.itemsize)
-        except BaseException:
-            self.free()
-            raise
-        known = {**{name: np.int32(size) for name, size in sizes.items()}, **self._memory, **values}
-        self._steps = [
-            (
-                module.get_function(step.entry),
-                [_value(known, part) for part in step.arguments],
-                step,
-            )
-            for step in launches.steps
-        ]
+        self.loaded, self.inputs = loaded, inputs
+        self._renew, self._random = renew, random
+        self._orders: dict[str, Iterator[int]] = {
+            name: shuffled(count, random)
+            for name, count in loaded.windows.items()
+            if name in inputs and count > 1
+        }
+        self.kept: tuple[_Chosen, NDArray[Any]] | None = None
+        self.last = _Chosen(inputs, {})
+        self._samples = 0
 
-    def run(self) -> None:
-        """Queue one run."""
-        for function, arguments, step in self._steps:
-            function(*arguments, grid=step.grid, block=step.block)
+    def choose(self, new: bool = True) -> _Chosen:
+        """What the next run is given; inputs drawn anew are on the device when this returns."""
+        if self._renew is not None and new:
+            self.inputs = self._renew()
+            self.loaded.put(self.inputs)
+        return _Chosen(self.inputs, {name: next(order) for name, order in self._orders.items()})
 
-    def output(self) -> NDArray[Any]:
-        """The output, copied back; waits for what is queued."""
-        return np.asarray(self._cuda.from_device(self._memory["output"], self._shape, self._dtype))
-
-    def free(self) -> None:
-        """Give the memory back."""
-        for memory in self._memory.values():
-            memory.free()
-        self._memory = {}
-
-
-def _value(known: Mapping[str, Any], argument: str | int) -> Any:
-    return known[argument] if isinstance(argument, str) else np.int32(argument)
+    def perhaps_keep(self, chosen: _Chosen) -> None:
+        """Each sample is kept as likely as any other, in the end."""
+        self.last, self._samples = chosen, self._samples + 1
+        if self._random.integers(self._samples) == 0:
+            self.kept = chosen, self.loaded.output()
 
 
 def compile_options(dtype: str) -> list[str]:
     """What kernels are compiled with: REAL is the element type."""
     return [f"-DREAL={C_TYPES[dtype]}"]
-
-
-def driver() -> Any:
-    """pycuda's driver module, initialised. Raises GpuTrouble naming what is missing."""
-    try:
-        import pycuda.driver as cuda
-    except ImportError as error:
-        missing = "pycuda" if (error.name or "").startswith("pycuda") else "the NVIDIA driver"
-        raise GpuTrouble(
-            f"{missing} cannot be loaded ({error}); a GPU benchmark needs a driver and pycuda: "
-            "pip install 'labpool[gpu]'."
-        ) from error
-    try:
-        cuda.init()
-    except cuda.Error as error:
-        raise GpuTrouble(f"the NVIDIA driver does not start: {error}.") from error
-    return cuda

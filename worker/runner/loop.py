@@ -132,11 +132,7 @@ class Loop(EpochLoop):
             sums += new_sums.sum(axis=0)
             done += count
             if not np.isfinite(new_losses).all():
-                step = self.epoch * self._steps + done - count + _first_bad(new_losses)
-                raise Diverged(
-                    f"The loss is {new_losses[_first_bad(new_losses)]} at step {step + 1}; "
-                    "a lower learning rate may help."
-                )
+                raise self._diverged(new_losses, done - count)
             self._report_steps(losses[:done])
             seconds = time.monotonic() - chunk_began
             chunk = max(1, min(4 * chunk, int(CHUNK_S * count / max(seconds, 1e-6))))
@@ -144,6 +140,14 @@ class Loop(EpochLoop):
         self._took(time.monotonic() - began)
         mean = float(losses.mean(dtype=np.float64))
         return {"loss": mean, **self._network.means(sums, examples)}
+
+    def _diverged(self, losses: NDArray[np.float32], first: int) -> Diverged:
+        """Where, as exactly as is known; `losses` are of the steps from `first` on."""
+        bad = int(np.argmin(np.isfinite(losses)))
+        where = f"at step {self.epoch * self._steps + first + bad + 1}"
+        if self._network.whole_epochs:
+            where = f"in epoch {self.epoch + 1}, whose steps fit keeps to itself"
+        return Diverged(f"The loss is {losses[bad]} {where}; a lower learning rate may help.")
 
     def _report_steps(self, losses: NDArray[np.float32]) -> None:
         if self._network.whole_epochs:
@@ -158,7 +162,3 @@ class Loop(EpochLoop):
         # The first epoch of an attempt holds the time that tracing took.
         seconds = self._epoch_seconds[1:] or self._epoch_seconds
         return self._splits.training.count * len(seconds) / max(sum(seconds), 1e-9)
-
-
-def _first_bad(losses: NDArray[np.float32]) -> int:
-    return int(np.argmin(np.isfinite(losses)))

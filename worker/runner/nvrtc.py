@@ -58,6 +58,29 @@ def version() -> str:
     return f"{major.value}.{minor.value}"
 
 
+def build() -> str:
+    """What tells this NVRTC from another, its patch level included. Raises GpuTrouble."""
+    about = Path(_path()).stat()
+    return f"{version()} {about.st_size} {about.st_mtime_ns}"
+
+
+def load_all() -> None:
+    """Load what NVRTC would open while it compiles. Raises GpuTrouble."""
+    for path in Path(_path()).parent.glob("libnvrtc-builtins.so*"):
+        with suppress(OSError):
+            _kept_loaded.append(ctypes.CDLL(str(path)))
+
+
+_kept_loaded: list[ctypes.CDLL] = []
+
+
+def _path() -> str:
+    """The file that the library was loaded from."""
+    _library()
+    with Path("/proc/self/maps").open(encoding="utf-8") as maps:
+        return next(line.split(maxsplit=5)[5].strip() for line in maps if "/libnvrtc.so" in line)
+
+
 @cache
 def _library() -> ctypes.CDLL:
     for path in _candidates():

@@ -117,17 +117,23 @@ def _to_channels(picture: Floats, channels: int) -> Floats:
     return picture
 
 
+def _ring(picture: Floats) -> Floats:
+    """The outermost pixels, in a row."""
+    sides = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
+    return np.concatenate([side.reshape(-1) for side in sides])
+
+
 def _is_turned(picture: Floats, ink: Ink) -> bool:
-    ring = [picture[0], picture[-1], picture[:, 0], picture[:, -1]]
-    is_light = float(np.concatenate([side.reshape(-1) for side in ring]).mean()) > 0.5
+    is_light = float(_ring(picture).mean()) > 0.5
     return is_light == (ink.ground == "dark")
 
 
 def _cut_to_ink(picture: Floats, ink: Ink) -> Floats:
     """The ink in the middle of a square; the picture itself where there is none."""
     strength = picture if ink.ground == "dark" else 1 - picture
-    # The median is paper: ink covers less than half of any picture of it.
-    strength = np.clip(strength - np.median(strength), 0, None)
+    # What there is most of is paper; but a garment covers most of its picture, and then the rim is.
+    paper = min(np.median(strength), np.median(_ring(strength)))
+    strength = np.clip(strength - paper, 0, None)
     strongest = float(strength.max())
     if strongest < LEAST_CONTRAST:
         return picture

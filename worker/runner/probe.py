@@ -59,21 +59,20 @@ def by_tensorflow(device: Literal["cpu", "gpu"], threads: int) -> None:
 
 def by_pycuda() -> None:
     """Take numbers there and back. Raises GpuTrouble, and whatever pycuda raises."""
-    from worker.runner.cuda_target import driver
+    from worker.runner.pycuda_device import PycudaDevice
 
-    cuda = driver()
-    if cuda.Device.count() == 0:
-        raise GpuTrouble("The driver shows no GPU to this slot.")
-    context = cuda.Device(0).make_context()
+    device = PycudaDevice()
     try:
         numbers, _, _ = _task()
-        memory = cuda.to_device(numbers)
-        _require_equal(cuda.from_device_like(memory, numbers), numbers)
-        memory.free()
-        context.synchronize()
+        found = np.empty_like(numbers)
+        memory = device.allocate(numbers.nbytes)
+        device.copy_in(memory, numbers)
+        device.copy_out(found, memory)
+        device.synchronize()
+        device.free(memory)
+        _require_equal(found, numbers)
     finally:
-        context.pop()
-        context.detach()
+        device.close()
 
 
 def _task() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labpool.sdk import Arrays, Cost, DTypeName, Expected, Launch, Launches, Sizes
+from labpool.sdk import Arrays, Cost, DTypeName, Expected, Launch, Launches, Shown, Sizes
 
 SIDE, TILE = 3, 16
 """Of the filter and of a block's tile; the same numbers as in kernel.cu."""
+FILTERS = {
+    "identity": [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
+    "edge_detection": [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
+    "sharpen": [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+    "box_blur": [[1 / 9] * SIDE] * SIDE,
+}
+"""The slide's four."""
+CARD = 320
+"""Pixels on a side of the picture that they are shown on."""
 
 
 def inputs(sizes: Sizes, dtype: DTypeName, seed: int) -> dict[str, NDArray[Any]]:
@@ -60,6 +69,35 @@ def edge_sizes(launch: Mapping[str, int]) -> Sequence[Sizes]:
     del launch
     cases = [(1, 1), (1, 127), (127, 1), (15, 17), (16, 16), (17, 15), (2, 2), (67, 131)]
     return [{"height": height, "width": width} for height, width in cases]
+
+
+def pictures(dtype: DTypeName) -> Sequence[Shown]:
+    """The slide's four filters on a test card."""
+    sizes = {"height": CARD, "width": CARD}
+    card = _test_card().astype(dtype)
+    return [
+        Shown(name, sizes, {"picture": card, "filter": np.array(weights, dtype)})
+        for name, weights in FILTERS.items()
+    ]
+
+
+def _test_card() -> NDArray[np.float64]:
+    """[CARD, CARD] in 0..1: soft and hard edges, fine rings, thin lines and single specks."""
+    row, column = np.mgrid[0:CARD, 0:CARD]
+    y, x = row / CARD, column / CARD
+    card = 0.25 + 0.4 * y
+    from_ball = np.hypot(x - 0.27, y - 0.28) / 0.2
+    ball = 0.2 + 0.75 * np.sqrt(np.maximum(0, 1 - np.hypot(x - 0.22, y - 0.22) / 0.32))
+    card = np.where(from_ball < 1, ball, card)
+    from_rings = np.hypot(x - 0.74, y - 0.27)
+    card = np.where(from_rings < 0.21, 0.5 + 0.4 * np.cos(900 * from_rings**2), card)
+    squares = (np.floor(x * 20) + np.floor(y * 20)) % 2
+    card = np.where((x > 0.53) & (x < 0.93) & (y > 0.55) & (y < 0.9), 0.1 + 0.8 * squares, card)
+    lines = (row + column) % 16 < 2
+    card = np.where((x > 0.07) & (x < 0.47) & (y > 0.55) & (y < 0.9), 0.3 + 0.6 * lines, card)
+    specks = np.random.default_rng(0).random(card.shape) < 0.002
+    speckled: NDArray[np.float64] = np.where(specks, 1 - np.rint(card), card)
+    return speckled
 
 
 def _filtered(picture: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:

@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labpool.sdk import Arrays, DTypeName, Sizes
-from worker.runner.cuda_target import POISON, compile_options
+from worker.runner.cuda_target import compile_options
+from worker.runner.placing import POISON
 
 FOLDER = Path(__file__).parent
 # No fused multiply-add: a GPU's is another matter, and the tolerance has room for both.
@@ -169,6 +170,10 @@ def _run(call: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[st
         values[name] = ctypes.c_char.from_address(place) if by_value else ctypes.c_void_p(place)
     library, three, outcome = ctypes.CDLL(call["library"]), ctypes.c_uint * 3, 0
     for step in call["steps"]:
+        if "entry" not in step:
+            size = arrays[step["source"]].nbytes
+            ctypes.memmove(kept[step["target"]][1], kept[step["source"]][1], size)
+            continue
         arguments = [
             values[part] if isinstance(part, str) else ctypes.c_int(part)
             for part in step["arguments"]
