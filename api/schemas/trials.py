@@ -137,8 +137,8 @@ class Trial(TrialSummary):
     code_digest: str = Field(description="sha256 of the catalog entry it was made from.")
     data_digest: str | None
     trained_together: int | None = Field(
-        description="How many trials were trained as one program with it, itself among them, in its "
-        "latest attempt; null for one that was alone."
+        description="How many trials, itself among them, its latest attempt trains as one program; "
+        "null for one that is alone."
     )
     waiting: str | None = Field(description="Why it waits, while it does.")
     attempts: list[Attempt]
