@@ -242,10 +242,17 @@ class Slot:
             return None
         runner = self._runners.current
         traced = tuple(runner.traced) if runner is not None else ()
+        sizes = self._gains.sizes()
         try:
             return self._host.database.write(
                 lambda session: claims.claim(
-                    session, identity, ttl_s, self._gains.sizes(), rules, traced, elsewhere
+                    session,
+                    identity,
+                    ttl_s,
+                    most=sizes,
+                    rules=rules,
+                    traced=traced,
+                    elsewhere=elsewhere,
                 )
             )
         except DatabaseAway:

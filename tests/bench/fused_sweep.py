@@ -23,7 +23,7 @@ from tests.support.processes import wait_until
 
 ROUNDS, ROUNDS_QUICK = 3, 1
 SEEDS, SEEDS_QUICK = 8, 2
-EPOCHS = 20
+EPOCHS = 50
 SLOTS = 2
 WAYS = (24, "auto", "off")
 PATIENCE_S = 1200.0
