@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from api.schemas.trials import trained_together
 from db import replay
 from db.engine import Database
 from db.models import Checkpoint, Lease, MetricChunk, Result
+from db.reads.files import attempts_of
 from db.states import Outcome, TrialState
 from labpool.catalog import Catalog
 from labpool.settings import Settings
@@ -108,6 +110,8 @@ def test_a_sweep_in_one_lease(database: Database, catalog: Catalog, settings: Se
     seconds = 0.0
     for trial_id in ids:
         assert together(database, trial_id) == [8]
+        with database.snapshot() as session:
+            assert trained_together(attempts_of(session, trial_id)) == 8
         assert counted(database, Checkpoint, trial_id) == 3
         assert counted(database, MetricChunk, trial_id) > 0
         result = result_of(database, trial_id)
