@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from db import clock, searching, transitions, turns
+from db import clock, groups, searching, transitions, turns
 from db.attempts import seconds_used
 from db.checkpoints import ResumePoint, resume_points
 from db.errors import TracedElsewhere
 from db.fairness import Rules
+from db.groups import Sizes
 from db.models import Attempt, Lease, Quarantine, Slot, Trial, Worker
 from db.states import Outcome, SlotState, TrialState, Wish
 from db.turns import SlotIdentity
@@ -36,7 +37,8 @@ class ClaimedTrial:
     """A trial to run under ``fence``. ``seconds_used`` are those of earlier attempts.
 
     ``halts_at`` is the epoch after which it is to stop, paused; None if it runs to its end. What
-    becomes of it decides about others too where it is ``searched``.
+    becomes of it decides about others too where it is ``searched``. A ``fusable`` one may be
+    trained together with siblings.
     """
 
     trial_id: int
@@ -56,6 +58,7 @@ class ClaimedTrial:
     seconds_used: float
     wish: Wish | None = None
     trace_key: str | None = None
+    fusable: bool = False
     halts_at: int | None = None
     searched: bool = False
 
@@ -87,14 +90,15 @@ def claim(
     session: Session,
     slot: SlotIdentity,
     lease_ttl_s: float,
-    most: int = 1,
+    most: int | Sizes = 1,
     rules: Rules = _RULES,
     traced: Collection[str] = (),
     elsewhere: Collection[str] = (),
 ) -> Claim | None:
     """Give ``slot`` what is next for it; None when nothing is, or when the slot may not claim.
 
-    With ``most`` above 1, waiting siblings that can be trained together with it come along. Of an
+    With ``most`` above 1, waiting siblings that can be trained together with it come along: so many
+    in all at most, or by ``Sizes`` as many as their experiment wants and pays here. Of an
     experiment's trials those go first whose trace key is among ``traced``.
 
     Raises TracedElsewhere for a trial whose trace key is not among ``traced``, but ``elsewhere``,
@@ -124,7 +128,12 @@ def _leave_to_another(session: Session, trial_id: int, elsewhere: Collection[str
 
 
 def _lease(
-    session: Session, slot: SlotIdentity, next_id: int, by_age: bool, lease_ttl_s: float, most: int
+    session: Session,
+    slot: SlotIdentity,
+    next_id: int,
+    by_age: bool,
+    lease_ttl_s: float,
+    most: int | Sizes,
 ) -> Claim | None:
     """A lease on this trial and its siblings; None when somebody cancelled them in the meantime."""
     # Read again: what the look saw as ended had ended before the lease began.
@@ -141,7 +150,7 @@ def _lease(
     )
     session.add(lease)
     session.flush()
-    members = [trial, *turns.siblings(session, slot, trial, most - 1)]
+    members = [trial, *groups.companions(session, slot, trial, most)]
     taken = [
         _take(session, member, attempt)
         for member in members
@@ -233,6 +242,7 @@ def _take(session: Session, trial: Trial, attempt: Attempt) -> ClaimedTrial:
         seconds_used=seconds_used(session, trial.id) if ran_before else 0.0,
         wish=trial.wish,
         trace_key=trial.trace_key,
+        fusable=trial.fuse_key is not None,
         # Who stops it wants a result of what there is.
         halts_at=None if trial.wish is Wish.STOP else trial.halts_at,
         searched=trial.rung is not None,

@@ -12,6 +12,7 @@ from labpool.catalog import Catalog, ModelEntry
 from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
+from labpool.fusing import fuse_key, fuse_of
 from labpool.objective import with_objective
 from labpool.own_source import digest_in, name_of, own_source
 from labpool.pinning import pin
@@ -165,6 +166,9 @@ def trial_plan(
         code_digest=code.digest,
         data_name=data.name if data else None,
         data_digest=data.digest if data else None,
+        fuse_key=fuse_key(resolved, code.digest, data.digest)
+        if train and data and not is_program and fuse_of(raw) != "off"
+        else None,
         trace_key=_trace_key(resolved, code.digest, data.digest)
         if data and not is_program
         else None,

@@ -21,7 +21,8 @@ Verdict = Literal["identical", "reproduced", "differs", "open"]
 ROUNDING = 1e-6
 _MEASURES_TIME = re.compile(r"(^|_)(s|ms|seconds|per_second)$|^gflop_s$|^gb_s$")
 _MEDIAN = ("median_ms", "median_low_ms", "median_high_ms")
-_LIKELY = ("device", "device_name", "threads", "engine", "deterministic")
+_LIKELY = ("device", "device_name", "threads", "engine", "deterministic",
+           "trained_together")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

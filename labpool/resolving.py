@@ -120,7 +120,7 @@ def _filled(
 def _resolve_train(spec: TrainSpec, catalog: Catalog) -> dict[str, Any]:
     model = catalog.models[spec.model]
     # Each of the repeated trials is one run of its own.
-    resolved = spec.model_dump(mode="json", exclude={"repeat"})
+    resolved = spec.model_dump(mode="json", exclude={"repeat", "fuse"})
     for name, default in model.defaults.model_dump().items():
         if resolved[name] is None and (name in model.heeds or name == "epochs"):
             resolved[name] = default

@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, WithJsonSchema, mod
 from pydantic_core import PydanticCustomError
 
 from labpool.catalog import DataType
+from labpool.fusing import Fuse
 from labpool.model_form import Optimizer
 from labpool.origins import TrialReference
 from labpool.parameters import LARGEST
@@ -107,6 +108,12 @@ class TrainSpec(_Runnable):
     repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] = Field(
         default=1, description="How many trials, each with the next seed: seed, seed + 1, ..."
     )
+    fuse: Fuse | None = Field(
+        default=None,
+        description="How many of the trials that are alike to train together as one program: off "
+        "(if nothing is said), auto, or a number. Alike are those that differ in no more than "
+        "learning rate, decay and seed.",
+    )
     engine: Engine = Field(
         default="loop", description="What trains: labpool's own loop, or Keras's fit to compare."
     )
@@ -187,6 +194,7 @@ class SweepSpec(_Described):
         default=None,
         description="What the search goes by; what the model is judged by when left out.",
     )
+    fuse: Fuse | None = Field(default=None, description="As in the base, which it goes before.")
     budget_slot_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = Field(
         default=None, description="No trial begins or goes on once the sweep has used so much."
     )

@@ -20,13 +20,13 @@ from labpool.repeating import repeat_problems
 from labpool.resolving import catalog_problems
 from labpool.search import Create, advance, check, count
 from labpool.search.grid import values_of
-from labpool.spec import FORMS, MOST_AXES, Range, SweepSpec
+from labpool.spec import FORMS, MOST_AXES, Range, SweepSpec, TrainSpec
 from labpool.suggest import closest
 
 # One answer need not name more than people read, and checking has a price.
 MOST_PROBLEMS = 100
 # What names a trial rather than changing what it does.
-NOT_VARIED = {"kind", "name", "notes", "tags", "priority", "repeat", "source"}
+NOT_VARIED = {"kind", "name", "notes", "tags", "priority", "repeat", "source", "fuse"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,11 @@ def expand(spec: SweepSpec) -> Iterator[Expanded]:
 
 def expanded(spec: SweepSpec, create: Create) -> Expanded:
     """One trial that the search wants made."""
-    raw = spec.base.model_dump(mode="json", exclude_unset=True, exclude={"repeat"})
+    raw = spec.base.model_dump(mode="json", exclude_unset=True, exclude={"repeat", "fuse"})
     for path, value in create.values.items():
         _put(raw, path, value)
+    if isinstance(spec.base, TrainSpec):
+        raw["fuse"] = spec.fuse or spec.base.fuse or "off"
     return Expanded(create.number, create.values, raw)
 
 
@@ -66,6 +68,9 @@ def sweep_problems(raw: Mapping[str, Any], catalog: Catalog, max_trials: int) ->
             if len(problems) < MOST_PROBLEMS:
                 problems += _axis_problems(base, path, axis, catalog)
     problems += repeat_problems(base, "base", space=space)
+    if base["kind"] == "benchmark" and raw.get("fuse", "off") not in ("off", None):
+        message = "is for training runs: timings are taken one at a time."
+        problems.append(Problem(pointer("fuse"), message, "Leave it out."))
     try:
         spec = SweepSpec.model_validate(raw)
     except ValidationError:

@@ -14,6 +14,7 @@ from worker.guards import Breach
 from worker.holding import Holding
 from worker.keeping import Misbehaved
 from worker.protocol import (
+    Apart,
     Artifact,
     Cancelled,
     Checkpoint,
@@ -92,6 +93,8 @@ class Allocation:
         match item:
             case None | Hello() | Ready() | Predicted() | Unpredicted():
                 pass
+            case Apart():
+                holding.part(item)
             case Rang():
                 holding.lease.hurry()
             case Idle():
@@ -138,6 +141,7 @@ class Allocation:
         match message:
             case Result():
                 settle(partial(recorder.succeed, message))
+                self._holding.together.measured(attempt, message)
             case Failed():
                 self._fail(attempt, message)
             case Cancelled():
@@ -147,7 +151,9 @@ class Allocation:
             case Paused():
                 self._pause(attempt, message.epoch)
         # However it ended: what a trial leaves in a runner that goes on must count.
-        self._runner.note_served(_traced_for(attempt, message))
+        # What is traced for a group serves groups of that size alone.
+        is_group = self._holding.together.is_group
+        self._runner.note_served(None if is_group else _traced_for(attempt, message))
 
     def _fail(self, attempt: Attempt, message: Failed) -> None:
         if message.reason_kind != "diverged":

@@ -84,12 +84,16 @@ class Guards:
         stall_limit_s: float,
         seconds_used: float = 0.0,
         first_progress_s: float = FIRST_PROGRESS_S,
+        members: int = 1,
     ) -> None:
-        """Hold a trial to its limits from its `begin` on; earlier attempts have used some time."""
+        """Hold a trial to its limits from its `begin` on; earlier attempts have used some time.
+
+        One of so many ``members`` of a group uses no more than its share of each second.
+        """
         with self._lock:
             self._trials[trial] = _TrialLimits(
                 time_limit_s=time_limit_s,
-                time_left_s=time_limit_s - seconds_used,
+                time_left_s=(time_limit_s - seconds_used) * members,
                 stall_limit_s=stall_limit_s,
                 first_progress_s=max(stall_limit_s, first_progress_s),
             )
@@ -153,6 +157,21 @@ class Guards:
             self._trials.clear()
             was_suspended, self._suspended_s = self._suspended_s is not None, None
             return was_suspended
+
+    def over_time(self) -> dict[int, str]:
+        """Trials that have used up their time, and how to say so."""
+        with self._lock:
+            now = self.clock()
+            found = (
+                _over_time(trial, limits, now, limits.began_s)
+                for trial, limits in self._trials.items()
+                if limits.began_s is not None
+            )
+            return {
+                breach.trial: breach.reason
+                for breach in found
+                if breach is not None and breach.trial and breach.reason_kind == "time_limit"
+            }
 
     @property
     def is_ready(self) -> bool:

@@ -14,6 +14,7 @@ from worker.aside import aside
 from worker.attempt import Attempt, OriginGone, OtherCatalog, fetch_files, files_of, message_of
 from worker.exits import Ending
 from worker.files import NotAsAnnounced, StoreSilent
+from worker.gains import Gains
 from worker.guards import Breach
 from worker.host import Host
 from worker.keeping import LOG_FILE, Misbehaved
@@ -21,8 +22,9 @@ from worker.lease import LeaseKeeper
 from worker.logs import TrialLog
 from worker.patience import PatientStore
 from worker.process import RunnerGone
-from worker.protocol import Cancel, FromSlot, GoOn, Pause, Run, Stop
+from worker.protocol import Apart, Cancel, FromSlot, GoOn, Pause, Run, Stop
 from worker.recording import Recorder
+from worker.together import Together
 from worker.upload_cache import UploadCache
 from worker.watched import WatchedRunner
 
@@ -54,6 +56,7 @@ class Holding:
         runner: WatchedRunner,
         give_up: Callable[[], bool],
         examine: Callable[[], str | None] = lambda: None,
+        gains: Gains | None = None,
     ) -> None:
         """Makes a folder for each trial. ``examine`` tells what is wrong with the GPU, if anything.
 
@@ -62,6 +65,7 @@ class Holding:
         self.host = host
         self.slot = slot
         self.runner = runner
+        self.together = Together(runner.guards, gains)
         self.breach: Breach | None = None
         self.runner_never_ready = False
         self.gpu_fault: str | None = None
@@ -104,14 +108,9 @@ class Holding:
         messages = [attempt.message for attempt in self.open if attempt.message is not None]
         if not messages:
             return
-        for attempt in self.open:
-            claimed = attempt.claimed
-            self.runner.guards.add(
-                claimed.trial_id, claimed.time_limit_s, claimed.stall_limit_s, claimed.seconds_used
-            )
-        self.runner.guards.begin(messages[0].trial)
+        self.together.hand_out(self.open)
         self.runner.note_given()
-        self.send(Run(trials=tuple(messages)))
+        self.send(Run(trials=tuple(messages), together=self.together.is_group))
         for attempt in self.open:
             self.tell_wish(attempt, attempt.claimed.wish)
 
@@ -129,13 +128,18 @@ class Holding:
         attempt.pause_sent = attempt.pause_sent or wish is Wish.PAUSE
 
     def cancel(self, attempt: Attempt) -> None:
-        """Have the runner stop a trial; one that waits behind others of its lease drops out."""
+        """Have the runner stop a trial; one of a group that it has not begun drops out at once."""
         attempt.cancel_sent = True
         self.send(Cancel(trial=attempt.trial, fence=attempt.fence))
         if attempt.began or attempt is self.open[0]:
-            self.runner.guards.cancel(attempt.trial, CANCEL_GRACE_S)
+            self.together.cancel(self.open, CANCEL_GRACE_S)
         else:
             self.settle(attempt, self.as_asked(attempt))
+
+    def part(self, message: Apart) -> None:
+        """The runner cannot train its trials together, and goes on with one."""
+        if self.open:
+            self.together.part(message, self.open, self.settle, self.as_asked)
 
     def as_asked(self, attempt: Attempt) -> Callable[[], None]:
         """How to record the end of a trial that was to stop: cancelled, or pruned."""
@@ -234,20 +238,22 @@ class Holding:
             return
         named = breach.trial if breach is not None else None
         of_one = breach is not None and breach.reason_kind in OF_ONE_TRIAL
-        if len(self.attempts) > 1 and not of_one and self.gpu_trouble is None:
-            self._take_the_group_apart(ending)
+        if self.together.is_group and not of_one and self.gpu_trouble is None:
+            self.together.crash(ending, self.open, self.settle, self.as_asked)
             return
         # Without a name, the first that is open was the one at work.
         at_fault = next((one for one in self.open if named in (None, one.trial)), None)
+        late = self.together.over_time(named)
         for attempt in self.open:
             if attempt.cancel_sent:
                 self.settle(attempt, self.as_asked(attempt))
-            elif attempt is not at_fault:
+            elif attempt is not at_fault and attempt.trial not in late:
                 self.release(attempt, "Its runner was ended by another trial.")
             else:
                 tail = attempt.log.tail() or self.runner.log_tail()
+                reason = late.get(attempt.trial, ending.reason)
                 fail = attempt.recorder.fail
-                self.settle(attempt, partial(fail, ending.reason_kind, ending.reason, tail))
+                self.settle(attempt, partial(fail, ending.reason_kind, reason, tail))
 
     def _trouble_with_the_gpu(self, ending: Ending) -> str | None:
         """What is wrong with the GPU, when the runner's end may have been its fault."""
@@ -261,16 +267,6 @@ class Holding:
             logger.warning("slot %d: its GPU could not be tried: %s", self.slot, error)
             return None
 
-    def _take_the_group_apart(self, ending: Ending) -> None:
-        """Nobody can tell whose fault it was: each is to run by itself, which will show it."""
-        reason = f"The group that it was trained in crashed; it runs alone now. {ending.reason}"
-        for attempt in self.open:
-            recorder = attempt.recorder
-            if attempt.cancel_sent:
-                self.settle(attempt, self.as_asked(attempt))
-            else:
-                self.settle(attempt, partial(recorder.release, reason, alone=True))
-
     def _release_all_unstarted(self, ending: Ending) -> None:
         reason = f"No runner could be started on {self.host.name}: {ending.reason}"
         logger.error("%s\n%s", reason, self.runner.log_tail())
@@ -281,9 +277,8 @@ class Holding:
         attempt.settled = True
         self.lease.forget(attempt.trial)
         self.runner.guards.remove(attempt.trial)
-        following = next(iter(self.open), None)
-        if following is not None:
-            self.runner.guards.begin(following.trial)
+        if self.open and all(one.cancel_sent for one in self.open):
+            self.together.cancel(self.open, CANCEL_GRACE_S)
 
     def _attempt(self, claimed: ClaimedTrial) -> Attempt:
         folder = self.host.scratch.trial_folder(self.slot, claimed.trial_id, claimed.fence)

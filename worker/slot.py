@@ -19,6 +19,7 @@ from worker.allocation import Allocation
 from worker.database_access import DatabaseAway
 from worker.devices import Device
 from worker.fitness import Fitness
+from worker.gains import gains_of
 from worker.holding import Holding
 from worker.host import Host
 from worker.process import COMMAND
@@ -59,6 +60,7 @@ class Slot:
         self._runners = Runners(host, index, device, command, self._wake.set)
         self._stopping = threading.Event()
         self._give_up_at_s: float | None = None
+        self._gains = gains_of(host.settings.data_dir, device)
         self._troubles = 0
         self._worked_until_s = host.clock()
         self._claim_unanswered = False
@@ -240,10 +242,17 @@ class Slot:
             return None
         runner = self._runners.current
         traced = tuple(runner.traced) if runner is not None else ()
+        sizes = self._gains.sizes()
         try:
             return self._host.database.write(
                 lambda session: claims.claim(
-                    session, identity, ttl_s, rules=rules, traced=traced, elsewhere=elsewhere
+                    session,
+                    identity,
+                    ttl_s,
+                    most=sizes,
+                    rules=rules,
+                    traced=traced,
+                    elsewhere=elsewhere,
                 )
             )
         except DatabaseAway:
@@ -267,6 +276,7 @@ class Slot:
                 runner,
                 self._must_give_up,
                 self._trouble_with_the_gpu,
+                self._gains,
             )
         except OSError as error:
             self._give_back(claim, f"No folder or runner could be made for it: {error}")

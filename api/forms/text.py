@@ -19,7 +19,7 @@ KEY_ORDER = (
     "dataset", "dataset_parameters", "optimizer", "learning_rate", "learning_rate_decay",
     "batch_size", "epochs", "early_stopping_patience", "checkpoint_every_epochs", "engine",
     "init_from", "fresh", "freeze",
-    "samples", "device", "seed", "repeat", "time_limit_s", "stall_limit_s", "priority",
+    "samples", "device", "seed", "repeat", "fuse", "time_limit_s", "stall_limit_s", "priority",
     "source",
 )  # fmt: skip
 

@@ -52,6 +52,8 @@ def facts_of(
     device = trial.ran_on or environment.get("device") or trial.device
     facts.append(Fact("device", str(device)))
     facts.append(Fact("seed", str(trial.seed)))
+    if together := environment.get("trained_together"):
+        facts.append(Fact("trained together", str(together), "trials"))
     return facts
 
 

@@ -136,6 +136,10 @@ class Trial(TrialSummary):
     losses: int
     code_digest: str = Field(description="sha256 of the catalog entry it was made from.")
     data_digest: str | None
+    trained_together: int | None = Field(
+        description="How many trials, itself among them, its latest attempt trains as one program; "
+        "null for one that is alone."
+    )
     waiting: str | None = Field(description="Why it waits, while it does.")
     attempts: list[Attempt]
     reproduction: Reproduction | None = Field(description="Null unless it runs another again.")
@@ -219,11 +223,18 @@ def detail_of(
             "losses": row.losses,
             "code_digest": row.code_digest,
             "data_digest": row.data_digest,
+            "trained_together": trained_together(attempts),
             "waiting": waiting,
             "attempts": [attempt_of(item) for item in attempts],
             "reproduction": asdict(reproduction) if reproduction else None,
         }
     )
+
+
+def trained_together(attempts: list[AttemptRow]) -> int | None:
+    """Of the latest attempt, which comes first."""
+    found = attempts[0].environment.get("trained_together") if attempts else None
+    return found if isinstance(found, int) else None
 
 
 def attempt_of(row: AttemptRow) -> Attempt:

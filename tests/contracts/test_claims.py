@@ -157,6 +157,7 @@ def test_a_users_first_is_found_by_its_index(
             for column in Trial.__table__.columns
             if column.key != "id"
         }
+        columns["point"] = None
         session.execute(insert(Trial), [{**columns, "number": 2 + n} for n in range(2000)])
     if database.dialect == "postgresql":
         with database.engine.execution_options(isolation_level="AUTOCOMMIT").begin() as connection:

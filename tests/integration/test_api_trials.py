@@ -28,6 +28,7 @@ def test_it_works(api: Api) -> None:
     assert running["progress"] == {"done": 2.0, "total": 3.0, "unit": "epoch"}
     assert running["attempts"][0]["fence"] == trial.fence
     assert running["attempts"][0]["environment"]["device_name"] == "Test CPU"
+    assert running["trained_together"] is None
 
     succeeded(api, trial, 0.97)
     done = api.owner.get(f"{PATH}/{trial_id}").get_json()

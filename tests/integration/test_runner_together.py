@@ -150,18 +150,22 @@ def test_all_are_paused_and_go_on_together(warm: Runner, tmp_path: Path) -> None
         ({"optimizer": "adam"}, "not of one architecture"),
     ],
 )
-def test_what_is_not_alike_runs_one_by_one(
+def test_what_is_not_alike_is_given_back_but_for_one(
     warm: Runner, tmp_path: Path, varied: dict[str, Any], reason: str
 ) -> None:
     group = trials(tmp_path, {"epochs": 1}, {"epochs": 1, **varied})
     found = run_together(warm, group)
-    for trial in group:
-        assert isinstance(found[trial.trial][-1], protocol.Result)
-        assert reason in log_of(trial)
+    apart, *_, result = found[1]
+    assert isinstance(apart, protocol.Apart) and reason in apart.reason and not apart.for_good
+    assert isinstance(result, protocol.Result)
+    assert found[2] == []
+    assert all(reason in log_of(trial) for trial in group)
 
 
 def test_an_engine_that_trains_one_at_a_time(warm: Runner, tmp_path: Path) -> None:
     group = trials(tmp_path, *[{"epochs": 1, "engine": "fit", "seed": seed} for seed in (1, 2)])
     found = run_together(warm, group)
-    assert all(isinstance(found[trial.trial][-1], protocol.Result) for trial in group)
-    assert "engine: fit trains one trial at a time" in log_of(group[0])
+    apart, *_, result = found[1]
+    assert isinstance(apart, protocol.Apart) and apart.for_good
+    assert "engine: fit trains one trial at a time" in apart.reason
+    assert isinstance(result, protocol.Result) and found[2] == []

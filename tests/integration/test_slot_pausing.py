@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +193,12 @@ def test_cancel_ends_a_stuck_c_call_and_all_that_it_started(
 @pytest.fixture
 def grouping(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slots that take up to three trials of one fuse key together."""
-    monkeypatch.setattr(claims, "claim", partial(claims.claim, most=3))
+    claim = claims.claim
+
+    def claim_three(*arguments: Any, **more: Any) -> claims.Claim | None:
+        return claim(*arguments, **{**more, "most": 3})
+
+    monkeypatch.setattr(claims, "claim", claim_three)
 
 
 def group_of(database: Database, catalog: Catalog, *behaviours: Any) -> list[int]:

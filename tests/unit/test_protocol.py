@@ -51,6 +51,7 @@ FROM_RUNNER: list[protocol.FromRunner] = [
     protocol.Cancelled(trial=1, fence=2),
     protocol.Idle(),
     protocol.Paused(trial=1, fence=2, epoch=3),
+    protocol.Apart(trial=1, fence=2, reason="A layer has no form for several.", for_good=True),
 ]
 CODE = protocol.CodeReference(name="mlp", path="/catalog/models/mlp", digest=DIGEST)
 FROM_SLOT: list[protocol.FromSlot] = [

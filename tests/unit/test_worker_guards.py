@@ -210,3 +210,19 @@ def test_a_machine_that_slept_past_its_lease_holds_its_runner_still() -> None:
     # The hour is no time of the trial's.
     assert guards.renew_lease(lease_clock() + 72.0)
     assert guards.check(0) is None
+
+
+def test_members_of_a_group_share_its_time(clock: Clock) -> None:
+    """Each may use its limit of its own share, and all whose time is over are named."""
+    guards = Guards(clock)
+    guards.ready()
+    for trial, limit_s in ((1, 10.0), (2, 10.0), (3, 30.0)):
+        guards.add(trial, limit_s, stall_limit_s=500.0, members=3)
+        guards.begin(trial)
+    clock.now_s += 29.0
+    assert guards.check(0) is None
+    assert guards.over_time() == {}
+    clock.now_s += 1.0
+    breach = guards.check(0)
+    assert kind(breach) == "time_limit"
+    assert guards.over_time() == dict.fromkeys((1, 2), "The trial ran past its time limit of 10 s.")

@@ -9,7 +9,8 @@ folder that the slot gave the runner.
 A run message holds trials that are run one after another, or together; each is answered by
 `started`, any number of `metrics`, `progress`, `checkpoint` and `artifact`, then exactly one of
 `result`, `failed`, `cancelled` or `paused`. Messages of trials that run together come mixed, and
-each is answered when it ends. `idle` closes the run.
+each is answered when it ends. Where they cannot run together, `apart` names the one that runs; the
+others are not answered any more. `idle` closes the run.
 
 A slot answers each `checkpoint` with `kept`. A runner ends no epoch after one before it has that
 answer: so whatever dies, and whenever, no more is lost than what lies between two checkpoints.
@@ -18,6 +19,7 @@ answer: so whatever dies, and whenever, no more is lost than what lies between t
 from __future__ import annotations
 
 from worker.protocol.from_runner import (
+    Apart,
     Artifact,
     Cancelled,
     Checkpoint,
@@ -66,6 +68,7 @@ from worker.protocol.predicting import (
 
 __all__ = [
     "OUTPUT_LIMIT_BYTES",
+    "Apart",
     "Artifact",
     "Bye",
     "Cancel",

@@ -127,6 +127,17 @@ class Paused(OfTrial):
     epoch: Count
 
 
+class Apart(OfTrial):
+    """Trials that were to run together cannot: this one runs alone now, the others not at all.
+
+    `for_good`: no trials of that architecture can.
+    """
+
+    type: Literal["apart"] = "apart"
+    reason: Reason
+    for_good: bool
+
+
 class Idle(Record):
     """Every trial of the run has been answered; the next may come."""
 
@@ -145,5 +156,6 @@ FromRunner: TypeAlias = (
     | Failed
     | Cancelled
     | Paused
+    | Apart
     | Idle
 )

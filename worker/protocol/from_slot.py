@@ -51,7 +51,7 @@ class TrialToRun(OfTrial):
 
 
 class Run(Record):
-    """Run these trials, one after another or, where that can be done, together."""
+    """Run these trials, one after another or `together`: see `apart` for when that cannot be."""
 
     type: Literal["run"] = "run"
     trials: Annotated[tuple[TrialToRun, ...], Field(min_length=1, max_length=64)]

@@ -36,7 +36,7 @@ def serve(connection: Connection, threads: int, light: bool) -> None:
 
 
 def _not_together(connection: Connection, run: protocol.Run, threads: int) -> Sequence[TrialToRun]:
-    """Train together what is to be; the trials that are left to be run one by one."""
+    """Train together what is to be; the trials that are left to be run alone."""
     if not run.together:
         return run.trials
     from worker.runner.fused.training import train_together

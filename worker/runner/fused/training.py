@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from labpool.fusing import MAY_DIFFER
+from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import backend
 from worker.runner.answers import Ending, attempt
@@ -22,30 +24,22 @@ from worker.runner.onlooker import Onlooker
 from worker.runner.report import Report
 from worker.runner.training import Prepared, environment_of, prepare, read_checkpoint
 
-_THEIR_OWN: Final = (
-    "learning_rate", "learning_rate_decay", "seed", "epochs", "early_stopping_patience",
-    "checkpoint_every_epochs", "name", "notes", "tags", "time_limit_s", "stall_limit_s",
-    "priority", "repeat",
-)  # fmt: skip
-"""Fields of a resolved spec in which members may differ."""
-
 
 def train_together(
     connection: Connection, trials: Sequence[TrialToRun], threads: int, kept: Kept
 ) -> Sequence[TrialToRun]:
     """Train these as one program, answering each when it ends.
 
-    Returns the trials that are still to be run one by one: all of them when something is in the
-    way, which each trial's log then says.
+    Returns the trials that are still to be run alone: the first when something is in the way, which
+    the slot is told, and each trial's log. The others are the slot's again.
     """
     backend.prepare(threads)
-    reason = why_not_these(trials)
-    if reason is None:
-        try:
-            return _train(connection, trials, threads, kept)
-        except _Apart as apart:
-            reason = str(apart)
-    return _said(trials, reason)
+    try:
+        if (reason := why_not_these(trials)) is not None:
+            raise _Apart(reason)
+        return _train(connection, trials, threads, kept)
+    except _Apart as apart:
+        return _said(connection, trials, apart)
 
 
 def why_not_these(trials: Sequence[TrialToRun]) -> str | None:
@@ -66,19 +60,32 @@ def why_not_these(trials: Sequence[TrialToRun]) -> str | None:
 
 
 class _Apart(Exception):
-    """They cannot be trained together after all."""
+    """They cannot be trained together after all; ``for_good``: none of their architecture can."""
+
+    def __init__(self, reason: str, for_good: bool = False) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
 
 
 def _shared(trial: TrialToRun) -> Any:
-    own = {name: value for name, value in trial.spec.items() if name not in _THEIR_OWN}
+    own = {name: value for name, value in trial.spec.items() if name not in MAY_DIFFER}
     return own, trial.data.digest if trial.data else None
 
 
-def _said(trials: Sequence[TrialToRun], reason: str) -> Sequence[TrialToRun]:
+def _said(
+    connection: Connection, trials: Sequence[TrialToRun], apart: _Apart
+) -> Sequence[TrialToRun]:
     for trial in trials:
-        told = f"trained alone, not in a group: {reason}"
+        told = f"trained alone, not in a group: {apart}"
         attempt(trial, partial(print, told, flush=True))
-    return trials
+    first, *others = trials
+    reason = protocol.clean_text(str(apart))
+    connection.send(
+        protocol.Apart(trial=first.trial, fence=first.fence, reason=reason, for_good=apart.for_good)
+    )
+    for trial in others:
+        connection.forget((trial.trial, trial.fence))
+    return [first]
 
 
 def _train(
@@ -94,10 +101,10 @@ def _train(
     except Exception as error:
         raise _Apart(f"{type(error).__name__}: {error}") from error
     if any(drew for _, drew in models):
-        raise _Apart("The model draws random numbers of its own when it is built.")
+        raise _Apart("The model draws random numbers of its own when it is built.", for_good=True)
     reason = why_not(models[0][0], plan.optimizer, found.objective, plan.engine)
     if reason is not None or found.samples is not None:
-        raise _Apart(reason or "The model draws pictures as it trains.")
+        raise _Apart(reason or "The model draws pictures as it trains.", for_good=True)
 
     def make() -> FusedNetwork:
         return FusedNetwork(

@@ -1,0 +1,62 @@
+"""Which trials of a sweep can be trained together as one program, and how many are to be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+MOST_TOGETHER: Final = 64
+MAY_DIFFER: Final = (
+    "learning_rate", "learning_rate_decay", "seed", "epochs", "early_stopping_patience",
+    "checkpoint_every_epochs", "name", "notes", "tags", "time_limit_s", "stall_limit_s",
+    "priority", "repeat",
+)  # fmt: skip
+"""Fields of a resolved spec in which trials of one group may differ."""
+_WORDS: Final = f"must be off, auto, or a whole number from 2 to {MOST_TOGETHER}."
+
+
+def _checked(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value in ("off", "auto") or (whole and 2 <= value <= MOST_TOGETHER):
+        return value
+    raise PydanticCustomError("fuse", _WORDS)
+
+
+Fuse = Annotated[
+    Literal["off", "auto"] | int,
+    BeforeValidator(_checked),
+    WithJsonSchema({
+        "anyOf": [
+            {"type": "string", "enum": ["off", "auto"]},
+            {"type": "integer", "minimum": 2, "maximum": MOST_TOGETHER},
+        ]
+    }),
+]  # fmt: skip
+
+
+def fuse_of(spec: Mapping[str, Any]) -> Literal["off", "auto"] | int:
+    """What a submission says of training its trials together; a sweep before its base."""
+    base = spec.get("base")
+    inner = base.get("fuse") if isinstance(base, Mapping) else None
+    return spec.get("fuse") or inner or "off"
+
+
+def fuse_key(spec: Mapping[str, Any], code_digest: str, data_digest: str) -> str | None:
+    """Equal for trials, given as resolved training specs, that can be trained together.
+
+    None for one that cannot be with any. Epochs must agree too: a group keeps its slot until its
+    longest member is done.
+    """
+    if spec.get("engine") != "loop" or any(spec.get(name) for name in _APART):
+        return None
+    shared = {name: value for name, value in spec.items() if name not in MAY_DIFFER}
+    parts = [code_digest, data_digest, shared, spec["epochs"]]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+_APART: Final = ("init_from", "fresh", "freeze")
