@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from db.submissions import configuration_digest
+from db.trial_rows import configuration_digest
 from labpool.catalog import Catalog
 from labpool.client.errors import SpecUnreadable
 from labpool.client.spec_files import spec_content
