@@ -113,6 +113,7 @@ class SimulatedPool:
                 for column in Trial.__table__.columns
                 if column.key != "id"
             }
+            self._columns["point"] = None  # no copy is a point of the template's search
             row.held = True
             self._owners = {name: people[name] for name in self.users}
             self._experiments = {name: _experiment(session, people[name]) for name in self.users}

@@ -47,6 +47,7 @@ ROLES = {
     "GET /api/v1/trials/<row:trial_id>/log": "member",
     "GET /api/v1/trials/<row:trial_id>/metrics": "member",
     "GET /api/v1/trials/<row:trial_id>/predictions/<row:prediction_id>": "member",
+    "GET /api/v1/trials/<row:trial_id>/source": "member",
     "GET /api/v1/trials/<row:trial_id>/why": "member",
     "GET /api/v1/users": "admin",
     "GET /api/v1/users/me": "member",
@@ -139,6 +140,7 @@ BY_SESSION = {
     "GET /api/v1/trials/<row:trial_id>/log",
     "GET /api/v1/trials/<row:trial_id>/metrics",
     "GET /api/v1/trials/<row:trial_id>/predictions/<row:prediction_id>",
+    "GET /api/v1/trials/<row:trial_id>/source",
     "GET /api/v1/users/me",
 }
 
