@@ -78,7 +78,7 @@ def _experiments() -> Select[Experiment, str]:
 def _rows(session: Session, query: Select[Experiment, str]) -> list[ExperimentRow]:
     found = session.execute(query).all()
     ids = [experiment.id for experiment, _ in found]
-    counts, asked, rungs = _counts(session, ids), _asked(session, ids), _rungs(session, ids)
+    (counts, rungs), asked = _counts(session, ids), _asked(session, ids)
     return [
         ExperimentRow(
             id=experiment.id,
@@ -99,33 +99,28 @@ def _rows(session: Session, query: Select[Experiment, str]) -> list[ExperimentRo
     ]
 
 
-def _counts(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+Counts = dict[int, dict[str, int]]
+Rungs = dict[int, dict[int, int]]
+
+
+def _counts(session: Session, ids: Sequence[int]) -> tuple[Counts, Rungs]:
+    """How many trials of each experiment are in each state, and at each rung."""
+    counts: Counts = {}
+    rungs: Rungs = {}
     if not ids:
-        return {}
+        return counts, rungs
     query = (
-        select(Trial.experiment_id, Trial.state, func.count())
+        select(Trial.experiment_id, Trial.state, Trial.rung, func.count())
         .where(Trial.experiment_id.in_(ids))
-        .group_by(Trial.experiment_id, Trial.state)
+        .group_by(Trial.experiment_id, Trial.state, Trial.rung)
     )
-    counts: dict[int, dict[str, int]] = {}
-    for experiment_id, state, count in session.execute(query):
-        counts.setdefault(experiment_id, {})[state.value] = count
-    return counts
-
-
-def _rungs(session: Session, ids: Sequence[int]) -> dict[int, dict[int, int]]:
-    if not ids:
-        return {}
-    query = (
-        select(Trial.experiment_id, Trial.rung, func.count())
-        .where(Trial.experiment_id.in_(ids), Trial.rung.is_not(None))
-        .group_by(Trial.experiment_id, Trial.rung)
-    )
-    found: dict[int, dict[int, int]] = {}
-    for experiment_id, rung, count in session.execute(query):
+    for experiment_id, state, rung, count in session.execute(query):
+        in_state = counts.setdefault(experiment_id, {})
+        in_state[state.value] = in_state.get(state.value, 0) + count
         if rung is not None:
-            found.setdefault(experiment_id, {})[rung] = count
-    return found
+            at_rung = rungs.setdefault(experiment_id, {})
+            at_rung[rung] = at_rung.get(rung, 0) + count
+    return counts, rungs
 
 
 def _asked(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
