@@ -211,7 +211,10 @@ def _members(
     members = [
         Person(
             name, cluster.api.url, token, plans[name],
-            plan_asks(source, size.asks // len(tokens), size.span_s), acknowledged, asked, can_ask,
+            plan_asks(
+                source, size.asks // len(tokens), size.span_s, size.sweep_asks // len(tokens)
+            ),
+            acknowledged, asked, can_ask,
         )
         for name, token in tokens.items()
     ]  # fmt: skip

@@ -111,7 +111,7 @@ def _waiting_since(seen: Seen, claim: Row) -> float:
     """Since when a trial waited at a claim; what its owner held or paused is no older for that."""
     since: float = seen.trials[claim["trial_id"]]["queued_at"]
     for event in seen.events.get(claim["trial_id"], []):
-        if event["id"] < claim["id"] and event["kind"] in ("let_go", "resumed"):
+        if event["id"] < claim["id"] and event["kind"] in ("let_go", "resumed", "promoted"):
             since = event["at"]
     return since
 
