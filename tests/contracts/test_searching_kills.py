@@ -75,7 +75,8 @@ def _compare(database: Database, catalog: Catalog, name: str) -> None:
     life.go()
     assert [row[:3] for row in life.table()] == [row[:3] for row in whole.table()]
     assert life.cuts > 10 * len(life.tried), "a transaction that moves a sweep has many statements"
-    assert (life._epoch.__name__ in life.tried.values()) == (name == "median")
+    if name == "median":
+        assert life._epoch.__name__ in life.tried.values(), "it acts at the ends of epochs"
     assert life.agrees()
 
 
