@@ -7,9 +7,11 @@ from pathlib import Path
 from db.engine import Database
 from labpool.catalog import Catalog
 from tests.contracts import (
+    test_chaos_of_groups,
     test_chaos_of_log,
     test_chaos_of_rows,
     test_chaos_of_runs,
+    test_chaos_of_searches,
     test_chaos_of_turns,
     test_chaos_of_upkeep,
 )
@@ -23,6 +25,8 @@ HARMS = (
     *test_chaos_of_runs.HARMS,
     *test_chaos_of_turns.HARMS,
     *test_chaos_of_upkeep.HARMS,
+    *test_chaos_of_groups.HARMS,
+    *test_chaos_of_searches.HARMS,
 )
 
 
@@ -35,7 +39,7 @@ def test_a_clean_history_passes(database: Database, catalog: Catalog, tmp_path: 
 
 def test_every_promise_has_a_harm() -> None:
     promises = {f"I{number}" for number in range(1, 18)}
-    promises |= {"lost", "charge", "cap", "drain", "quarantine", "retries"}
+    promises |= {"lost", "charge", "cap", "drain", "quarantine", "retries", "group", "search"}
     assert promises == {invariant for _, invariant in HARMS}
 
 

@@ -25,8 +25,8 @@ import httpx
 from db.engine import Database
 from db.users import add_user, issue_token
 from tests.faults import checker
+from tests.faults.checks import of_groups, of_searches, of_upkeep
 from tests.faults.checks.of_runs import unprovoked_losses
-from tests.faults.checks.of_upkeep import took_place
 from tests.faults.checks.seen import Seen, Violation, read
 from tests.faults.cluster import Cluster, Ledger
 from tests.faults.crashing_postgres import CrashingPostgres
@@ -35,6 +35,7 @@ from tests.faults.looking import Looker
 from tests.faults.people import Person, plan_asks
 from tests.faults.plans import FULL, QUICK, Size, submissions
 from tests.faults.schedule import draw
+from tests.faults.searches import left_undone
 from tests.faults.settling import settle
 from tests.support.databases import migrate
 from tests.support.processes import Processes
@@ -53,7 +54,10 @@ ADMIN = "grace"
 # Draws little work, and what takes long to come back early: nobody waits for either at the end.
 QUICK_SEED = 1245
 
-UPKEEP = ("caps", "drains", "priorities", "quarantines")
+DONE = (
+    "caps", "drains", "priorities", "quarantines", "groups", "groups_parted", "searched_sweeps",
+    "promotions", "prunings",
+)  # fmt: skip
 
 BOUNDS = {
     "lost": "== 0", "doubled": "== 0", "violations": "== 0",
@@ -64,7 +68,7 @@ FULL_BOUNDS = {
     "trials_sqlite": ">= 1000", "trials_postgres": ">= 1000",
     "faults_sqlite": ">= 60", "faults_postgres": ">= 60",
     # None of them may be missing: what was not done was not judged.
-    **{f"{name}_{kind}": ">= 1" for name in UPKEEP for kind in ("sqlite", "postgres")},
+    **{f"{name}_{kind}": ">= 1" for name in DONE for kind in ("sqlite", "postgres")},
 }  # fmt: skip
 
 
@@ -80,13 +84,13 @@ class Outcome:
     drained_s: float = 0.0
     unprovoked: int = 0
     looks: int = 0
-    upkeep: Mapping[str, int] = field(default_factory=dict)
+    done: Mapping[str, int] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, int]:
         """The figures of one database."""
         return {
             "trials": self.trials, "faults": self.faults, **checker.tally(self.violations),
-            "unprovoked_losses": self.unprovoked, **self.upkeep,
+            "unprovoked_losses": self.unprovoked, **self.done,
         }  # fmt: skip
 
 
@@ -159,6 +163,8 @@ def _run(
             outcome.faults = cluster.count
             crashes = [Violation("process", f"nobody ended {crash}") for crash in cluster.crashes]
     outcome.looks = looker.looks
+    with database.snapshot() as session:
+        late += [Violation("search", text) for text in left_undone(session)]
     database.dispose()
     seen = read(url, ledgers, store, ageing_s=AGEING_S, lease_ttl_s=TTL_S)
     # A Postgres of this run is gone after it.
@@ -176,7 +182,9 @@ def _sum_up(outcome: Outcome, seen: Seen, violations: list[Violation]) -> None:
     outcome.states = Counter(trial["state"] for trial in seen["trials"])
     outcome.violations = violations
     outcome.unprovoked = unprovoked_losses(seen)
-    outcome.upkeep = took_place(seen)
+    outcome.done = {
+        **of_upkeep.took_place(seen), **of_groups.took_place(seen), **of_searches.took_place(seen),
+    }  # fmt: skip
 
 
 def _people(database: Database, names: tuple[str, ...]) -> tuple[dict[str, str], str]:
@@ -211,7 +219,10 @@ def _members(
     members = [
         Person(
             name, cluster.api.url, token, plans[name],
-            plan_asks(source, size.asks // len(tokens), size.span_s), acknowledged, asked, can_ask,
+            plan_asks(
+                source, size.asks // len(tokens), size.span_s, size.sweep_asks // len(tokens)
+            ),
+            acknowledged, asked, can_ask,
         )
         for name, token in tokens.items()
     ]  # fmt: skip

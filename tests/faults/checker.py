@@ -14,9 +14,11 @@ from pathlib import Path
 
 from tests.faults.checks import (
     of_events,
+    of_groups,
     of_retries,
     of_rows,
     of_runs,
+    of_searches,
     of_turns,
     of_upkeep,
 )
@@ -39,6 +41,11 @@ AT_ANY_MOMENT: tuple[Check, ...] = (
     of_retries.retries_are_limited,
     of_retries.faults_are_not_charged,
     of_upkeep.quarantined_devices_get_nothing,
+    of_groups.members_are_alike,
+    of_groups.whoever_came_apart_is_alone,
+    of_groups.seconds_are_split,
+    of_searches.points_are_made_once,
+    of_searches.rungs_are_climbed_one_by_one,
 )
 # These read every claim, or what the runners wrote meanwhile.
 AT_THE_END: tuple[Check, ...] = (
@@ -55,6 +62,10 @@ AT_THE_END: tuple[Check, ...] = (
     of_upkeep.drained_workers_get_nothing,
     of_upkeep.quarantines_have_a_cause,
     of_retries.a_gpu_fault_ends_the_attempt,
+    of_groups.runners_got_whole_groups,
+    of_searches.every_point_is_made,
+    of_searches.nobody_trains_past_its_rung,
+    of_searches.the_best_go_on,
     of_runs.acknowledged_is_there,
     of_runs.acknowledged_ends,
     of_runs.one_key_one_experiment,

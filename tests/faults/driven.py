@@ -19,12 +19,14 @@ from db.engine import Database
 from db.errors import FencedOff
 from labpool.catalog import Catalog
 from labpool.planning import Plan
-from tests.faults import expected
+from tests.faults import expected, expected_groups
 from tests.faults.comparing import differences
+from tests.faults.expected_groups import Measured
 
 T = TypeVar("T")
 
 TTL_S = 90.0
+SILENCE_LIMIT_S = 90.0
 _EPOCH = 1.8e9
 # Which of a list, from its end; what is at hand more often than what is long past.
 picks = st.sampled_from((0, 0, 0, 0, 1, 1, 2, 3, 5, 8))
@@ -55,6 +57,7 @@ class DrivenPool(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.holdings: list[Holding] = []
         self.people: list[int] = []
+        self.signs: dict[str, float] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -84,6 +87,17 @@ class DrivenPool(RuleBasedStateMachine):
     def _may_claim(self, identity: claims.SlotIdentity) -> bool:
         barred = {*self.draining, *self.gone}
         return identity.worker_id not in barred and not self.pool.busy(identity.slot_id)
+
+    def _companions(
+        self, head: int, identity: claims.SlotIdentity, wanted: int | Measured
+    ) -> list[int]:
+        """Who must come along with this trial to that slot."""
+        others = [one for one in self.slots if one is not identity]
+        idle = 1 + sum(self._may_claim(one) and self._gives_signs(one) for one in others)
+        return expected_groups.companions(self.pool, self.pool.trials[head], wanted, idle)
+
+    def _gives_signs(self, identity: claims.SlotIdentity) -> bool:
+        return self.pool.now - self.signs[identity.worker_id] <= SILENCE_LIMIT_S
 
     def _member(self, which: int, member: int) -> tuple[int, int]:
         holding: Holding = pick(self.holdings, which)

@@ -51,15 +51,14 @@ class Pool:
                 if trial.id != head.id and trial.experiment == head.experiment
                 and trial.fuse_key == head.fuse_key and not trial.alone]  # fmt: skip
 
-    def claimed(self, slot: int, lease: int, ids: list[int], most: int, ttl_s: float) -> None:
-        """A claim gave these trials; fails when it may not have."""
+    def claimed(
+        self, slot: int, lease: int, ids: list[int], ttl_s: float, companions: list[int]
+    ) -> None:
+        """A claim gave these trials; fails when it may not have, or others had to come along."""
         assert not self.busy(slot), "one live lease a slot"
         eligible = {trial.id for trial in self.eligible()}
         assert set(ids) <= eligible, f"{ids} were claimed, {eligible} may be"
-        head = self.trials[ids[0]]
-        siblings = {trial.id for trial in self.siblings(head)}
-        assert set(ids[1:]) <= siblings
-        assert len(ids) == min(most, 1 + len(siblings)), "as many siblings as there is room for"
+        assert ids[1:] == companions, f"{ids[0]} came with {ids[1:]}, it must with {companions}"
         self.leases[lease] = Lease(slot, self.now + ttl_s, self.now, len(ids))
         for trial_id in ids:
             trial = self.trials[trial_id]

@@ -55,6 +55,7 @@ class Trial:
     points: list[Point] = field(default_factory=list)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
+    fuse: int | str = "off"
 
     @property
     def resume(self) -> tuple[int, int] | None:

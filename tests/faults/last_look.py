@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import claims, clock, owner, sweeper, transitions, turns
+from db import claims, clock, groups, owner, sweeper, transitions, turns
 from db.clock import db_now
 from db.errors import FencedOff
 from db.fairness import Rules
@@ -22,6 +23,7 @@ from tests.faults.comparing import differences
 from tests.faults.driven import refusal
 from tests.faults.rules import STEPS_S, TTL_S, Holding
 from tests.faults.stale import StaleRules, leased
+from tests.faults.submitting import MEASURED, sizes
 
 # Each leads on to where few trials are at the end by themselves: delayed, held, let go and running
 # after older versions of it were seen, paused, cancelled while it waits and while it runs.
@@ -95,6 +97,15 @@ class LastLook(StaleRules):
             found = {one.id for one in turns.siblings(session, identity, row, len(self.rows))}
             told = {one.id for one in self.pool.siblings(self.pool.trials[row.id])}
             assert found == told, f"trial {row.id} goes with {found}, it must be with {told}"
+        free = [row for row in self.rows if self.pool.trials[row.id] in self.pool.eligible()]
+        for row in free[:3]:
+            self._look_at_companions(session, row)
+
+    def _look_at_companions(self, session: Session, row: Trial) -> None:
+        for identity, wanted in itertools.product(self.slots[:1], MEASURED):
+            found = [one.id for one in groups.companions(session, identity, row, sizes(wanted))]
+            told = self._companions(row.id, identity, wanted)
+            assert found == told, f"{row.id} comes with {found}, it must with {told}: {wanted}"
 
     def _look_at_slots(self, session: Session) -> None:
         """What each sweep and heartbeat comes to, and who may claim."""

@@ -7,10 +7,13 @@ import time
 from typing import Self
 
 from tests.faults import checker
-from tests.faults.checks import of_events, of_rows, of_upkeep
+from tests.faults.checks import of_events, of_groups, of_rows, of_searches, of_upkeep
 from tests.faults.checks.seen import Seen, Violation, read_tables
 
-TABLES = ("users", "trials", "attempts", "leases", "slots", "events", "quarantines")
+TABLES = (
+    "users", "experiments", "trials", "attempts", "leases", "slots", "events", "quarantines",
+    "sweep_reports",
+)  # fmt: skip
 CHECKS = (
     of_events.ends_are_final,
     of_events.fences_only_rise,
@@ -21,6 +24,10 @@ CHECKS = (
     of_rows.losses_are_limited,
     of_rows.waste_is_not_charged,
     of_upkeep.quarantined_devices_get_nothing,
+    of_groups.members_are_alike,
+    of_groups.whoever_came_apart_is_alone,
+    of_searches.points_are_made_once,
+    of_searches.rungs_are_climbed_one_by_one,
 )
 LOOK_EVERY_S = 2.0
 

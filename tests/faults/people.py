@@ -22,6 +22,10 @@ WEIGHTS = (2, 6, 4, 1, 1, 3, 3)
 OF_RUNNING = frozenset({"pause", "stop"})
 # Classes: a waiting trial is given another one.
 PRIORITIES = frozenset({"low", "normal", "high"})
+# Asked of a whole sweep that decides as it goes.
+SWEEP_ASKS = ("pause_sweep", "resume_sweep", "stop_sweep", "extend")
+SWEEP_WEIGHTS = (3, 3, 1, 2)
+MOST_ADDED = 3
 UNANSWERED = -1
 
 
@@ -57,6 +61,7 @@ class Person:
     asked: Ledger
     can_ask: frozenset[str]
     trials: list[int] = field(default_factory=list)
+    sweeps: list[int] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     give_up: threading.Event = field(default_factory=threading.Event)
 
@@ -84,6 +89,10 @@ class Person:
                     return
                 if isinstance(what, Submission):
                     self._submit(client, what)
+                elif what.wish in SWEEP_ASKS:
+                    if self.sweeps:
+                        sweep = self.sweeps[int(what.pick * len(self.sweeps))]
+                        self.ask_sweep(client, sweep, what.wish)
                 elif self.trials:
                     among = self._among(client, what.wish)
                     # Else of late ones rather than of those that ended long ago.
@@ -113,6 +122,9 @@ class Person:
             status=answer.status_code,
         )  # fmt: skip
         self.trials += [trial for trial in trials if trial not in self.trials[-200:]]
+        experiment = told["experiment"]["id"]
+        if "objective" in one.spec and experiment not in self.sweeps:
+            self.sweeps.append(experiment)
 
     def _among(self, client: httpx.Client, wish: str) -> list[int]:
         """This member's trials that could heed it, as far as the service tells."""
@@ -136,10 +148,23 @@ class Person:
         self.asked.note(user=self.name, what=what, trial=trial, status=status, new=new)
         return status
 
+    def ask_sweep(self, client: httpx.Client, experiment: int, what: str) -> None:
+        """Ask once something of a whole sweep."""
+        path = f"/api/v1/experiments/{experiment}"
+        if what == "extend":
+            answer = send(client, "POST", f"{path}/trials", json={"trials": MOST_ADDED})
+        else:
+            answer = send(client, "POST", f"{path}/{what.partition('_')[0]}")
+        status = UNANSWERED if answer is None else answer.status_code
+        self.asked.note(user=self.name, what=what, trial=None, experiment=experiment, status=status)
 
-def plan_asks(source: random.Random, count: int, span_s: float) -> list[Ask]:
-    """Wishes over ``span_s``, drawn from ``source``."""
+
+def plan_asks(
+    source: random.Random, count: int, span_s: float, of_sweeps: int = 0
+) -> list[Ask]:  # fmt: skip
+    """Wishes over ``span_s``, drawn from ``source``; so many more are of whole sweeps."""
     wishes = source.choices(ASKS, WEIGHTS, k=count)
+    wishes += source.choices(SWEEP_ASKS, SWEEP_WEIGHTS, k=of_sweeps)
     return [Ask(source.uniform(1.0, span_s), source.random(), wish) for wish in wishes]
 
 

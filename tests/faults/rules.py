@@ -13,7 +13,8 @@ from db.models import Base, Trial, User, Worker
 from tests.faults import expected, expected_asks
 from tests.faults.driven import TTL_S, DrivenPool, Holding, pick, picks
 from tests.faults.endings import ENDS
-from tests.faults.submitting import FUSE_KEY
+from tests.faults.expected_groups import Measured
+from tests.faults.submitting import FUSE_KEY, GROUPS, WANTED, sizes
 from tests.support.pool import person, slot
 
 __all__ = ["TTL_S", "Holding", "PoolRules", "pick", "picks"]
@@ -34,11 +35,12 @@ class PoolRules(DrivenPool):
         with self.transaction() as session:
             self.people = [person(session, name).id for name in ("ada", "ben")]
             self.slots = [slot(session, self.catalog) for _ in range(3)]
+        self.signs = {one.worker_id: self.pool.now for one in self.slots}
         self.submit("group", 0)
 
     # What people do.
 
-    @rule(kind=st.sampled_from(("single", "group", "benchmark")), who=st.integers(0, 1))
+    @rule(kind=st.sampled_from(("single", *GROUPS, "benchmark")), who=st.integers(0, 1))
     def submit(self, kind: str, who: int) -> None:
         """One experiment more."""
         if len(self.pool.trials) > 9:
@@ -49,7 +51,8 @@ class PoolRules(DrivenPool):
         for trial_id in made.trial_ids:
             self.pool.trials[trial_id] = expected.Trial(
                 trial_id, made.experiment_id, self.people[who],
-                FUSE_KEY if kind == "group" else None, kind == "benchmark",
+                FUSE_KEY if kind in GROUPS else None, kind == "benchmark",
+                fuse=GROUPS.get(kind, "off"),
             )  # fmt: skip
 
     @precondition(lambda self: self.pool.trials)
@@ -78,17 +81,17 @@ class PoolRules(DrivenPool):
             row, user = session.get_one(Trial, old.id), session.get_one(User, old.owner)
             new = commands.retry_trial(session, row, user)
         self.pool.trials[new] = expected.Trial(
-            new, old.experiment, old.owner, old.fuse_key, old.benchmark
+            new, old.experiment, old.owner, old.fuse_key, old.benchmark, fuse=old.fuse
         )
 
     # What slots do.
 
-    @rule(which=picks, most=st.integers(1, 3))
-    def claim(self, which: int, most: int) -> None:
+    @rule(which=picks, most=st.sampled_from(WANTED))
+    def claim(self, which: int, most: int | Measured) -> None:
         """A slot looks for work."""
         identity = pick(sorted(self.slots, key=self._may_claim), which)
         with self.transaction() as session:
-            found = claims.claim(session, identity, TTL_S, most)
+            found = claims.claim(session, identity, TTL_S, sizes(most))
         if not self._may_claim(identity):
             assert found is None, "this slot may not claim"
             return
@@ -97,7 +100,8 @@ class PoolRules(DrivenPool):
             return
         ids = [member.trial_id for member in found.trials]
         resumes = {trial_id: self.pool.trials[trial_id].resume for trial_id in ids}
-        self.pool.claimed(identity.slot_id, found.lease_id, ids, most, TTL_S)
+        told = self._companions(ids[0], identity, most)
+        self.pool.claimed(identity.slot_id, found.lease_id, ids, TTL_S, told)
         for member in found.trials:
             trial = self.pool.trials[member.trial_id]
             point = member.resume and (member.resume.epoch, member.resume.fence)
@@ -198,6 +202,15 @@ class PoolRules(DrivenPool):
             workers.stop_worker(session, old)
             self.slots.append(slot(session, self.catalog))
         self.gone.add(old)
+        self.signs[self.slots[-1].worker_id] = self.pool.now
+
+    @rule(which=picks)
+    def give_a_sign(self, which: int) -> None:
+        """A worker lives, whatever its slots do."""
+        worker = pick(self.slots, which).worker_id
+        with self.transaction() as session:
+            workers.beat_worker(session, worker)
+        self.signs[worker] = self.pool.now
 
     @rule(step_s=st.sampled_from(STEPS_S))
     def wait(self, step_s: float) -> None:

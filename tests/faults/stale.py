@@ -55,7 +55,7 @@ class StaleRules(PoolRules):
                 session.delete(lease)
         assert has_started == free
         if free:
-            self.pool.claimed(identity.slot_id, lease.id, [row.id], 1, TTL_S)
+            self.pool.claimed(identity.slot_id, lease.id, [row.id], TTL_S, [])
             self.holdings.append(Holding(lease.id, identity.slot_id, {row.id: trial.fence}))
 
     @precondition(lambda self: self.seen)

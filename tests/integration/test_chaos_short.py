@@ -24,8 +24,8 @@ def test_nothing_is_lost_or_doubled(kind: str) -> None:
     assert outcome.faults >= QUICK.faults / 2
     # Nothing of it may be skipped in silence: the checks in the midst of it ran too.
     assert outcome.looks > 0
-    assert outcome.upkeep.keys() == set(chaos.UPKEEP)
-    assert min(outcome.upkeep.values()) > 0
+    assert outcome.done.keys() == set(chaos.DONE)
+    assert min(outcome.done.values()) > 0
 
 
 def test_a_seed_draws_the_same_faults_again() -> None:

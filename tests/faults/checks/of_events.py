@@ -13,6 +13,7 @@ MOVES = frozenset(
         (None, "queued"),
         ("queued", "running"),
         ("queued", "cancelled"),
+        ("queued", "pruned"),
         ("running", "queued"),
         ("running", "paused"),
         ("paused", "queued"),
@@ -124,6 +125,11 @@ def _told(events: list[Row]) -> Row:
             told["wish"] = data.get("wish")
         if kind == "requeued" and data.get("held"):
             told["held"], told["wish"] = True, None
+        if kind == "paused" and data.get("held"):
+            # It was to be paused when it came to its rung.
+            told["held"] = True
+        if kind == "resumed":
+            told["held"] = False
         if told["state"] in TERMINAL or told["state"] == "paused":
             told["wish"] = None
     return told

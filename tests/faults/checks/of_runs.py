@@ -40,7 +40,9 @@ def one_key_one_experiment(seen: Seen) -> Iterator[Violation]:
     for line in seen.acknowledged:
         answers[line["user"], line["key"]].add((line["experiment"], *line["trials"]))
     for (user, key), told in answers.items():
-        if len(told) > 1:
+        # A sweep may have made more trials by the time of a later answer.
+        longest = max(told, key=len)
+        if any(one != longest[: len(one)] for one in told):
             yield Violation("I10", f"{user}'s key {key} was answered with {sorted(told)[:3]}")
     keyed = Counter(row["experiment_id"] for row in seen["idempotency_keys"])
     for experiment in seen["experiments"]:
@@ -52,22 +54,31 @@ def one_key_one_experiment(seen: Seen) -> Iterator[Violation]:
 
 def every_end_is_explained(seen: Seen) -> Iterator[Violation]:
     """Lost: a trial that failed, was cancelled or was cut short, and nobody had done that to it."""
-    asked = defaultdict(set)
+    asked, stopped = defaultdict(set), set()
     for line in seen.asked:
         asked[line["what"]].add(line["trial"])
+        if line["what"] == "stop_sweep":
+            stopped.add(line["experiment"])
+    prunes = {row["id"] for row in seen["experiments"] if _prunes(row["spec"])}
     for trial_id, trial in seen.trials.items():
         state = trial["state"]
-        if state == "cancelled" and trial_id not in asked["cancel"]:
+        of_stopped = trial["experiment_id"] in stopped
+        if state == "cancelled" and trial_id not in asked["cancel"] and not of_stopped:
             yield Violation("lost", f"trial {trial_id} was cancelled, and nobody asked")
         if state == "failed" and not (_was_killed(seen, trial) or _gpu_failed(seen, trial)):
             why = f"{trial['reason_kind']}: {trial['reason']}"
             yield Violation("lost", f"trial {trial_id} failed without a fault ({why})")
         if state == "lost" and not all(_was_hurt(seen, one) for one in _lost(seen, trial_id)):
             yield Violation("lost", f"trial {trial_id} was lost without a fault")
-        if state == "pruned":
+        if state == "pruned" and trial["experiment_id"] not in prunes:
             yield Violation("lost", f"trial {trial_id} was pruned, and nothing prunes")
-        if trial["ended_early"] and trial_id not in asked["stop"]:
+        if trial["ended_early"] and trial_id not in asked["stop"] and not of_stopped:
             yield Violation("lost", f"trial {trial_id} ended early, and nobody asked")
+
+
+def _prunes(spec: Row) -> bool:
+    """Whether a sweep may end trials by itself."""
+    return bool(spec.get("strategy", {}).get("pruner")) or "budget_slot_seconds" in spec
 
 
 def _was_killed(seen: Seen, trial: Row) -> bool:

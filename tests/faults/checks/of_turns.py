@@ -111,7 +111,7 @@ def _waiting_since(seen: Seen, claim: Row) -> float:
     """Since when a trial waited at a claim; what its owner held or paused is no older for that."""
     since: float = seen.trials[claim["trial_id"]]["queued_at"]
     for event in seen.events.get(claim["trial_id"], []):
-        if event["id"] < claim["id"] and event["kind"] in ("let_go", "resumed"):
+        if event["id"] < claim["id"] and event["kind"] in ("let_go", "resumed", "promoted"):
             since = event["at"]
     return since
 
@@ -132,14 +132,17 @@ def _waits(seen: Seen) -> dict[int, list[_Wait]]:
     classes = Classes(seen)
     for trial_id, trial in seen.trials.items():
         since: Row | None = None
-        put_off, priority = False, classes.first(trial_id)
+        put_off, state, priority = False, None, classes.first(trial_id)
         for event in seen.events.get(trial_id, []):
             prioritised, moved = event["kind"] == "prioritised", event["to_state"] is not None
+            state = event["to_state"] or state
             if moved:
                 # Given back, it may have to wait a while before its next try.
                 put_off = event["kind"] == "requeued"
             opens = not put_off and (
-                event["to_state"] == "queued" or event["kind"] == "let_go"
+                event["to_state"] == "queued"
+                # What is let go at its rung waits for its search still.
+                or (event["kind"] == "let_go" and state == "queued")
                 or (prioritised and since is not None)
             )  # fmt: skip
             closes = moved or event["kind"] == "held"

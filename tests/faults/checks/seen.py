@@ -22,6 +22,7 @@ Row = dict[str, Any]
 TABLES = (
     "users", "experiments", "idempotency_keys", "trials", "attempts", "workers", "slots", "leases",
     "events", "results", "checkpoints", "artifacts", "metric_chunks", "quarantines",
+    "sweep_reports",
 )  # fmt: skip
 JSON_COLUMNS = frozenset(
     {"spec", "data", "steps", "epochs", "values", "metrics", "summary", "environment", "kinds"}
