@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from api.context import services
 from api.problems import ApiProblem, FieldError, not_found
 from api.security.identity import me
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db import predictions, questions
 from db.errors import NotPossible, TooManyQuestions
 from db.models import Prediction, Trial
@@ -92,7 +92,7 @@ def _ask(
     )
 
     def work(session: Session) -> int:
-        row = visible_trial(session, trial_id)
+        row = open_trial(session, trial_id)
         _refuse_other_shape(row, form, found)
         trial = session.get_one(Trial, row.id)
         return questions.ask(session, trial, me().user_id, form, data, options, limits).id
@@ -173,9 +173,10 @@ def _unfit(place: str, detail: str) -> ApiProblem:
 def look(session: Session, trial_id: int, number: int) -> tuple[Prediction, str | None]:
     """A prediction and what it waits for; ApiProblem 404 for another's.
 
-    Who may see the trial may ask it; what was asked is the asker's and the administrators'.
+    Who may see the trial may ask it, but not one whose data they may not see; what was asked is
+    the asker's and the administrators'.
     """
-    visible_trial(session, trial_id)
+    open_trial(session, trial_id)
     found = reads.find(session, trial_id, number)
     if found is None or not (me().is_admin or me().owns(found.asked_by_id)):
         raise not_found("prediction")

@@ -98,6 +98,12 @@ def facts_of(
     return [facts for facts in found if facts.full_name in names]
 
 
+def share_upload(session: Session, upload: Upload) -> None:
+    """Let everybody see it, and what trials made of it. For good: what was seen is known."""
+    session.refresh(upload, with_for_update=True)
+    upload.public = True
+
+
 def delete_upload(session: Session, upload: Upload, owner: str) -> None:
     """Delete it; its file is the caller's to delete, when this is durable.
 

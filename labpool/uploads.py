@@ -78,6 +78,16 @@ def named_in(spec: object) -> set[str]:
     return found
 
 
+def key_of(data_name: str | None, spec: Mapping[str, Any]) -> str | None:
+    """Where a trial's upload lies in the artifact store; None for one on the catalog's data.
+
+    An upload whose key is not known has the key ``""``, which nobody's has.
+    """
+    if data_name is None or "/" not in data_name:
+        return None
+    return str(spec.get("dataset_parameters", {}).get("key", ""))
+
+
 def extended(catalog: Catalog, uploads: Sequence[UploadFacts]) -> Catalog:
     """``catalog`` with these uploads among its data sets."""
     if not uploads:

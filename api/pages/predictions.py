@@ -25,7 +25,7 @@ from api.problems import ApiProblem, FieldError
 from api.schemas.predictions import Prediction, prediction_of
 from api.security.roles import allow
 from api.sent import takes_upload
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db.reads.files import CheckpointRow
 from db.reads.trials import TrialRow
 
@@ -98,7 +98,7 @@ def ask_the_trial(trial_id: int) -> BaseResponse:
 def show_prediction(trial_id: int, prediction_id: int) -> Response:
     end_if_overdue(trial_id, prediction_id)
     with services().database.snapshot() as session:
-        trial = visible_trial(session, trial_id)
+        trial = open_trial(session, trial_id)
         row, waiting = look(session, trial_id, prediction_id)
         shown = prediction_of(row, waiting)
     return page(
