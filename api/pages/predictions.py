@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from api.context import services
@@ -16,6 +17,7 @@ from api.predicting import (
     ask_by_file,
     ask_by_numbers,
     data_shape,
+    dataset_of,
     end_if_overdue,
     look,
     takes_pictures,
@@ -47,14 +49,15 @@ class TryIt:
     epoch: int
 
 
-def try_it(trial: TrialRow, checkpoints: list[CheckpointRow]) -> TryIt | None:
+def try_it(session: Session, trial: TrialRow, checkpoints: list[CheckpointRow]) -> TryIt | None:
     """The form, for a trial that can be asked; None for others."""
     best = next((row for row in checkpoints if row.best), None)
     if trial.kind != "train" or trial.data_name is None or best is None:
         return None
-    shape = data_shape(trial)
+    entry = dataset_of(session, trial)
+    shape = data_shape(entry, trial)
     count = None if shape is None else prod(shape)
-    return TryIt(takes_pictures(trial), count, best.epoch)
+    return TryIt(takes_pictures(entry), count, best.epoch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ def show_trial(trial_id: int) -> Response:
         again = reruns.rerun_panel(session, trial)
         may = may_change(me(), trial.owner_id)
         source = source_of(session, trial_id) if may else None
+        asked = try_it(session, trial, checkpoints)
     return page(
         "trial.html",
         section="Experiments",
@@ -140,7 +141,7 @@ def show_trial(trial_id: int) -> Response:
         events=[_event_line(event) for event in reversed(events)],
         checkpoints=checkpoints,
         artifacts=artifacts,
-        try_it=try_it(trial, checkpoints),
+        try_it=asked,
         pictures=pictures.others(artifacts),
         samples=samples_of(artifacts),
         examined=examined_panel(trial.summary, artifacts),
