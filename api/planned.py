@@ -21,7 +21,8 @@ def planned_for_me(spec: object) -> Plan:
     parts, who = services(), me()
     made = plan(spec, catalog_for(spec), parts.settings.max_trials_per_sweep, who.is_admin)
     made = with_own_source(made)
-    if not any(begun_from(trial.spec) for trial in made.trials):
+    varies = "init_from" in made.spec.get("space", {})
+    if not varies and not any(begun_from(trial.spec) for trial in made.trials):
         return made
     programs = {name for name, model in parts.catalog.models.items() if model.program is not None}
     with parts.database.snapshot() as session:

@@ -25,7 +25,8 @@ from db.reads.trials import TrialRow, trial_row
 
 WITHHELD: Final = (
     "It rests on an upload that its owner keeps private, so its files, pictures, checkpoints, log "
-    "and predictions are for those who may see the upload: its owner and administrators."
+    "and predictions are for those who may see the upload: its owner and administrators. Its owner "
+    "opens them with `labpool data share`."
 )
 # Of a result's summary what says nothing of single examples, whatever the model.
 _SUMMARY_OF_ALL: Final = frozenset(
@@ -89,7 +90,11 @@ def open_trial(session: Session, trial_id: int) -> TrialRow:
     """
     row = visible_trial(session, trial_id)
     if row.withheld is not None:
-        raise ApiProblem(403, "private-data", f"Trial {trial_id} is not shared. {row.withheld}")
+        raise ApiProblem(
+            403,
+            "private-data",
+            f"What trial {trial_id} made is not shared with you. {row.withheld}",
+        )
     return row
 
 

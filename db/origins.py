@@ -39,6 +39,13 @@ def pin(
     problems: dict[str, Problem] = {}
     trials = []
     sources = _Sources(session, may_see, is_closed, programs)
+    if plan.trials:
+        # A search may draw tomorrow what no trial of today begins with.
+        for named in _named(plan) - {begun_from(trial.spec) for trial in plan.trials}:
+            try:
+                sources.pinned(plan.trials[0], named, ("space",))
+            except SpecError as error:
+                problems |= {problem.pointer: problem for problem in error.problems}
     for trial in plan.trials:
         origin = begun_from(trial.spec)
         if origin is None:
@@ -54,6 +61,21 @@ def pin(
     if problems:
         raise SpecError(problems.values())
     return replace(plan, trials=tuple(trials))
+
+
+def pinned_later(session: Session, trial: TrialPlan) -> TrialPlan:
+    """The plan of a trial that a sweep's search makes long after `pin` has seen the sweep.
+
+    The best checkpoint of what has ended is still the same one; where it is gone, the trial's
+    attempt says so.
+    """
+    origin = begun_from(trial.spec)
+    if origin is None or origin.sha256 is not None:
+        return trial
+    point = best_point(session, origin.trial)
+    if point is None:
+        return trial
+    return replace(trial, spec={**trial.spec, "init_from": str(Origin(origin.trial, point.sha256))})
 
 
 def point_of(session: Session, origin: Origin) -> ResumePoint | None:
@@ -72,6 +94,14 @@ def point_of(session: Session, origin: Origin) -> ResumePoint | None:
     if row is None:
         return None
     return ResumePoint(row.id, row.key, row.epoch, row.sha256, row.bytes, row.fence)
+
+
+def _named(plan: Plan) -> set[Origin]:
+    """What a sweep's space lists under `init_from`."""
+    space = plan.spec.get("space", {})
+    listed = space.get("init_from") if isinstance(space, Mapping) else None
+    found = [begun_from({"init_from": one}) for one in listed] if isinstance(listed, list) else []
+    return {one for one in found if one is not None}
 
 
 def _where(plan: Plan, trial: TrialPlan) -> tuple[str, ...]:

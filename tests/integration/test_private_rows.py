@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from werkzeug.test import TestResponse
 from api.context import services
 from db import findings, owner
 from db.models import Attempt, Upload
-from labpool.uploads import DIGEST
-from tests.support import pool
+from tests.integration.test_uploads import claimed_with_uploads
 from tests.support.api import Api, Browser, Person, checkpoint, claimed, problem_of
 from tests.support.hostile import npz
 
@@ -90,9 +89,7 @@ def brought(api: Api, name: str) -> int:
 def finished(api: Api, spec: dict[str, Any], folder: Path, fails: bool = False) -> dict[str, int]:
     """The owner's trial of `spec` with the mark in all that it keeps."""
     experiment, [trial_id] = api.submitted(spec)
-    with api.database.transaction() as session:
-        slot = pool.slot(session, api.catalog)
-    trial = claimed(api, replace(slot, data_digests=[*slot.data_digests, DIGEST]))
+    trial = claimed_with_uploads(api)
     assert trial.trial_id == trial_id
     checkpoint(api, trial, 1, MARK.encode(), folder, best=True)
     artifact(api, trial, "mistakes.png", b"\x89PNG\r\n\x1a\n" + MARK.encode(), folder)
@@ -264,6 +261,21 @@ def test_nobody_else_begins_with_its_weights(api: Api, made: Made) -> None:
         form = {"csrf_token": page.form_token("/submit"), "spec": json.dumps(spec)}
         assert "rests on an upload" in page.send("/submit", form).text
         assert api.admin.submit(spec).status_code == 201
+
+
+def test_nobody_else_begins_with_them_in_a_sweep_that_draws_later(
+    api: Api, made: Made, tmp_path: Path
+) -> None:
+    open_one = finished(api, {**ON_UPLOAD, "dataset": "digits"}, tmp_path)["trial_id"]
+    base = {**ON_UPLOAD, "dataset": "digits"}
+    for seed in range(4):
+        sweep = {
+            "kind": "sweep", "base": base, "space": {"init_from": [open_one, made.trials[0]]},
+            "strategy": {"method": "random", "trials": 1, "seed": seed},
+        }  # fmt: skip
+        problem = problem_of(api.teammate.submit(sweep), 422)
+        assert problem["errors"][0]["pointer"] == "/space/init_from"
+    assert api.owner.submit(sweep).status_code == 201
 
 
 def test_what_stays_visible_and_that_the_page_says_why(api: Api, made: Made) -> None:
