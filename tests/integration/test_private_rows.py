@@ -21,7 +21,7 @@ from api.context import services
 from db import findings, owner
 from db.models import Attempt, Upload
 from tests.integration.test_uploads import claimed_with_uploads
-from tests.support.api import Api, Browser, Person, checkpoint, claimed, problem_of
+from tests.support.api import Api, Browser, Person, checkpoint, problem_of
 from tests.support.hostile import npz
 
 pytest_plugins = ["tests.support.api_fixtures"]
