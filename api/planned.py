@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from api.context import services
 from api.security.identity import me
 from api.uploading import catalog_for
-from api.visibility import may_see
+from api.visibility import is_closed, may_see
 from db.models import User
 from db.origins import pin
 from db.own_sources import admit
@@ -19,11 +21,15 @@ def planned_for_me(spec: object) -> Plan:
     parts, who = services(), me()
     made = plan(spec, catalog_for(spec), parts.settings.max_trials_per_sweep, who.is_admin)
     made = with_own_source(made)
-    if not any(begun_from(trial.spec) for trial in made.trials):
+    varies = "init_from" in made.spec.get("space", {})
+    if not varies and not any(begun_from(trial.spec) for trial in made.trials):
         return made
     programs = {name for name, model in parts.catalog.models.items() if model.program is not None}
     with parts.database.snapshot() as session:
-        return pin(session, made, lambda owner_id: may_see(who, owner_id), programs)
+        return pin(
+            session, made, lambda owner_id: may_see(who, owner_id), programs,
+            partial(is_closed, session),
+        )  # fmt: skip
 
 
 def with_own_source(made: Plan) -> Plan:

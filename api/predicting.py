@@ -13,15 +13,18 @@ from sqlalchemy.orm import Session
 from api.context import services
 from api.problems import ApiProblem, FieldError, not_found
 from api.security.identity import me
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db import predictions, questions
 from db.errors import NotPossible, TooManyQuestions
 from db.models import Prediction, Trial
 from db.reads import predictions as reads
 from db.reads.trials import TrialRow
 from db.states import OPEN_PREDICTIONS
+from db.uploads import facts_by_key
+from labpool.catalog import DatasetEntry
 from labpool.layer_fit import example_shape
 from labpool.sent import PICTURES, Form, NotTaken, check_picture, count_of, form_of
+from labpool.uploads import entry_of, key_of
 
 LONGEST_WAIT_S: Final = 25.0
 _FIRST_LOOK_S = 0.01
@@ -92,8 +95,8 @@ def _ask(
     )
 
     def work(session: Session) -> int:
-        row = visible_trial(session, trial_id)
-        _refuse_other_shape(row, form, found)
+        row = open_trial(session, trial_id)
+        _refuse_other_shape(session, row, form, found)
         trial = session.get_one(Trial, row.id)
         return questions.ask(session, trial, me().user_id, form, data, options, limits).id
 
@@ -108,9 +111,17 @@ def _ask(
     return number
 
 
-def data_shape(trial: TrialRow) -> tuple[int, ...] | None:
-    """What one example of the trial's data set is like, where the catalog tells it for sure."""
-    entry = services().catalog.datasets.get(trial.data_name or "")
+def dataset_of(session: Session, trial: TrialRow) -> DatasetEntry | None:
+    """The trial's data set as the catalog has it, or as it was uploaded; None where it is gone."""
+    key = key_of(trial.data_name, trial.spec)
+    if key is None:
+        return services().catalog.datasets.get(trial.data_name or "")
+    facts = facts_by_key(session, key)
+    return None if facts is None else entry_of(facts)
+
+
+def data_shape(entry: DatasetEntry | None, trial: TrialRow) -> tuple[int, ...] | None:
+    """What one example of the trial's data set is like, where its entry tells it for sure."""
     if entry is None or entry.digest != trial.data_digest:
         return None
     chosen = trial.spec.get("dataset_parameters", {})
@@ -121,17 +132,19 @@ def data_shape(trial: TrialRow) -> tuple[int, ...] | None:
     return None if changed and entry.kind == "vector" else example_shape(entry, chosen)
 
 
-def takes_pictures(trial: TrialRow) -> bool:
-    """Whether the trial's data set holds pictures, as far as the catalog still knows."""
-    entry = services().catalog.datasets.get(trial.data_name or "")
+def takes_pictures(entry: DatasetEntry | None) -> bool:
+    """Whether the data set holds pictures, as far as it is known."""
     return entry is not None and entry.kind == "image"
 
 
-def _refuse_other_shape(trial: TrialRow, form: Form, found: tuple[int, ...] | None) -> None:
-    shape = data_shape(trial)
+def _refuse_other_shape(
+    session: Session, trial: TrialRow, form: Form, found: tuple[int, ...] | None
+) -> None:
+    entry = dataset_of(session, trial)
+    shape = data_shape(entry, trial)
     if shape is None:
         return
-    if form in PICTURES and not takes_pictures(trial):
+    if form in PICTURES and not takes_pictures(entry):
         says = f"The model was trained on rows of {math.prod(shape)} numbers, not on pictures."
         raise _unfit("file", says)
     if found is not None:
@@ -173,9 +186,10 @@ def _unfit(place: str, detail: str) -> ApiProblem:
 def look(session: Session, trial_id: int, number: int) -> tuple[Prediction, str | None]:
     """A prediction and what it waits for; ApiProblem 404 for another's.
 
-    Who may see the trial may ask it; what was asked is the asker's and the administrators'.
+    Who may see the trial may ask it, but not one whose data they may not see; what was asked is
+    the asker's and the administrators'.
     """
-    visible_trial(session, trial_id)
+    open_trial(session, trial_id)
     found = reads.find(session, trial_id, number)
     if found is None or not (me().is_admin or me().owns(found.asked_by_id)):
         raise not_found("prediction")

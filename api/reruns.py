@@ -11,7 +11,7 @@ from api.planned import with_own_source
 from api.problems import ApiProblem
 from api.security.identity import me
 from api.uploading import catalog_for
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db.errors import QueueFull
 from db.models import Trial, User
 from db.reruns import rerun
@@ -32,7 +32,7 @@ def run_again(trial_id: int, with_todays_code: bool) -> Made:
     """Submit it for the viewer. Raises ApiProblem 404, 409 and 429, SpecError."""
     parts = services()
     with parts.database.snapshot() as session:
-        row = visible_trial(session, trial_id)
+        row = open_trial(session, trial_id)
     if row.state != TrialState.SUCCEEDED:
         message = f"Trial {trial_id} is {row.state}; only what succeeded can be run again like this"
         raise ApiProblem(409, "not-possible", f"{message}. To try once more, retry it.")

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
 from api.context import services
-from api.problems import ApiProblem, FieldError
+from api.problems import ApiProblem, FieldError, forbidden
 from api.security.identity import me
 from api.visibility import may_change
 from db.errors import NotPossible
@@ -33,6 +33,7 @@ from db.uploads import (
     add_upload,
     delete_upload,
     facts_of,
+    share_upload,
     upload_row,
     uploads_for,
 )
@@ -101,11 +102,13 @@ def take_in() -> UploadRow:
     """
     name = request.form.get("name", "").strip()
     if not NAME.fullmatch(name):
-        raise _field("name", "is 1 to 63 small letters, digits and _, and begins with a letter.")
+        raise _field(
+            "name", "its name must be 1 to 63 small letters, digits and _, and begin with a letter."
+        )
     public = request.form.get("public", "") in ("1", "on", "true")
     files = [file for file in request.files.getlist("file") if file.filename]
     if not 1 <= len(files) <= MOST_FILES:
-        raise _field("file", "is missing: one NPZ or CSV file, or two IDX files.")
+        raise _field("file", "the file is missing: send one NPZ or CSV file, or two IDX files.")
     with tempfile.TemporaryDirectory(prefix="labpool-upload-") as folder:
         return _store(Path(folder), name, public, files)
 
@@ -176,7 +179,9 @@ def _read(folder: Path, out: Path, files: list[FileStorage]) -> dict[str, Any]:
     limit = services().settings.max_upload_bytes
     paths = []
     for number, file in enumerate(files):
-        path = folder / f"{number}-{_plain(file.filename or '')}"
+        # A folder each: what is refused is named as it was sent, and two may have one name.
+        path = folder / str(number) / _plain(file.filename or "")
+        path.parent.mkdir()
         file.save(path)
         paths.append(str(path))
     command = [
@@ -207,11 +212,7 @@ def remove(upload_id: int) -> None:
     parts = services()
 
     def work(session: Session) -> str:
-        row = upload_row(session, upload_id, seen_by())
-        if row is None:
-            raise ApiProblem(404, "not-found", "There is no such upload, or it is not for you.")
-        if not may_change(me(), row.upload.owner_id):
-            raise ApiProblem(403, "forbidden", "Only the owner or an administrator may delete it.")
+        row = _own(session, upload_id, "delete")
         delete_upload(session, row.upload, row.owner)
         return row.upload.key
 
@@ -220,6 +221,28 @@ def remove(upload_id: int) -> None:
     except NotPossible as error:
         raise ApiProblem(409, "not-possible", str(error)) from error
     _forget(key)
+
+
+def share(upload_id: int) -> UploadRow:
+    """Make an upload public, for good. Raises ApiProblem: 404, 403."""
+
+    def work(session: Session) -> UploadRow:
+        row = _own(session, upload_id, "share")
+        share_upload(session, row.upload)
+        session.flush()
+        session.expunge(row.upload)
+        return row
+
+    return services().database.run(work)
+
+
+def _own(session: Session, upload_id: int, verb: str) -> UploadRow:
+    row = upload_row(session, upload_id, seen_by())
+    if row is None:
+        raise ApiProblem(404, "not-found", "There is no such upload, or it is not for you.")
+    if not may_change(me(), row.upload.owner_id):
+        raise forbidden(f"Only the owner or an administrator may {verb} it.")
+    return row
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from sqlalchemy import select
@@ -28,15 +28,24 @@ def pin(
     plan: Plan,
     may_see: Callable[[int], bool] = lambda _: True,
     programs: Container[str] = (),
+    is_closed: Callable[[Trial], bool] = lambda _: False,
 ) -> Plan:
     """The plan with each `init_from` made one checkpoint. Raises SpecError with every problem.
 
-    ``may_see`` says whether the submitter may see what the user of an id owns; ``programs`` names
-    the models that train themselves, whose checkpoints hold no layers.
+    ``may_see`` says whether the submitter may see what the user of an id owns, ``is_closed``
+    whether a trial rests on data that the submitter may not see; ``programs`` names the models
+    that train themselves, whose checkpoints hold no layers.
     """
     problems: dict[str, Problem] = {}
     trials = []
-    find = cache(partial(_point, session))
+    sources = _Sources(session, may_see, is_closed, programs)
+    if plan.trials:
+        # A search may draw tomorrow what no trial of today begins with.
+        for named in _named(plan) - {begun_from(trial.spec) for trial in plan.trials}:
+            try:
+                sources.pinned(plan.trials[0], named, ("space",))
+            except SpecError as error:
+                problems |= {problem.pointer: problem for problem in error.problems}
     for trial in plan.trials:
         origin = begun_from(trial.spec)
         if origin is None:
@@ -44,7 +53,7 @@ def pin(
             continue
         where = _where(plan, trial)
         try:
-            pinned = _pinned(session, trial, origin, may_see, programs, find, where)
+            pinned = sources.pinned(trial, origin, where)
         except SpecError as error:
             problems |= {problem.pointer: problem for problem in error.problems}
         else:
@@ -52,6 +61,21 @@ def pin(
     if problems:
         raise SpecError(problems.values())
     return replace(plan, trials=tuple(trials))
+
+
+def pinned_later(session: Session, trial: TrialPlan) -> TrialPlan:
+    """The plan of a trial that a sweep's search makes long after `pin` has seen the sweep.
+
+    The best checkpoint of what has ended is still the same one; where it is gone, the trial's
+    attempt says so.
+    """
+    origin = begun_from(trial.spec)
+    if origin is None or origin.sha256 is not None:
+        return trial
+    point = best_point(session, origin.trial)
+    if point is None:
+        return trial
+    return replace(trial, spec={**trial.spec, "init_from": str(Origin(origin.trial, point.sha256))})
 
 
 def point_of(session: Session, origin: Origin) -> ResumePoint | None:
@@ -72,8 +96,12 @@ def point_of(session: Session, origin: Origin) -> ResumePoint | None:
     return ResumePoint(row.id, row.key, row.epoch, row.sha256, row.bytes, row.fence)
 
 
-def _point(session: Session, origin: Origin) -> ResumePoint | None:
-    return best_point(session, origin.trial) if origin.sha256 is None else point_of(session, origin)
+def _named(plan: Plan) -> set[Origin]:
+    """What a sweep's space lists under `init_from`."""
+    space = plan.spec.get("space", {})
+    listed = space.get("init_from") if isinstance(space, Mapping) else None
+    found = [begun_from({"init_from": one}) for one in listed] if isinstance(listed, list) else []
+    return {one for one in found if one is not None}
 
 
 def _where(plan: Plan, trial: TrialPlan) -> tuple[str, ...]:
@@ -82,41 +110,62 @@ def _where(plan: Plan, trial: TrialPlan) -> tuple[str, ...]:
     return ("space",) if "init_from" in trial.varied else ("base",)
 
 
-def _pinned(
-    session: Session,
-    trial: TrialPlan,
-    origin: Origin,
-    may_see: Callable[[int], bool],
-    programs: Container[str],
-    find: Callable[[Origin], ResumePoint | None],
-    where: tuple[str, ...],
-) -> Origin:
-    def refused(message: str, hint: str) -> SpecError:
-        return SpecError([Problem(pointer(*where, "init_from"), message, hint)])
+class _Sources:
+    """The trials that one plan's trials begin with, each looked at once."""
 
-    source = session.get(Trial, origin.trial)
-    if source is None or not may_see(source.owner_id):
-        raise refused(f"there is no trial {origin.trial}.", "Take one that `labpool ls` leads to.")
-    if source.kind != "train":
-        raise refused(f"trial {source.id} is a {source.kind}.", "Name a training run.")
-    if source.code_name in programs:
-        raise refused(
-            f"trial {source.id} has no layers to take: its model {source.code_name!r} "
-            "trains itself.",
-            "Name a training run of a network.",
-        )
-    if source.state not in TERMINAL:
-        raise refused(
-            f"trial {source.id} has not ended: it is {source.state}.",
-            f"Wait for it, or end it with what there is: labpool stop {source.id} --trial",
-        )
-    point = find(origin)
-    if point is None:
-        of = "no best checkpoint" if origin.sha256 is None else "no checkpoint of this sha256"
-        hint = f"Say init_from: {source.id}" if origin.sha256 else f"See: labpool retry {source.id}"
-        raise refused(f"trial {source.id} has {of} any more.", hint)
-    _check_layers(session, trial, source, where)
-    return Origin(source.id, point.sha256)
+    def __init__(
+        self,
+        session: Session,
+        may_see: Callable[[int], bool],
+        is_closed: Callable[[Trial], bool],
+        programs: Container[str],
+    ) -> None:
+        self._session, self._may_see, self._programs = session, may_see, programs
+        self._is_closed = cache(is_closed)
+        self._point = cache(self._find)
+
+    def pinned(self, trial: TrialPlan, origin: Origin, where: tuple[str, ...]) -> Origin:
+        """The checkpoint that ``trial`` begins with. Raises SpecError."""
+
+        def refused(message: str, hint: str) -> SpecError:
+            return SpecError([Problem(pointer(*where, "init_from"), message, hint)])
+
+        source = self._session.get(Trial, origin.trial)
+        if source is None or not self._may_see(source.owner_id):
+            raise refused(
+                f"there is no trial {origin.trial}.", "Take one that `labpool ls` leads to."
+            )
+        if self._is_closed(source):
+            raise refused(
+                f"trial {source.id} rests on an upload that its owner keeps private.",
+                "Ask for the upload to be made public: labpool data share NAME",
+            )
+        if source.kind != "train":
+            raise refused(f"trial {source.id} is a {source.kind}.", "Name a training run.")
+        if source.code_name in self._programs:
+            raise refused(
+                f"trial {source.id} has no layers to take: its model {source.code_name!r} "
+                "trains itself.",
+                "Name a training run of a network.",
+            )
+        if source.state not in TERMINAL:
+            raise refused(
+                f"trial {source.id} has not ended: it is {source.state}.",
+                f"Wait for it, or end it with what there is: labpool stop {source.id} --trial",
+            )
+        point = self._point(origin)
+        if point is None:
+            pinned = origin.sha256 is not None
+            of = "no checkpoint of this sha256" if pinned else "no best checkpoint"
+            hint = f"Say init_from: {source.id}" if pinned else f"See: labpool retry {source.id}"
+            raise refused(f"trial {source.id} has {of} any more.", hint)
+        _check_layers(self._session, trial, source, where)
+        return Origin(source.id, point.sha256)
+
+    def _find(self, origin: Origin) -> ResumePoint | None:
+        if origin.sha256 is None:
+            return best_point(self._session, origin.trial)
+        return point_of(self._session, origin)
 
 
 def _check_layers(

@@ -98,6 +98,21 @@ def facts_of(
     return [facts for facts in found if facts.full_name in names]
 
 
+def facts_by_key(session: Session, key: str) -> UploadFacts | None:
+    """The upload whose file has this key; a deleted one's row still tells what it held."""
+    query = (
+        select(Upload, User.name).join(User, User.id == Upload.owner_id).where(Upload.key == key)
+    )
+    found = session.execute(query).first()
+    return None if found is None else UploadRow(*found).facts
+
+
+def share_upload(session: Session, upload: Upload) -> None:
+    """Let everybody see it, and what trials made of it. For good: what was seen is known."""
+    session.refresh(upload, with_for_update=True)
+    upload.public = True
+
+
 def delete_upload(session: Session, upload: Upload, owner: str) -> None:
     """Delete it; its file is the caller's to delete, when this is durable.
 

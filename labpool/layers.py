@@ -158,10 +158,11 @@ def _walk(layers: Sequence[Layer], shape: Shape, classes: int, where: Where) -> 
             return problem
     if len(shapes[-1]) != 1:
         sides = " x ".join(str(side) for side in shapes[-1])
-        message = f"ends with a picture of {sides}, where the classes need a vector."
-        return Problem(
-            pointer(*where), message, "Put a Flatten or GlobalAveragePooling2D at its end."
-        )
+        needs = f"a picture of {sides}, where the classes need a vector."
+        message, hint = f"ends with {needs}", "Put a Flatten or GlobalAveragePooling2D at its end."
+        if not layers:
+            message, hint = f"is empty and leaves {needs}", "The least is [{type: Flatten}]."
+        return Problem(pointer(*where), message, hint)
     weights += (shapes[-1][0] + 1) * classes
     numbers += classes
     return _too_large(weights, numbers, pointer(*where)) or Size(tuple(shapes), weights, numbers)

@@ -78,11 +78,21 @@ def named_in(spec: object) -> set[str]:
     return found
 
 
+def key_of(data_name: str | None, spec: Mapping[str, Any]) -> str | None:
+    """Where a trial's upload lies in the artifact store; None for one on the catalog's data.
+
+    An upload whose key is not known has the key ``""``, which nobody's has.
+    """
+    if data_name is None or "/" not in data_name:
+        return None
+    return str(spec.get("dataset_parameters", {}).get("key", ""))
+
+
 def extended(catalog: Catalog, uploads: Sequence[UploadFacts]) -> Catalog:
     """``catalog`` with these uploads among its data sets."""
     if not uploads:
         return catalog
-    more = {facts.full_name: _entry(facts) for facts in uploads}
+    more = {facts.full_name: entry_of(facts) for facts in uploads}
     return Catalog(
         catalog.models, {**catalog.datasets, **more}, catalog.kernels, catalog.boards
     )  # fmt: skip
@@ -110,7 +120,8 @@ def _splits(test: int, examples: int) -> Splits:
     return Splits(seed=_SEED, validation=_VALIDATION, test=share, test_is_last=own)
 
 
-def _entry(facts: UploadFacts) -> DatasetEntry:
+def entry_of(facts: UploadFacts) -> DatasetEntry:
+    """An upload in the form of the catalog's data sets."""
     count = sum(facts.counts)
     return DatasetEntry(
         name=facts.full_name,

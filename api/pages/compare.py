@@ -23,7 +23,7 @@ from api.pages.measures import short_name
 from api.pages.sorting import Sorting
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import may_see
+from api.visibility import may_see, shown_trials
 from db.reads.curve_sets import curves_of_many, metric_names
 from db.reads.experiments import experiment_row
 from db.reads.trial_list import live_values
@@ -120,7 +120,7 @@ def _visible(session: Session, asked: Asked) -> list[TrialRow]:
     """What this viewer may see of it. What is hidden reads like what does not exist."""
     found = rows_by_id(session, asked.ids)
     rows = [found[row_id] for row_id in asked.ids if row_id in found]
-    rows = [row for row in rows if may_see(me(), row.owner_id)]
+    rows = shown_trials(session, [row for row in rows if may_see(me(), row.owner_id)])
     shown = {row.id for row in rows}
     missing = [str(row_id) for row_id in asked.ids if row_id not in shown]
     if missing:

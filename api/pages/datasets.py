@@ -16,7 +16,7 @@ from api.pages.pictures import POLICY
 from api.problems import ApiProblem, not_found
 from api.security.identity import me
 from api.security.roles import allow
-from api.uploading import remove, seen_by, take_in, takes_uploads
+from api.uploading import remove, seen_by, share, take_in, takes_uploads
 from api.visibility import may_change
 from db.uploads import UploadRow, uploads_for, used_bytes
 from labpool.catalog import DatasetEntry
@@ -60,6 +60,13 @@ def upload_form() -> BaseResponse:
 def delete_form(upload_id: int) -> BaseResponse:
     remove(upload_id)
     return redirect("/datasets", code=303)
+
+
+@pages.post("/datasets/uploads/<row:upload_id>/share")
+@allow("member")
+def share_form(upload_id: int) -> BaseResponse:
+    row = share(upload_id)
+    return redirect(f"/datasets/{row.facts.full_name}", code=303)
 
 
 @pages.get("/datasets/<name>")

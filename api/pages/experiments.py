@@ -29,7 +29,7 @@ from api.pages.trial_table import trial_table
 from api.security.identity import me
 from api.security.roles import allow
 from api.speed_ups import speed_ups_of
-from api.visibility import may_change, require_change, visible_experiment
+from api.visibility import may_change, require_change, shown_trials, visible_experiment
 from db.commands import cancel_experiment
 from db.fairness import Rules
 from db.models import Experiment, Trial, User
@@ -52,7 +52,7 @@ def show_experiment(experiment_id: int) -> Response:
     with services().database.snapshot() as session:
         experiment = visible_experiment(session, experiment_id)
         wanted = Wanted(experiment_id=experiment_id)
-        trials = trials_of_experiment(session, wanted, None, _MOST_TRIALS)
+        trials = shown_trials(session, trials_of_experiment(session, wanted, None, _MOST_TRIALS))
         table = trial_table(session, trials)
         waiting = _reasons(session, table.rows)
         curves = _curves(session, table.rows)

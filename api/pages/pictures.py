@@ -11,7 +11,7 @@ from api.context import services
 from api.files import attachment, open_stored
 from api.problems import ApiProblem, not_found
 from api.security.roles import allow
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db.reads.files import ArtifactRow, artifact_row
 
 pages = Blueprint("picture_pages", __name__)
@@ -49,7 +49,7 @@ def media_type_of(head: bytes) -> str | None:
 @allow("member")
 def show_picture(trial_id: int, artifact_id: int) -> Response:
     with services().database.snapshot() as session:
-        visible_trial(session, trial_id)
+        open_trial(session, trial_id)
         row = artifact_row(session, trial_id, artifact_id)
     if row is None or not is_picture(row):
         raise not_found("picture")

@@ -16,7 +16,7 @@ from api.paging import decode_cursor, encode_cursor
 from api.schemas.pool import Held, Slot, Worker, pool_of
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import narrowed_owner_id
+from api.visibility import narrowed_owner_id, shown_by_id
 from db import clock
 from db.fairness import Rules
 from db.quarantine import in_force
@@ -104,7 +104,7 @@ def _queue(
 ) -> list[Waits]:
     ids = [trial_id for _, trial_id in places]
     waiting = reasons(session, ids, rules, line)
-    rows = rows_by_id(session, ids)
+    rows = shown_by_id(session, rows_by_id(session, ids))
     return [Waits(place, rows[row_id], waiting.get(row_id, "")) for place, row_id in places]
 
 

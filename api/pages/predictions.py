@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from api.context import services
@@ -16,6 +17,7 @@ from api.predicting import (
     ask_by_file,
     ask_by_numbers,
     data_shape,
+    dataset_of,
     end_if_overdue,
     look,
     takes_pictures,
@@ -25,7 +27,7 @@ from api.problems import ApiProblem, FieldError
 from api.schemas.predictions import Prediction, prediction_of
 from api.security.roles import allow
 from api.sent import takes_upload
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db.reads.files import CheckpointRow
 from db.reads.trials import TrialRow
 
@@ -47,14 +49,15 @@ class TryIt:
     epoch: int
 
 
-def try_it(trial: TrialRow, checkpoints: list[CheckpointRow]) -> TryIt | None:
+def try_it(session: Session, trial: TrialRow, checkpoints: list[CheckpointRow]) -> TryIt | None:
     """The form, for a trial that can be asked; None for others."""
     best = next((row for row in checkpoints if row.best), None)
     if trial.kind != "train" or trial.data_name is None or best is None:
         return None
-    shape = data_shape(trial)
+    entry = dataset_of(session, trial)
+    shape = data_shape(entry, trial)
     count = None if shape is None else prod(shape)
-    return TryIt(takes_pictures(trial), count, best.epoch)
+    return TryIt(takes_pictures(entry), count, best.epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def ask_the_trial(trial_id: int) -> BaseResponse:
 def show_prediction(trial_id: int, prediction_id: int) -> Response:
     end_if_overdue(trial_id, prediction_id)
     with services().database.snapshot() as session:
-        trial = visible_trial(session, trial_id)
+        trial = open_trial(session, trial_id)
         row, waiting = look(session, trial_id, prediction_id)
         shown = prediction_of(row, waiting)
     return page(

@@ -16,7 +16,7 @@ from api.pages.lists import PER_PAGE, Column, Filter, ListState, measure, read_s
 from api.pages.measures import parameters_of
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import narrowed_owner_id
+from api.visibility import narrowed_owner_id, shown_by_id
 from db.reads.keyset import Place
 from db.reads.trial_list import SORTABLE, live_values, trial_places
 from db.reads.trials import TrialRow, rows_by_id
@@ -58,7 +58,7 @@ def list_trials() -> Response:
     with services().database.snapshot() as session:
         places = _places(session, state)
         shown = places[:PER_PAGE]
-        found = rows_by_id(session, [place.row_id for place in shown])
+        found = shown_by_id(session, rows_by_id(session, [place.row_id for place in shown]))
         rows = [found[place.row_id] for place in shown]
         running = [row.id for row in rows if not row.metrics and row.fence and not row.finished]
         live = live_values(session, running)

@@ -29,7 +29,13 @@ from api.pages.turns import turn_of
 from api.problems import ApiProblem
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import may_change, require_change, visible_trial
+from api.visibility import (
+    may_change,
+    require_change,
+    shown_attempts,
+    shown_events,
+    visible_trial,
+)
 from db.commands import cancel_trial, retry_trial
 from db.errors import NotPossible, QueueFull
 from db.fairness import Rules
@@ -37,7 +43,7 @@ from db.models import Trial, User
 from db.own_sources import source_of
 from db.reads.curves import curves_since
 from db.reads.events import EventRow, events_of_trial
-from db.reads.files import AttemptRow, artifacts_of, attempts_of, checkpoints_of
+from db.reads.files import AttemptRow, artifacts_of, checkpoints_of
 from db.reads.trials import TrialRow
 from db.waiting import why_waiting
 from labpool.origins import begun_from
@@ -101,13 +107,14 @@ def show_trial(trial_id: int) -> Response:
         waiting = why_waiting(session, session.get_one(Trial, trial_id), rules)
         turn = turn_of(session, trial)
         found = curves_since(session, trial_id)
-        attempts = attempts_of(session, trial_id)
-        events = events_of_trial(session, trial_id, limit=_EVENTS)
-        checkpoints = checkpoints_of(session, trial_id)
-        artifacts = artifacts_of(session, trial_id)
+        attempts = shown_attempts(session, trial)
+        events = shown_events(trial, events_of_trial(session, trial_id, limit=_EVENTS))
+        checkpoints = [] if trial.withheld else checkpoints_of(session, trial_id)
+        artifacts = [] if trial.withheld else artifacts_of(session, trial_id)
         again = reruns.rerun_panel(session, trial)
         may = may_change(me(), trial.owner_id)
         source = source_of(session, trial_id) if may else None
+        asked = try_it(session, trial, checkpoints)
     return page(
         "trial.html",
         section="Experiments",
@@ -134,7 +141,7 @@ def show_trial(trial_id: int) -> Response:
         events=[_event_line(event) for event in reversed(events)],
         checkpoints=checkpoints,
         artifacts=artifacts,
-        try_it=try_it(trial, checkpoints),
+        try_it=asked,
         pictures=pictures.others(artifacts),
         samples=samples_of(artifacts),
         examined=examined_panel(trial.summary, artifacts),
@@ -195,7 +202,9 @@ def _log_panel(trial: TrialRow, attempts: list[AttemptRow]) -> LogPanel:
         return LogPanel(
             part.text, "", part.total_bytes, part.fence, part.next_offset, part.complete
         )
-    if not attempts:
+    if trial.withheld:
+        note = "The log is not shared, since it may quote the data."
+    elif not attempts:
         note = "The log begins when a slot takes the trial."
     elif trial.finished:
         note = "Nothing was written."

@@ -12,7 +12,7 @@ from api.responses import answer
 from api.schemas import files as schemas
 from api.schemas.base import TrialPath
 from api.security.roles import allow
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db.reads.files import artifact_row, artifacts_of
 
 routes = ApiBlueprint("artifacts", __name__, "Files that a trial made")
@@ -23,7 +23,7 @@ routes = ApiBlueprint("artifacts", __name__, "Files that a trial made")
 def list_artifacts(path: TrialPath) -> Response:
     """List a trial's files"""
     with services().database.snapshot() as session:
-        visible_trial(session, path.trial_id)
+        open_trial(session, path.trial_id)
         rows = artifacts_of(session, path.trial_id)
     found = [schemas.artifact_of(path.trial_id, row) for row in rows]
     return answer(schemas.ArtifactList(artifacts=found))
@@ -37,7 +37,7 @@ def list_artifacts(path: TrialPath) -> Response:
 def download_artifact(path: schemas.ArtifactPath) -> Response:
     """Download a file"""
     with services().database.snapshot() as session:
-        visible_trial(session, path.trial_id)
+        open_trial(session, path.trial_id)
         row = artifact_row(session, path.trial_id, path.artifact_id)
     if row is None:
         raise not_found("file")

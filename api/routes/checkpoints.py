@@ -12,7 +12,7 @@ from api.responses import answer
 from api.schemas import files as schemas
 from api.schemas.base import TrialPath
 from api.security.roles import allow
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db.reads.files import checkpoint_row, checkpoints_of
 
 routes = ApiBlueprint("checkpoints", __name__, "Weights and training state of a trial")
@@ -26,7 +26,7 @@ def list_checkpoints(path: TrialPath) -> Response:
     The best and the newest are kept.
     """
     with services().database.snapshot() as session:
-        visible_trial(session, path.trial_id)
+        open_trial(session, path.trial_id)
         rows = checkpoints_of(session, path.trial_id)
     found = [schemas.checkpoint_of(path.trial_id, row) for row in rows]
     return answer(schemas.CheckpointList(checkpoints=found))
@@ -40,7 +40,7 @@ def list_checkpoints(path: TrialPath) -> Response:
 def download_checkpoint(path: schemas.CheckpointPath) -> Response:
     """Download a checkpoint"""
     with services().database.snapshot() as session:
-        visible_trial(session, path.trial_id)
+        open_trial(session, path.trial_id)
         row = checkpoint_row(session, path.trial_id, path.checkpoint_id)
     if row is None:
         raise not_found("checkpoint")

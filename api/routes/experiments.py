@@ -21,7 +21,12 @@ from api.schemas.trials import trial_urls
 from api.security.identity import me
 from api.security.roles import allow
 from api.speed_ups import speed_ups_of
-from api.visibility import narrowed_owner_id, require_change, visible_experiment
+from api.visibility import (
+    narrowed_owner_id,
+    require_change,
+    shown_trials,
+    visible_experiment,
+)
 from db.commands import cancel_experiment
 from db.duplicates import Duplicate, duplicates_of
 from db.errors import IdempotencyConflict, NotPossible, QueueFull
@@ -176,7 +181,8 @@ def show_experiment(path: ExperimentPath) -> Response:
         row = visible_experiment(session, path.experiment_id)
         wanted = Wanted(experiment_id=row.id)
         over_devices = "device" in row.spec.get("space", {})
-        trials = trials_of_experiment(session, wanted, None, 5000) if over_devices else []
+        found = trials_of_experiment(session, wanted, None, 5000) if over_devices else []
+        trials = shown_trials(session, found)
         runs = runs_of(session, row.id) if repeats_seeds(row.spec) else []
     return answer(schemas.detail_of(row, speed_ups_of(trials), points_of(runs)))
 

@@ -12,7 +12,7 @@ from api.responses import answer
 from api.schemas import files as schemas
 from api.schemas.base import TrialPath
 from api.security.roles import allow
-from api.visibility import visible_trial
+from api.visibility import open_trial
 from db.reads.files import attempts_of
 
 routes = ApiBlueprint("logs", __name__, "What a trial wrote")
@@ -36,7 +36,7 @@ def read_trial_log(path: TrialPath, query: schemas.LogQuery) -> Response:
     256 KiB with the offset to go on at.
     """
     with services().database.snapshot() as session:
-        visible_trial(session, path.trial_id)
+        open_trial(session, path.trial_id)
         attempts = attempts_of(session, path.trial_id)
     attempt = choose(attempts, query.fence)
     if attempt is None and query.fence is not None:

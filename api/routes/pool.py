@@ -12,7 +12,7 @@ from api.schemas import pool as schemas
 from api.schemas.trials import summary_of
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import narrowed_owner_id
+from api.visibility import narrowed_owner_id, shown_by_id
 from db.fairness import Rules
 from db.quarantine import in_force
 from db.queue_order import read_line
@@ -54,7 +54,7 @@ def show_queue(query: schemas.QueueQuery) -> Response:
         shown = places[: query.limit]
         ids = [trial_id for _, trial_id in shown]
         waiting = reasons(session, ids, rules, line)
-        rows = rows_by_id(session, ids)
+        rows = shown_by_id(session, rows_by_id(session, ids))
     queue = [
         schemas.Queued(trial=summary_of(rows[trial_id]), waiting=waiting.get(trial_id, ""))
         for trial_id in ids

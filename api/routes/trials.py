@@ -17,7 +17,15 @@ from api.schemas import turns
 from api.schemas.base import TrialPath
 from api.security.identity import me
 from api.security.roles import allow
-from api.visibility import narrowed_owner_id, require_change, visible_experiment, visible_trial
+from api.visibility import (
+    narrowed_owner_id,
+    require_change,
+    shown_attempts,
+    shown_events,
+    shown_trials,
+    visible_experiment,
+    visible_trial,
+)
 from db.commands import cancel_trial, retry_trial
 from db.errors import NotAllowed, NotPossible, QueueFull
 from db.fairness import Rules
@@ -25,7 +33,6 @@ from db.models import Trial as TrialModel
 from db.models import User
 from db.priorities import set_priority
 from db.reads.events import events_of_trial
-from db.reads.files import attempts_of
 from db.reads.listing import Wanted
 from db.reads.trials import TrialRow, trials_of_experiment, trials_page
 from db.reruns import reproduction_of
@@ -73,8 +80,10 @@ def _page(session: Session, query: schemas.TrialQuery, place: int | None) -> lis
     )
     if query.experiment is not None:
         visible_experiment(session, query.experiment)
-        return trials_of_experiment(session, wanted, place, query.limit + 1)
-    return trials_page(session, wanted, place, query.limit + 1)
+        found = trials_of_experiment(session, wanted, place, query.limit + 1)
+    else:
+        found = trials_page(session, wanted, place, query.limit + 1)
+    return shown_trials(session, found)
 
 
 @routes.get("/trials/<row:trial_id>", responses={200: schemas.Trial})
@@ -99,7 +108,7 @@ def _detail(session: Session, row: TrialRow) -> schemas.Trial:
         rules = Rules.of(services().settings)
         waiting = why_waiting(session, session.get_one(TrialModel, row.id), rules)
     found = reproduction_of(session, row.id, narrowed_owner_id(me()))
-    return schemas.detail_of(row, attempts_of(session, row.id), waiting, found)
+    return schemas.detail_of(row, shown_attempts(session, row), waiting, found)
 
 
 @routes.patch(
@@ -141,8 +150,9 @@ def list_trial_events(path: TrialPath, query: schemas.EventQuery) -> Response:
     """
     after = int(query.since) if query.since else 0
     with services().database.snapshot() as session:
-        visible_trial(session, path.trial_id)
-        rows = events_of_trial(session, path.trial_id, after, query.limit)
+        trial = visible_trial(session, path.trial_id)
+        found = events_of_trial(session, path.trial_id, after, query.limit)
+        rows = shown_events(trial, found)
     cursor = str(rows[-1].id if rows else after)
     return answer(schemas.EventPage(events=[schemas.event_of(row) for row in rows], cursor=cursor))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Response
 from sqlalchemy.orm import Session
 
@@ -35,9 +37,13 @@ def show_why(path: TrialPath) -> Response:
 def why(session: Session, trial_id: int) -> schemas.WhyWaiting:
     """Why a trial that the viewer may see waits, as they may see it."""
     rules = Rules.of(services().settings)
-    found = explain(session, session.get_one(Trial, trial_id), rules)
+    trial, shown = session.get_one(Trial, trial_id), visible_trial(session, trial_id)
+    found = explain(session, trial, rules)
+    if trial.reason and shown.reason:
+        # Of what is withheld the row's own reason says less than the table's.
+        found = replace(found, sentence=found.sentence.replace(trial.reason, shown.reason))
     people = {found.owner_id, *(user_id for user_id, _ in found.by_owner)}
     if found.next_owner_id is not None:
         people.add(found.next_owner_id)
-    pending = visible_trial(session, trial_id).pending
-    return schemas.why_of(found, names_of(session, people), narrowed_owner_id(me()), pending)
+    only = narrowed_owner_id(me())
+    return schemas.why_of(found, names_of(session, people), only, shown.pending)

@@ -6,13 +6,14 @@ from typing import Any
 
 from flask import Response
 
+from api.bodies import require_no_body
 from api.context import services
 from api.openapi import ApiBlueprint
 from api.problems import not_found
 from api.responses import answer
 from api.schemas import uploads as schemas
 from api.security.roles import allow
-from api.uploading import remove, seen_by, take_in, takes_uploads
+from api.uploading import remove, seen_by, share, take_in, takes_uploads
 from db.uploads import upload_row, uploads_for
 
 routes = ApiBlueprint("uploads", __name__, "Data sets that people bring")
@@ -74,6 +75,17 @@ def show_upload(path: schemas.UploadPath) -> Response:
         if row is None:
             raise not_found("upload")
         return answer(schemas.upload_of(row))
+
+
+@routes.post("/uploads/<row:upload_id>/share", responses={200: schemas.Upload})
+@allow("member")
+def share_upload(path: schemas.UploadPath) -> Response:
+    """Make an upload public
+
+    For good. What trials made of it opens with it: files, checkpoints, logs and predictions.
+    """
+    require_no_body()
+    return answer(schemas.upload_of(share(path.upload_id)))
 
 
 @routes.delete("/uploads/<row:upload_id>", responses={204: None})

@@ -141,6 +141,9 @@ class Trial(TrialSummary):
         "null for one that is alone."
     )
     waiting: str | None = Field(description="Why it waits, while it does.")
+    withheld: str | None = Field(
+        description="Why you get none of its files, log and predictions; null where you do."
+    )
     attempts: list[Attempt]
     reproduction: Reproduction | None = Field(description="Null unless it runs another again.")
 
@@ -225,6 +228,7 @@ def detail_of(
             "data_digest": row.data_digest,
             "trained_together": trained_together(attempts),
             "waiting": waiting,
+            "withheld": row.withheld,
             "attempts": [attempt_of(item) for item in attempts],
             "reproduction": asdict(reproduction) if reproduction else None,
         }

@@ -21,7 +21,8 @@ class TrialRow:
 
     `seconds` is the time it ran (in a group its share of that), or has run so far, without what it
     waited between its attempts; `metrics` and `summary` are the result's, empty before there is
-    one; `ran_on` is cpu or gpu where the spec may have said any.
+    one; `ran_on` is cpu or gpu where the spec may have said any. `withheld` says why this viewer
+    gets none of its files, when that is so: `api.visibility` sets it.
     """
 
     id: int
@@ -62,6 +63,7 @@ class TrialRow:
     ran_on: str | None
     metrics: Mapping[str, Any]
     summary: Mapping[str, Any]
+    withheld: str | None = None
 
     @property
     def finished(self) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db import clock, transitions
 from db.models import Experiment, Trial
+from db.origins import pinned_later
 from db.searching.rows import rows_of, sweep_spec
 from db.states import TrialState
 from db.trial_rows import trial_row
@@ -97,7 +98,7 @@ def _create(
     now = clock.now(session)
     trials = []
     for create in creates:
-        planned = made(spec, create, experiment.made_from)
+        planned = pinned_later(session, made(spec, create, experiment.made_from))
         trial = trial_row(planned, experiment.id, experiment.owner_id, now)
         # A trial that somebody ran again may have taken the number.
         trial.number = create.number if create.number not in taken else max(taken) + 1

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from labpool.cli.data_files import data_fetch, data_import, data_verify, state_here
-from labpool.cli.data_uploads import data_rm, data_upload, data_uploads
+from labpool.cli.data_uploads import data_rm, data_share, data_upload, data_uploads
 from labpool.cli.options import connect, json_option, url_option
 from labpool.cli.output import number, print_json, print_table, printable
 from labpool.cli.server import handed_on
@@ -29,6 +29,7 @@ for command in (
     data_verify,
     data_upload,
     data_uploads,
+    data_share,
     data_rm,
 ):
     data.add_command(command)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from labpool.cli.options import connect, json_option, url_option
 from labpool.cli.output import ago, amount, print_json, print_table, printable
-from labpool.client import NotThere
+from labpool.client import Client, NotThere
 
 MB = 1e6
 
@@ -77,10 +78,28 @@ def data_uploads(url: str | None, as_json: bool) -> None:
 def data_rm(name: str, url: str | None) -> None:
     """Delete the upload NAME (yours, or owner/name)."""
     with connect(url) as client:
-        found = client.uploads()
-        fitting = [u for u in found if name in (u["name"], u["name"].partition("/")[2])]
-        if len(fitting) != 1:
-            names = ", ".join(u["name"] for u in found) or "none"
-            raise NotThere(f"There is not one upload {name!r}; you see {names}.")
-        client.delete_upload(fitting[0]["id"])
-    print(f"{printable(fitting[0]['name'])} is deleted.")
+        found = _upload_named(client, name)
+        client.delete_upload(found["id"])
+    print(f"{printable(found['name'])} is deleted.")
+
+
+@click.command("share")
+@click.argument("name")
+@url_option
+def data_share(name: str, url: str | None) -> None:
+    """Make the upload NAME (yours, or owner/name) public, for good.
+
+    What trials made of it opens with it: files, pictures, checkpoints, logs and predictions.
+    """
+    with connect(url) as client:
+        found = client.share_upload(_upload_named(client, name)["id"])
+    print(f"{printable(found['name'])} is public: every member may see and use it.")
+
+
+def _upload_named(client: Client, name: str) -> dict[str, Any]:
+    found = client.uploads()
+    fitting = [u for u in found if name in (u["name"], u["name"].partition("/")[2])]
+    if len(fitting) != 1:
+        names = ", ".join(u["name"] for u in found) or "none"
+        raise NotThere(f"There is not one upload {name!r}; you see {names}.")
+    return fitting[0]

@@ -254,7 +254,7 @@ def _print_trial(shown: TrialDetail, page: str) -> None:
     state = ", ".join(filter(None, states))
     print(f"Trial {shown.id} of experiment {shown.experiment_id}: {state}; {page}")
     trial = shown.model_dump(mode="json")
-    for name in ("reason", "waiting"):
+    for name in ("reason", "waiting", "withheld"):
         # The first line has it for what ended early.
         if trial.get(name) and not (name == "reason" and shown.ended_early):
             print(f"{name}: {printable(trial[name])}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from itertools import chain
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from labpool.client.records import Prediction
 MOST_ROWS = 50
 # Of a table; `--json` and `--out` have every class.
 NEXT_BEST = 2
+MOST_NUMBERS = 10
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
 
@@ -82,8 +85,9 @@ def _numbers(text: str) -> list[float]:
 
 
 def print_answers(answers: Sequence[tuple[str, Prediction]]) -> None:
-    """A line an example, the most probable class first."""
-    rows = []
+    """A line an example: the most probable class first, and numbers that are no probabilities."""
+    rows: list[tuple[object, ...]] = []
+    others: list[tuple[object, ...]] = []
     for name, answer in answers:
         for place, probabilities in enumerate(answer.probabilities, start=1):
             best = sorted(range(len(probabilities)), key=probabilities.__getitem__, reverse=True)
@@ -93,10 +97,26 @@ def print_answers(answers: Sequence[tuple[str, Prediction]]) -> None:
             rows.append((name, place, best[0], number(probabilities[best[0]], 4), rest))
         for array, content in answer.arrays.items():
             if array != "probabilities":
-                shape = " x ".join(map(str, content["shape"]))
-                print(f"{name}: {array} {shape}; --json or --out has the numbers")
+                others += _rows_of(name, array, content)
+    _print_rows(("input", "example", "class", "probability", "then"), rows)
+    _print_rows(("input", "example", "array", "numbers"), others)
+
+
+def _rows_of(name: str, array: str, content: dict[str, Any]) -> list[tuple[object, ...]]:
+    """A row an example; what has more numbers than a line has room for is only named."""
+    shape = content["shape"]
+    if prod(shape[1:]) > MOST_NUMBERS:
+        print(f"{name}: {array} {' x '.join(map(str, shape))}; --json or --out has the numbers")
+        return []
+    return [
+        (name, place, array, ", ".join(number(value, 4) for value in _flat(values)))
+        for place, values in enumerate(content["values"], start=1)
+    ]
+
+
+def _print_rows(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
     if rows:
-        print_table(("input", "example", "class", "probability", "then"), rows[:MOST_ROWS])
+        print_table(head, rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
         print(f"and {len(rows) - MOST_ROWS:,} more; --out FILE writes all")
 
@@ -107,17 +127,21 @@ def as_csv(answers: Sequence[tuple[str, Prediction]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     head: list[str] = []
     for name, answer in answers:
-        for array, content in answer.arrays.items():
-            flat = [_flat(values) for values in content["values"]]
-            width = max(map(len, flat), default=0)
-            columns = [f"{array}_{place}" for place in range(width)]
-            if columns != head:
-                head = columns
-                writer.writerow(["input", "example", "class", *columns])
-            labels: list[int | str] = [guess.label for guess in answer.guesses]
-            labels = labels or [""] * len(flat)
-            for place, (label, row) in enumerate(zip(labels, flat, strict=True), start=1):
-                writer.writerow([name, place, label, *row])
+        flat = [[_flat(one) for one in content["values"]] for content in answer.arrays.values()]
+        columns = [
+            f"{array}_{place}"
+            for array, values in zip(answer.arrays, flat, strict=True)
+            for place in range(max(map(len, values), default=0))
+        ]
+        if columns != head:
+            head = columns
+            writer.writerow(["input", "example", "class", *columns])
+        # Every array has a part for each example.
+        examples = [list(chain(*parts)) for parts in zip(*flat, strict=True)]
+        labels: list[int | str] = [guess.label for guess in answer.guesses]
+        labels = labels or [""] * len(examples)
+        for place, (label, row) in enumerate(zip(labels, examples, strict=True), start=1):
+            writer.writerow([name, place, label, *row])
     return text.getvalue()
 
 

@@ -125,6 +125,7 @@ class TrialDetail(Trial):
     spec: dict[str, Any] = {}
     summary: dict[str, Any] = {}
     waiting: str | None = None
+    withheld: str | None = None
     parent_id: int | None = None
     reproduction: dict[str, Any] | None = None
     attempts: list[dict[str, Any]] = []

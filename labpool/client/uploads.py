@@ -37,6 +37,10 @@ class Uploads:
         """One's own uploads and public ones; for an admin all."""
         return list(self._transport.get("/uploads")["uploads"])
 
+    def share_upload(self, upload_id: int) -> dict[str, Any]:
+        """Make an upload public, for good: files and checkpoints of trials on it open with it."""
+        return dict(self._transport.send("POST", f"/uploads/{upload_id}/share").json())
+
     def delete_upload(self, upload_id: int) -> None:
         """Delete an upload; refused while a trial that has not ended needs it."""
         self._transport.send("DELETE", f"/uploads/{upload_id}")

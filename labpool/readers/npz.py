@@ -16,6 +16,7 @@ from labpool.readers.raw import CODES, RawArray, Source, opened, refuse_not_fini
 MOST_MEMBERS = 16
 _MOST_DIRECTORY_BYTES = 64 * 1024
 _END, _END_BYTES = b"PK\x05\x06", 22
+_MEMBER = b"PK\x03\x04"
 _LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}\.npy")
 _MAGIC = b"\x93NUMPY"
@@ -46,29 +47,40 @@ def read_npz(path: Path, limits: Limits = Limits()) -> dict[str, RawArray]:  # n
                     for member in members
                 }
         except _ZIP_ERRORS as error:
-            raise BadData(path.name, "", f"is no zip file that is whole: {error}.") from None
+            raise BadData(path.name, "", f"is cut off or damaged: {error}.") from None
 
 
 def _refuse_directory(name: str, file: BinaryIO, size: int) -> None:
     """Before the zip library lists what there is: a directory can be as long as the file."""
     if size < _END_BYTES:
-        raise BadData(name, "byte 0", "is too short for a zip file.")
+        raise BadData(name, "byte 0", "is too short for a zip file: cut off, or none at all.")
     file.seek(max(size - _END_BYTES - _LOCATOR_BYTES, 0))
     tail = file.read()
     end = tail[-_END_BYTES:]
     at = f"byte {size - _END_BYTES}"
     if end[:4] != _END:
         file.seek(0)
-        what = "a single NPY array; save with np.savez" if file.read(6) == _MAGIC else "no zip file"
-        raise BadData(name, at, f"is {what}, or has bytes after its end.")
+        raise BadData(name, at, _without_end(file.read(len(_MAGIC))))
     if tail[:4] == _LOCATOR and len(tail) == _END_BYTES + _LOCATOR_BYTES:
         raise BadData(name, at, "is a zip file in the form for more than 4 GiB.")
     count, directory, begins = struct.unpack("<10xHIIxx", end)
     if not 1 <= count <= MOST_MEMBERS:
         raise BadData(name, at, f"holds {count} members; 1 to {MOST_MEMBERS} are read.")
     if directory > _MOST_DIRECTORY_BYTES or begins + directory != size - _END_BYTES:
-        raise BadData(name, at, "has a directory that is not where it should be.")
+        raise BadData(name, at, "is damaged: its directory is not where it should be.")
     file.seek(0)
+
+
+def _without_end(begin: bytes) -> str:
+    """What a file is that does not end as a zip file does, by its first bytes."""
+    if begin == _MAGIC:
+        return "is a single NPY array; save with np.savez."
+    if begin.startswith(_MEMBER):
+        return (
+            "begins as a zip file and does not end as one: it is cut off or damaged, or has bytes "
+            "after its end."
+        )
+    return "is no zip file."
 
 
 def _refuse_members(name: str, members: list[zipfile.ZipInfo], limits: Limits) -> None:

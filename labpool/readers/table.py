@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import unicodedata
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ LABELS = ("label", "class", "target", "y", "species")
 MOST_LINE_BYTES = 256 * 1024
 MOST_COLUMNS = 16_384
 _MOST_NAME = 80
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+# Persian and several Indian scripts are written with them.
+_JOINERS = "\u200c\u200d"
 
 
 def read_csv(path: Path, limits: Limits = Limits()) -> tuple[RawArray, RawArray, list[str]]:  # noqa: B008
@@ -50,6 +54,12 @@ class _Table:
 
     def _take(self, number: int, cells: list[str], place: int) -> None:
         label = cells[place].strip()
+        if (found := _unseen(cells[place].strip(" \t"))) is not None:
+            raise self._wrong(
+                number,
+                f"column {place + 1}: the label holds U+{ord(found):04X}, a character that is not "
+                "shown; labels are plain text.",
+            )
         if not label or len(label) > _MOST_NAME:
             raise self._wrong(number, f"has no label, or a longer one than {_MOST_NAME} letters.")
         if label not in self._numbers and len(self._numbers) >= self._limits.classes:
@@ -99,6 +109,18 @@ class _Table:
 
     def _wrong(self, line: int, reason: str) -> BadData:
         return BadData(self._name, f"line {line}", reason)
+
+
+def _unseen(label: str) -> str | None:
+    """The first character that no page or terminal shows as such: controls, marks of direction."""
+    return next(
+        (
+            letter
+            for letter in label
+            if unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS
+        ),
+        None,
+    )
 
 
 def _number(cell: str) -> float | None:

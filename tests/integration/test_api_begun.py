@@ -185,3 +185,18 @@ def test_what_began_elsewhere_is_on_no_board(quick_api: Api, tmp_path: Path) -> 
     succeeded(quick_api, claimed(quick_api))
     rows = quick_api.owner.get("/api/v1/boards/digits").get_json()["rows"]
     assert [row["trial_id"] for row in rows] == [source]
+
+
+def test_what_a_search_makes_later_is_pinned_too(api: Api, tmp_path: Path) -> None:
+    sources = dict(source_of(api, tmp_path) for _ in range(2))
+    sweep = {
+        "kind": "sweep", "strategy": {"method": "random", "trials": 1},
+        "base": TRAIN, "space": {"init_from": list(sources), "seed": {"low": 0, "high": 99}},
+    }  # fmt: skip
+    experiment, [_] = api.submitted(sweep)
+    more = api.owner.post(f"/api/v1/experiments/{experiment}/trials", {"trials": 5})
+    assert more.status_code == 200, more.text
+    listed = api.owner.get(f"/api/v1/trials?experiment={experiment}").get_json()["trials"]
+    specs = [spec_of(api, trial["id"])["init_from"] for trial in listed]
+    assert len(specs) == 6
+    assert set(specs) == {f"{number}@{sha256}" for number, sha256 in sources.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,21 @@ class Trained:
         assert isinstance(answer, protocol.Predicted | protocol.Unpredicted)
         return answer
 
-    def outputs(self, inputs: Any) -> NDArray[np.float32]:
+    def arrays(self, inputs: Any) -> dict[str, NDArray[np.float32]]:
         answer = self.ask(inputs)
         assert isinstance(answer, protocol.Predicted), answer
-        [array] = answer.arrays
-        assert array.name == "outputs"
         content = (Path(self.trial.scratch) / answer.file).read_bytes()
-        return np.frombuffer(content, "<f4").reshape(array.shape)
+        numbers, found = np.frombuffer(content, "<f4"), {}
+        for array in answer.arrays:
+            found[array.name] = numbers[: math.prod(array.shape)].reshape(array.shape)
+            numbers = numbers[math.prod(array.shape) :]
+        assert not len(numbers)
+        return found
+
+    def outputs(self, inputs: Any) -> NDArray[np.float32]:
+        [(name, found)] = self.arrays(inputs).items()
+        assert name == "outputs"
+        return found
 
 
 def test_a_program_gives_what_its_result_says(light: Runner, tmp_path: Path) -> None:
@@ -81,13 +90,19 @@ def test_a_program_without_data_says_so(light: Runner, tmp_path: Path) -> None:
     assert "without a data set" in answer.reason
 
 
-@pytest.mark.parametrize(
-    ("name", "shape"), [("localise", (2, 4 + 4)), ("segment", (2, SIDE, SIDE, 4 + 1))]
-)
-def test_other_tasks_give_all_their_outputs(
-    light: Runner, tmp_path: Path, name: str, shape: tuple[int, ...]
-) -> None:
-    trained = Trained(light, name, tmp_path, size=SIDE)
+def test_where_something_is_comes_with_what_it_is(light: Runner, tmp_path: Path) -> None:
+    found = Trained(light, "localise", tmp_path, size=SIDE).arrays(
+        np.random.default_rng(0).random((3, SIDE, SIDE, 1)).tolist()
+    )
+    assert {name: array.shape for name, array in found.items()} == {
+        "probabilities": (3, 4), "boxes": (3, 4)
+    }  # fmt: skip
+    assert np.allclose(found["probabilities"].sum(axis=1), 1, atol=1e-6)
+    assert found["boxes"].min() > 0 and found["boxes"].max() < 1
+
+
+def test_a_model_of_pixels_gives_all_its_outputs(light: Runner, tmp_path: Path) -> None:
+    trained = Trained(light, "segment", tmp_path, size=SIDE)
     found = trained.outputs(np.zeros((2, SIDE, SIDE, 1)).tolist())
-    assert found.shape == shape
+    assert found.shape == (2, SIDE, SIDE, 4 + 1)
     assert np.array_equal(found[0], found[1])

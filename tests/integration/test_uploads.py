@@ -91,11 +91,11 @@ def test_a_trial_on_one_is_run_again(api: Api) -> None:
         assert again["spec"]["dataset_parameters"] == trial.spec["dataset_parameters"]
         assert claimed_with_uploads(api).trial_id == again["id"]
         by_another = api.teammate.post(path)
-        assert by_another.status_code == (201 if name == "shown" else 409), by_another.text
+        assert by_another.status_code == (201 if name == "shown" else 403), by_another.text
 
 
 def test_two_idx_files_and_a_table(quick_api: Api) -> None:
-    both = send(quick_api.owner, ("a-images", idx(IMAGES)), ("a-labels", idx(LABELS)), name="two")
+    both = send(quick_api.owner, ("same", idx(IMAGES)), ("same", idx(LABELS)), name="two")
     assert both.get_json()["kind"] == "image", both.text
     table = "\n".join(f"{n},{n * 2},{'ab'[n % 2]}" for n in range(20)).encode()
     answer = send(quick_api.owner, ("t.csv", table), name="table").get_json()
@@ -116,6 +116,9 @@ def test_two_idx_files_and_a_table(quick_api: Api) -> None:
         ("a.csv", b"1,2\n3\n", "line 2: has 1 columns"),
         ("a.gz", gzip_bomb(1 << 20), "give both IDX files"),
         ("../../etc/a.npz", npz(x=IMAGES), "it needs x and y"),
+        ("t.npz", GOOD[:-40], "was refused: t.npz: byte"),
+        ("t.npz", GOOD[:-40], "it is cut off or damaged"),
+        ("t.csv", b"1,a\n" * 20 + b"1,\0b\n", "t.csv: line 21: column 2: the label holds U+0000"),
     ],
 )
 def test_a_bad_upload_is_refused_with_its_reason_and_loses_nothing(
@@ -132,8 +135,10 @@ def test_a_bad_upload_is_refused_with_its_reason_and_loses_nothing(
 def test_names_fields_and_sizes_are_checked(database: Any, catalog: Any, tmp_path: Path) -> None:
     api = make_api(database, catalog, tmp_path, max_upload_bytes=20_000, upload_quota_bytes=4_000)
     for name in ("", "Flowers", "a/b", "../a", "x" * 64):
-        assert "/name" in send(api.owner, ("a.npz", GOOD), name=name).text
-    assert "/file" in send(api.owner).text
+        problem = problem_of(send(api.owner, ("a.npz", GOOD), name=name), 422)
+        assert problem["errors"][0]["pointer"] == "/name"
+        assert "The upload was refused: its name must be 1 to 63" in problem["detail"]
+    assert "The upload was refused: the file is missing" in send(api.owner).text
     assert "/file" in send(api.owner, *[("a", b"x")] * 3).text
     problem_of(send(api.owner, ("a.npz", bytes(100_000))), 413)
     assert send(api.owner, ("a.npz", GOOD)).status_code == 201

@@ -40,25 +40,27 @@ class Row:
 
 @dataclass
 class Shown:
-    """What a row has come to."""
+    """What a row has come to. `not_measured` says of a number why nobody could measure it here."""
 
     row: Row
     figures: dict[str, Figure] = field(default_factory=dict)
+    not_measured: dict[str, str] = field(default_factory=dict)
     pictures: list[Markup] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     broke: str = ""
 
     def judged(self) -> dict[str, dict[str, Any]]:
-        """Every number that has a floor: its value, the floor, and whether it is reached."""
-        floors = self.row.floors
-        return {
-            name: {
-                "value": self.figures.get(name),
-                "floor": floor,
-                "ok": not list(out_of_bounds(self.figures, {name: floor})),
-            }
-            for name, floor in floors.items()
-        }
+        """Every number that has a floor: its value, the floor, and whether it is reached.
+
+        Of one that could not be measured the value and `ok` are None, and `not_measured` says why.
+        """
+        return {name: self._judged(name, floor) for name, floor in self.row.floors.items()}
+
+    def _judged(self, name: str, floor: str) -> dict[str, Any]:
+        if name not in self.figures and (reason := self.not_measured.get(name)):
+            return {"value": None, "floor": floor, "ok": None, "not_measured": reason}
+        ok = not list(out_of_bounds(self.figures, {name: floor}))
+        return {"value": self.figures.get(name), "floor": floor, "ok": ok}
 
     def curves(self, title: str, trials: Mapping[str, Mapping[str, Any]], metric: str) -> None:
         """A chart of one metric over the epochs; `trials` are curves by the line's name."""

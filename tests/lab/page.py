@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -40,7 +41,7 @@ def _table(rows: Sequence[Shown]) -> Markup:
             name=name,
             value=_short(one["value"]),
             floor=one["floor"],
-            said="reached" if one["ok"] else "NOT REACHED",
+            said=_said(one),
         )
         for row in rows
         for name, one in row.judged().items()
@@ -51,6 +52,12 @@ def _table(rows: Sequence[Shown]) -> Markup:
         '<th scope="col">row</th></tr></thead>'
         "<tbody>{}</tbody></table></div>"
     ).format(Markup("").join(lines))
+
+
+def _said(one: Mapping[str, Any]) -> str:
+    if one["ok"] is None:
+        return f"NOT MEASURED. {one['not_measured']}"
+    return "reached" if one["ok"] else "NOT REACHED"
 
 
 def _section(row: Shown) -> Markup:

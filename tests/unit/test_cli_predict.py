@@ -81,10 +81,39 @@ def test_numbers_and_json(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_outputs_that_are_no_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     done = run(Server(BOXES), monkeypatch, "--numbers", "1", "--out", str(out))
-    assert "boxes 1 x 2 x 2" in done.stdout
+    assert "1, 2, 3, 4" in done.stdout
     assert out.read_text() == (
         "input,example,class,boxes_0,boxes_1,boxes_2,boxes_3\nnumbers,1,,1.0,2.0,3.0,4.0\n"
     )
+
+
+def test_few_numbers_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the ten lines, say, whose one output is the answer."""
+    values = [[0.012345], [0.98765]]
+    one = {**BOXES, "arrays": {"outputs": {"shape": [2, 1], "values": values}}}
+    done = run(Server(one), monkeypatch, "--numbers", "0,0,1", "--numbers", "1,0,1")
+    table = [line.split() for line in done.stdout.splitlines()]
+    assert table[1:] == [
+        ["numbers", "1", "outputs", "0.01235"], ["numbers", "2", "outputs", "0.9877"]
+    ]  # fmt: skip
+    large = {**BOXES, "arrays": {"outputs": {"shape": [1, 11], "values": [[0.5] * 11]}}}
+    done = run(Server(large), monkeypatch, "--numbers", "1")
+    assert done.stdout == "numbers: outputs 1 x 11; --json or --out has the numbers\n"
+
+
+def test_several_arrays_are_columns_of_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    boxes = {"shape": [2, 2], "values": [[1.0, 2.0], [3.0, 4.0]]}
+    out = tmp_path / "out.csv"
+    both = {**DONE, "arrays": {**DONE["arrays"], "boxes": boxes}}
+    done = run(Server(both), monkeypatch, "--numbers", "1", "--out", str(out))
+    assert "3, 4" in done.stdout and "probability" in done.stdout
+    assert out.read_text().splitlines() == [
+        "input,example,class,probabilities_0,probabilities_1,probabilities_2,boxes_0,boxes_1",
+        "numbers,1,2,0.1,0.2,0.7,1.0,2.0",
+        "numbers,2,0,0.5,0.3,0.2,3.0,4.0",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,36 @@ def test_a_wrong_number_of_files_is_refused(tmp_path: Path) -> None:
             from_files(files)
 
 
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [
+        ("\0a", "U+0000"),
+        ("\x1b[31mb", "U+001B"),
+        ("a\tb", "U+0009"),
+        ("a\x0b", "U+000B"),
+        ("a\x7f", "U+007F"),
+        ("\u202eabc", "U+202E"),
+        ("a\u2028b", "U+2028"),
+    ],
+)
+def test_a_label_that_would_not_be_shown_as_it_is_is_refused(
+    tmp_path: Path, label: str, found: str
+) -> None:
+    rows = [f"{n},{'ab'[n % 2]},{n}" for n in range(20)]
+    content = "\n".join(["size,label,more", *rows, f"1,{label},2"]).encode()
+    with pytest.raises(BadData) as caught:
+        from_files([written(tmp_path, "t.csv", content)])
+    assert f"t.csv: line 22: column 2: the label holds {found}" in str(caught.value)
+    assert label not in str(caught.value)
+
+
+def test_labels_are_of_any_script(tmp_path: Path) -> None:
+    names = ["Löwenzahn", "می‌خواهم", "蒲公英", "👩‍🔬", "two words"]
+    rows = [f"{n}, {names[n % 5]} " for n in range(20)]
+    found = from_files([written(tmp_path, "t.csv", "\r\n".join(rows).encode())])
+    assert found.class_names == sorted(names)
+
+
 TABLE = b"a,b,label\n" + b"1.5,2,x\n-3,4e2,y\n" * 8
 VALID = {
     "given.npz": npz(False, x=IMAGES, y=LABELS),

@@ -162,6 +162,7 @@ def test_code_and_names_that_load_are_refused(layer: dict[str, Any]) -> None:
         ([{"type": "MaxPooling2D", "pool_size": [16, 1]}, {"type": "AveragePooling2D"}],
          "layers/1: needs at least 2 x 2 pixels, and 1 x 16"),
         ([{"type": "MaxPooling2D"}], "layers: ends with a picture of 8 x 8 x 1"),
+        ([], "layers: is empty and leaves a picture of 16 x 16 x 1"),
         ([FLAT, *[{"type": "Dense", "units": 4096}] * 2],
          "layers/2: brings the list to .* weights"),
         ([{"type": "UpSampling2D", "size": 4}] * 32,

@@ -137,7 +137,7 @@ LIE = zipped(("x.npy", npy(FOUR)))
         (b"", "too short"),
         (b"no zip at all, but longer than an end", "is no zip file"),
         (npy(FOUR) + bytes(40), "a single NPY array; save with np.savez"),
-        (LIE[:-4], "is no zip file"),
+        (LIE[:-4], "cut off or damaged"),
         (LIE + b"x", "after its end"),
         (b"before" + LIE, "not where it should be"),
         (zipped(("x.npy", npy(FOUR)[:-1])), "declares the shape (4,), 4 bytes, and 3 follow"),

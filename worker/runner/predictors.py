@@ -152,8 +152,12 @@ def _of_network(
 
     def outputs_of(x: Any) -> Any:
         outputs = model(x, training=False)
-        # A classifier gives logits; whatever else a model gives is given on as it is.
-        return {"probabilities": tf.nn.softmax(outputs)} if objective.is_cross_entropy else outputs
+        if objective.is_cross_entropy:
+            return {"probabilities": tf.nn.softmax(outputs)}
+        if shape.task == "localisation":
+            logits, boxes = outputs[:, : -tasks.BOX], outputs[:, -tasks.BOX :]
+            return {"probabilities": tf.nn.softmax(logits), "boxes": boxes}
+        return outputs  # whatever else a model gives is given on as it is
 
     traced = tf.function(
         outputs_of, input_signature=[tf.TensorSpec([None, *shape.shape], tf.float32)]
