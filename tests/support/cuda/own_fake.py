@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.cuda.fake_device import Event, FakeDevice
-from worker.runner.device import Shape3
+from worker.runner.launch_limits import Shape3
 from worker.runner.reasons import GpuTrouble
 
 TIMED, LAUNCH_S = 1000, 0.1
@@ -50,6 +50,20 @@ def make() -> RealTimeDevice:
     """The device; the process of its driver finds the checkout by this."""
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
     return RealTimeDevice(hang_s=HANG_S)
+
+
+def few_threads() -> RealTimeDevice:
+    """A GPU whose registers are few."""
+    device = make()
+    device.most_threads = lambda entry: 32
+    return device
+
+
+def little_shared() -> RealTimeDevice:
+    """A GPU whose shared memory is little beside what kernels take."""
+    device = make()
+    device.shared_bytes = 64 * 1024
+    return device
 
 
 def missing() -> RealTimeDevice:
