@@ -43,7 +43,9 @@ def compile_kernel(
         given = [f"--gpu-architecture={architecture}", "--std=c++17", *options]
         texts = (ctypes.c_char_p * len(given))(*(option.encode() for option in given))
         status = library.nvrtcCompileProgram(program, len(given), texts)
-        log = _fetch(library, program, "ProgramLog").rstrip(b"\0").decode(errors="replace").strip()
+        # The assembler's own complaint stands behind a NUL of its own.
+        said = _fetch(library, program, "ProgramLog").replace(b"\0", b"\n")
+        log = said.decode(errors="replace").strip()
         if status != SUCCESS:
             raise CompileError(f"{_status_text(library, status)}\n{log}")
         return Compiled(_fetch(library, program, "CUBIN"), log)

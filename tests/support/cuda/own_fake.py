@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.support.cuda.fake_device import Event, FakeDevice
 from worker.runner.launch_limits import Shape3
-from worker.runner.reasons import GpuTrouble
+from worker.runner.reasons import GpuTrouble, NotPrepared
 
 TIMED, LAUNCH_S = 1000, 0.1
 """What a launch at the size that is timed takes at least: far more than a busy host delays."""
@@ -69,3 +69,8 @@ def little_shared() -> RealTimeDevice:
 def missing() -> RealTimeDevice:
     """A machine without a GPU."""
     raise GpuTrouble("there is none")
+
+
+def unprepared() -> RealTimeDevice:
+    """A machine with a GPU, and without what drives it."""
+    raise NotPrepared("pycuda is not installed here: make gpu.")
