@@ -14,7 +14,9 @@ HEADLINES = (
     "median_ms", "gflop_s",
 )  # fmt: skip
 _LOWER = re.compile(r"(^|_)(loss|error|ms|seconds|s)$|^noise_percent$")
-_HIGHER = re.compile(r"(^|_)(accuracy|iou|return)$|^(gflop_s|gb_s|images_per_second)$")
+_HIGHER = re.compile(
+    r"(^|_)(accuracy|iou|return)$|^(gflop_s|gb_s|images_per_second|percent_of_peak)$"
+)
 
 
 def direction_by_name(name: str) -> Direction | None:

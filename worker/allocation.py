@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from db.errors import FencedOff
+from db.retries import UNABLE
 from worker.attempt import Attempt
 from worker.database_access import DatabaseAway
 from worker.guards import Breach
@@ -161,8 +162,8 @@ class Allocation:
             self._runner.must_retire = "a trial failed in it"
         if message.reason_kind == "gpu_fault":
             self._holding.gpu_fault = message.reason
-        if message.reason_kind == "disk_full":
-            self._holding.release(attempt, message.reason, "disk_full")
+        if message.reason_kind in UNABLE:
+            self._holding.release(attempt, message.reason, message.reason_kind)
         else:
             fail = attempt.recorder.fail
             self._holding.settle(attempt, partial(fail, message.reason_kind, message.reason))

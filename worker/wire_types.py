@@ -21,7 +21,13 @@ FILE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 ReasonKind: TypeAlias = Literal[
-    "user_error", "out_of_memory", "gpu_fault", "diverged", "disk_full", "internal"
+    "user_error",
+    "out_of_memory",
+    "gpu_fault",
+    "diverged",
+    "disk_full",
+    "internal",
+    "not_prepared",
 ]
 MediaType: TypeAlias = Literal[
     "application/json", "application/octet-stream", "image/png", "text/csv", "text/plain"

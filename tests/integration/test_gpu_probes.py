@@ -26,6 +26,7 @@ from tests.support.slots import (
     running_pool,
     settings_for,
     submit,
+    trial,
     wait_for_end,
     wait_until,
 )
@@ -103,6 +104,24 @@ def test_a_gpu_that_passes_its_probe_goes_on(
     assert done.state is TrialState.SUCCEEDED, done.reason
     assert [row.reason_kind for row in attempts(database, trial_id)] == ["gpu_fault", None]
     assert len(attempts(database, trial_id)) == 2
+
+
+def test_what_a_machine_lacks_is_no_fault_of_its_gpu(
+    database: Database, catalog: Catalog, settings: Settings, gpu: Device, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.touch()
+    # Were it probed, it would go into quarantine.
+    what = {"probe_command": failing(broken), "gpus": NvmlMonitor(FakeNvml([]))}
+    [trial_id] = submit(database, catalog, behaving(seed_of(fake_runner.lacks_its_compiler)))
+    with running_pool(settings, devices=[gpu], **what):
+        attempt = first_attempt_once_ended(database, trial_id)
+        assert (attempt.outcome, attempt.reason_kind) == (Outcome.RELEASED, "not_prepared")
+        assert not attempt.charged
+        wait_until(lambda: slots(database) == [(SlotState.READY, None)])
+    row = trial(database, trial_id)
+    assert row.state is TrialState.QUEUED
+    assert "NVRTC is not installed here: make gpu. Next try (1 of 9)" in (row.reason or "")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def test_a_gpu_that_somebody_uses_by_hand_is_left_alone(
             assert slot_state is SlotState.READY
             assert reason is not None
             assert reason.endswith("4.0 GiB")
-            assert reason in str(pool.info()["0"]["does"])
+            # The row is written before the slot says the same of itself.
+            wait_until(lambda: reason in str(pool.info()["0"]["does"]))
             with database.snapshot() as session:
                 assert reason in (why_waiting(session, trial(database, trial_id)) or "")
             assert attempts(database, trial_id) == []

@@ -259,6 +259,12 @@ def finds_the_disk_full(talk: Talk, trial: TrialToRun) -> None:
     talk.say(protocol.Failed(**_of(trial), reason_kind="disk_full", reason="No space left."))
 
 
+def lacks_its_compiler(talk: Talk, trial: TrialToRun) -> None:
+    """Is on a machine where something is not installed."""
+    reason = "NVRTC is not installed here: make gpu."
+    talk.say(protocol.Failed(**_of(trial), reason_kind="not_prepared", reason=reason))
+
+
 def finds_the_gpu_broken(talk: Talk, trial: TrialToRun) -> None:
     """Meets a fault of the GPU in its first attempt, and none after it."""
     if trial.fence > 1:
@@ -362,6 +368,7 @@ BEHAVIOURS: tuple[Callable[[Talk, TrialToRun], None], ...] = (
     hangs_with_a_child,
     finds_the_gpu_broken,
     diverges,
+    lacks_its_compiler,
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.compiles import KERNEL
 from worker.runner.compiling import SOURCE_BYTES, compile_apart
-from worker.runner.reasons import CompileError, GpuTrouble
+from worker.runner.reasons import CompileError, NotPrepared
 
 
 def test_it_works(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_what_is_no_source_is_refused(source: str, told: str) -> None:
 
 
 def test_an_architecture_that_nvrtc_does_not_know_is_named() -> None:
-    with pytest.raises(GpuTrouble, match="does not take sm_9999"):
+    with pytest.raises(NotPrepared, match="does not take sm_9999"):
         compile_apart(KERNEL, "mine.cu", "sm_9999", [], None)
 
 

@@ -19,7 +19,7 @@ from worker.runner import compiling, throwaway
 from worker.runner.compile_child import CUBIN_BYTES, OUTPUT_BYTES, Limits
 from worker.runner.compile_log import LOG_BYTES
 from worker.runner.compiling import CHECKOUT, compile_apart
-from worker.runner.reasons import CompileError, GpuTrouble
+from worker.runner.reasons import CompileError, NotPrepared
 
 TENFOLD = "".join(f"#define M{i + 1} {f'M{i} ' * 10}\n" for i in range(9))
 MACROS = f"#define M0 1+\n{TENFOLD}__device__ int x = M9 0;\n"
@@ -166,8 +166,8 @@ def test_time_of_a_processor_is_told(
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", CompileError, r"crashed on it \(SIGSEGV\)"),
         ("os.abort()", CompileError, r"crashed on it \(SIGABRT\)"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", GpuTrouble, "killed from outside"),
-        ("sys.exit(3)", GpuTrouble, "status 3"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", MemoryError, "killed from outside"),
+        ("sys.exit(3)", NotPrepared, "status 3"),
         ("raise MemoryError", CompileError, "MiB of memory"),
     ],
 )

@@ -20,6 +20,7 @@ from worker.runner.reasons import (
     Diverged,
     EntryBroken,
     GpuTrouble,
+    NotPrepared,
     WrongResult,
     classify,
 )
@@ -96,6 +97,7 @@ def named(name: str, module: str, *bases: type[BaseException]) -> type[BaseExcep
         (WrongResult("one"), "user_error"),
         (Diverged("NaN"), "diverged"),
         (GpuTrouble("gone"), "gpu_fault"),
+        (NotPrepared("no NVRTC"), "not_prepared"),
         (MemoryError(), "out_of_memory"),
         (np.linalg.LinAlgError("singular"), "internal"),
         (LabpoolError("something"), "internal"),

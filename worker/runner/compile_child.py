@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from worker.runner import fence, lifeline, nvrtc
-from worker.runner.reasons import CompileError, GpuTrouble
+from worker.runner.reasons import CompileError, NotPrepared
 
 CUBIN_BYTES = 8 * 1024**2
 HALF_LOG_BYTES = 1024**2
@@ -57,8 +57,8 @@ def _answer(given: dict[str, object]) -> dict[str, object]:
         compiled = nvrtc.compile_kernel(**given)  # type: ignore[arg-type]
     except CompileError as error:
         return {"mistake": _bounded(error.detail)}
-    except GpuTrouble as error:
-        return {"trouble": error.detail}
+    except NotPrepared as error:
+        return {"unprepared": error.detail}
     except MemoryError:
         return {"mistake": "MemoryError"}
     if len(compiled.cubin) > CUBIN_BYTES:

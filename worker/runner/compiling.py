@@ -17,7 +17,7 @@ from typing import Any
 from worker.runner import compile_cache, nvrtc, throwaway
 from worker.runner.compile_child import CUBIN_BYTES, Limits
 from worker.runner.compile_log import Resources, filtered, resources
-from worker.runner.reasons import CompileError, GpuTrouble
+from worker.runner.reasons import CompileError, NotPrepared
 from worker.wire_types import Json
 
 SOURCE_BYTES = 64 * 1024
@@ -83,7 +83,8 @@ def compile_apart(
     `ours`, may compile where the system has no such fence. Options are the caller's own words,
     never a user's.
 
-    Raises CompileError with the filtered log, GpuTrouble when NVRTC is not installed.
+    Raises CompileError with the filtered log, NotPrepared when NVRTC is missing
+    or does not know the GPU, MemoryError when the system ended its process.
     """
     _check(source)
     key = compile_cache.key_of([source, name, architecture, *options, nvrtc.build()])
@@ -122,8 +123,8 @@ def _answer(
     """What is kept of a compile: its machine code, log and resources."""
     given = {"source": source, "name": name, "architecture": architecture}
     answer = _ask({**given, "options": [*options, VERBOSE], "needs_fence": not ours})
-    if "trouble" in answer:
-        raise GpuTrouble(answer["trouble"])
+    if "unprepared" in answer:
+        raise NotPrepared(answer["unprepared"])
     if "unfenced" in answer:
         raise CompileError(
             "source: this machine compiles kernels of the catalog only: a source of your own"
@@ -134,9 +135,10 @@ def _answer(
             f"source: makes {answer['large']} bytes of machine code; at most {CUBIN_BYTES}."
         )
     if answer.get("mistake", "").startswith("NVRTC_ERROR_INVALID_OPTION"):
-        raise GpuTrouble(
+        raise NotPrepared(
             f"NVRTC {nvrtc.version()} does not take {architecture} and {' '.join(options)}:"
-            " a newer GPU needs a newer nvidia-cuda-nvrtc."
+            " a newer GPU needs a newer nvidia-cuda-nvrtc-cu12, and a driver that serves it; after"
+            " a new driver, make gpu brings it."
         )
     if "mistake" in answer:
         raise CompileError(_mistake(answer["mistake"], name))
@@ -173,7 +175,7 @@ def _ask(given: Json) -> Any:
     raise _failure(ended)
 
 
-def _failure(ended: throwaway.Ended) -> CompileError | GpuTrouble:
+def _failure(ended: throwaway.Ended) -> CompileError | NotPrepared | MemoryError:
     """Why there is no answer: a limit, a crash of the compiler, or trouble of this machine."""
     if not ended.in_time:
         return CompileError(
@@ -187,10 +189,12 @@ def _failure(ended: throwaway.Ended) -> CompileError | GpuTrouble:
     if OUT_OF_MEMORY.search(ended.errors.decode(errors="replace")):
         return CompileError(_too_much_memory())
     if ended.status == -signal.SIGKILL:
-        return GpuTrouble("The compiler's process was killed from outside; memory may be short.")
+        return MemoryError("The compiler's process was killed from outside; memory may be short.")
     if ended.status < 0:
         return CompileError(
             f"source: the compiler crashed on it ({signal.Signals(-ended.status).name});"
             " write it another way."
         )
-    return GpuTrouble(f"The compiler's process failed with status {ended.status}.")
+    said = ended.errors.decode(errors="replace").strip().splitlines()
+    why = f": {said[-1][:300]}" if said else "."
+    return NotPrepared(f"The compiler's process failed with status {ended.status}{why}")

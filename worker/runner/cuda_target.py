@@ -17,6 +17,7 @@ from worker.runner import peaks
 from worker.runner.compiling import CompiledKernel, cache_folder, compile_apart
 from worker.runner.device import Device
 from worker.runner.judging import named
+from worker.runner.launch_limits import TooLarge, unsuitable
 from worker.runner.physics import Peaks
 from worker.runner.placing import rolled, shuffled
 from worker.runner.running import RUN_LIMIT_S, Job, Loaded, Stopwatch
@@ -97,8 +98,8 @@ class CudaTarget:
         self._clock_mhz: float | None = None
 
     def compute(self, sizes: Sizes, inputs: Arrays) -> NDArray[Any]:
-        """One run on poisoned memory, copied back."""
-        loaded = Loaded(self._device, self._module, self._job(sizes), inputs)
+        """One run on poisoned memory, copied back. Raises Unsuitable for too large a launch."""
+        loaded = self._placed(sizes, inputs)
         try:
             loaded.queue()
             self._watch.wait()
@@ -113,7 +114,7 @@ class CudaTarget:
             self._resident.loaded.free()
         size = sum(array.nbytes for array in inputs.values())
         renew = fresh if size <= FRESH_BYTES else None
-        loaded = Loaded(self._device, self._module, self._job(sizes), inputs, renew is None)
+        loaded = self._placed(sizes, inputs, renew is None)
         self._resident = _Resident(loaded, inputs, renew, self._random)
         self._before = self._device.reading()
 
@@ -217,6 +218,13 @@ class CudaTarget:
             "bytes_to_device": moved,
             "bytes_from_device": returned,
         }
+
+    def _placed(self, sizes: Sizes, inputs: Arrays, with_windows: bool = False) -> Loaded:
+        job = self._job(sizes)
+        try:
+            return Loaded(self._device, self._module, job, inputs, with_windows)
+        except TooLarge as error:
+            raise unsuitable(error, self._kernel, sizes, self._launch, self._variant) from None
 
     def _job(self, sizes: Sizes) -> Job:
         launches = self._kernel.launches(sizes, self._launch, self._variant)

@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 from numpy.typing import DTypeLike, NDArray
 
+from worker.runner.launch_limits import LaunchLimits, Shape3
 from worker.runner.reasons import GpuTrouble
 from worker.wire_types import Json
-
-Shape3 = tuple[int, int, int]
 
 
 class DeviceFault(GpuTrouble):
@@ -98,6 +97,10 @@ class Device(Protocol):
 
     def function(self, module: Any, entry: str) -> Any:
         """One of its kernels, for `launch`."""
+        ...
+
+    def limits(self, function: Any) -> LaunchLimits:
+        """What a launch of it may ask for, as it was compiled."""
         ...
 
     def launch(self, function: Any, grid: Shape3, block: Shape3, arguments: Sequence[Any]) -> None:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from worker.runner.reasons import CompileError, GpuTrouble
+from worker.runner.reasons import CompileError, NotPrepared
 
 PACKAGES = ("nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13")
 SUCCESS = 0
@@ -30,7 +30,7 @@ def compile_kernel(
 ) -> Compiled:
     """Compile `source` for `architecture`, such as sm_90.
 
-    Raises CompileError with the compiler's log, GpuTrouble when NVRTC is not installed.
+    Raises CompileError with the compiler's log, NotPrepared when NVRTC is not installed.
     """
     library = _library()
     program = ctypes.c_void_p()
@@ -43,7 +43,9 @@ def compile_kernel(
         given = [f"--gpu-architecture={architecture}", "--std=c++17", *options]
         texts = (ctypes.c_char_p * len(given))(*(option.encode() for option in given))
         status = library.nvrtcCompileProgram(program, len(given), texts)
-        log = _fetch(library, program, "ProgramLog").rstrip(b"\0").decode(errors="replace").strip()
+        # The assembler's own complaint stands behind a NUL of its own.
+        said = _fetch(library, program, "ProgramLog").replace(b"\0", b"\n")
+        log = said.decode(errors="replace").strip()
         if status != SUCCESS:
             raise CompileError(f"{_status_text(library, status)}\n{log}")
         return Compiled(_fetch(library, program, "CUBIN"), log)
@@ -52,20 +54,20 @@ def compile_kernel(
 
 
 def version() -> str:
-    """NVRTC's own version. Raises GpuTrouble when it is not installed."""
+    """NVRTC's own version. Raises NotPrepared when it is not installed."""
     major, minor = ctypes.c_int(), ctypes.c_int()
     _library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     return f"{major.value}.{minor.value}"
 
 
 def build() -> str:
-    """What tells this NVRTC from another, its patch level included. Raises GpuTrouble."""
+    """What tells this NVRTC from another, its patch level included. Raises NotPrepared."""
     about = Path(_path()).stat()
     return f"{version()} {about.st_size} {about.st_mtime_ns}"
 
 
 def load_all() -> None:
-    """Load what NVRTC would open while it compiles. Raises GpuTrouble."""
+    """Load what NVRTC would open while it compiles. Raises NotPrepared."""
     for path in Path(_path()).parent.glob("libnvrtc-builtins.so*"):
         with suppress(OSError):
             _kept_loaded.append(ctypes.CDLL(str(path)))
@@ -88,8 +90,9 @@ def _library() -> ctypes.CDLL:
             library = ctypes.CDLL(path)
             library.nvrtcGetErrorString.restype = ctypes.c_char_p
             return library
-    raise GpuTrouble(
-        "NVRTC, the CUDA compiler, is not installed here: pip install nvidia-cuda-nvrtc-cu12."
+    raise NotPrepared(
+        "NVRTC, CUDA's compiler of kernels (nvidia-cuda-nvrtc-cu12), is not installed here: "
+        "make gpu."
     )
 
 

@@ -25,6 +25,7 @@ from labpool.sdk import Arrays, Launch, Sizes
 from worker.runner import judging, own_wire, peaks, physics, timing
 from worker.runner.compiling import CompiledKernel, cache_folder, compile_apart
 from worker.runner.cuda_target import compile_options
+from worker.runner.launch_limits import TooLarge, unsuitable
 from worker.runner.own_clock import Clocked, rule_on_clock
 from worker.runner.own_process import ON_GPU, OwnProcess, Placement
 from worker.runner.physics import Peaks
@@ -100,7 +101,8 @@ def measure_own(
 ) -> tuple[dict[str, float], Json]:
     """The result's metrics and summary. `started` hears what the device is.
 
-    Raises WrongResult, CompileError, GpuTrouble, TrialCancelled, EntryBroken.
+    Raises WrongResult, CompileError, Unsuitable, NotPrepared, GpuTrouble, TrialCancelled, and
+    EntryBroken.
     """
     means = means or Means()
     _require_entries(task)
@@ -228,18 +230,24 @@ class _Judge:
 
     def _compute(self, sizes: Sizes, inputs: Arrays) -> NDArray[Any]:
         self._report.stop_if_cancelled()
-        placement = self._placement(sizes)
-        return self._process.run(placement, inputs)[0]
+        return self._run(sizes, inputs)[0]
 
     def _sample(self) -> Clocked:
         self._report.stop_if_cancelled()
         task, plan = self._task, self._task.plan
         inputs = task.kernel.inputs(plan.sizes, plan.dtype, secrets.randbits(62))
-        output, clocked = self._process.run(self._placement(plan.sizes), inputs)
+        output, clocked = self._run(plan.sizes, inputs)
         case = f"{judging.named(plan.sizes)}, a timed run"
         error = judging.error_of(output, task.kernel.expected(inputs), task.tolerance, case)
         self._worst = max(self._worst, error)
         return clocked
+
+    def _run(self, sizes: Sizes, inputs: Arrays) -> tuple[NDArray[Any], Clocked]:
+        try:
+            return self._process.run(self._placement(sizes), inputs)
+        except TooLarge as error:
+            kernel, plan = self._task.kernel, self._task.plan
+            raise unsuitable(error, kernel, sizes, plan.launch, plan.variant) from None
 
     def _placement(self, sizes: Sizes) -> Placement:
         kernel, plan = self._task.kernel, self._task.plan

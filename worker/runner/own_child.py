@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from labpool.sdk import Launch, Launches
 from worker.runner import lifeline, own_fence, own_wire
 from worker.runner.device import Device
+from worker.runner.launch_limits import TooManyThreads, TooMuchShared
 from worker.runner.peaks import gpu_peaks
-from worker.runner.reasons import GpuTrouble, WrongResult
+from worker.runner.reasons import GpuTrouble, NotPrepared, WrongResult
 from worker.runner.running import RUN_LIMIT_S, Hung, Job, Loaded, Stopwatch
 from worker.wire_types import Json
 
@@ -39,10 +40,11 @@ def main(descriptor: int, parent_pid: int, scratch: str, make: Callable[[], Devi
     with socket.socket(fileno=descriptor) as stream:
         try:
             device = make()
-        except GpuTrouble as error:
+        except (GpuTrouble, NotPrepared) as error:
             # Asked first: to end with something unread takes back what was said.
             own_wire.receive(stream, PATIENCE_S)
-            own_wire.send(stream, {"trouble": error.detail})
+            kind = "unprepared" if isinstance(error, NotPrepared) else "trouble"
+            own_wire.send(stream, {kind: error.detail})
             return
         serve(stream, Bench(device, Path(scratch)))
 
@@ -58,6 +60,10 @@ def serve(stream: socket.socket, bench: Bench) -> None:
             return
         except Hung as error:
             answer, parts = {"hung": error.detail}, []
+        except TooManyThreads as error:
+            answer, parts = {"threads": error.detail}, []
+        except TooMuchShared as error:
+            answer, parts = {"shared": error.detail}, []
         except WrongResult as error:
             answer, parts = {"wrong": error.detail}, []
         except (GpuTrouble, MemoryError) as error:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from labpool.sdk import Arrays, Launch, Launches, Sizes
 from worker.runner import own_wire
+from worker.runner.launch_limits import TooManyThreads, TooMuchShared
 from worker.runner.own_clock import Clocked
 from worker.runner.physics import Peaks
-from worker.runner.reasons import EntryBroken, GpuTrouble, WrongResult
+from worker.runner.reasons import EntryBroken, GpuTrouble, NotPrepared, WrongResult
 from worker.runner.running import RUN_LIMIT_S
 from worker.wire_types import Json
 
@@ -67,8 +68,9 @@ class Placement:
 class OwnProcess:
     """A process of its own for each trial, with an empty environment and a scratch folder.
 
-    Raises GpuTrouble while it is still as good as the referee, before `load`. After that Broken
-    and Late of `own_wire` say that it cannot be asked any more, WrongResult what it said itself.
+    Raises NotPrepared and GpuTrouble while it is still as good as the referee, before `load`. After
+    that Broken and Late of `own_wire` say that it cannot be asked any more, WrongResult and
+    TooLarge what it said itself.
     """
 
     def __init__(self, make: str = ON_GPU) -> None:
@@ -166,8 +168,14 @@ class OwnProcess:
         text = {name: str(answer[name])[:500] for name in _BAD if name in answer}
         if not text:
             return answer
+        if self._is_trusted and "unprepared" in text:
+            raise NotPrepared(text["unprepared"])
         if self._is_trusted:
             raise GpuTrouble(" ".join(text.values()))
+        if "threads" in text:
+            raise TooManyThreads(text["threads"])
+        if "shared" in text:
+            raise TooMuchShared(text["shared"])
         if "wrong" in text:
             raise WrongResult(text["wrong"])
         if "hung" in text:
@@ -175,7 +183,7 @@ class OwnProcess:
         raise own_wire.Broken(" ".join(text.values()))
 
 
-_BAD: Final = ("trouble", "fault", "hung", "wrong")
+_BAD: Final = ("unprepared", "trouble", "fault", "hung", "threads", "shared", "wrong")
 
 
 def _environment(folder: str) -> dict[str, str]:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from worker.runner.device import DeviceFault, Memory, Shape3
+from worker.runner.device import DeviceFault, Memory
 from worker.runner.gpu_sensors import Sensors
-from worker.runner.reasons import GpuTrouble
+from worker.runner.launch_limits import LaunchLimits, Shape3
+from worker.runner.reasons import GpuTrouble, NotPrepared
 from worker.wire_types import Json
 
 
@@ -29,7 +30,7 @@ class Stretch:
 class PycudaDevice:
     """The first GPU that this process is shown, with a context; `close` ends it.
 
-    Raises GpuTrouble naming what is missing.
+    Raises NotPrepared naming what is missing, GpuTrouble.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class PycudaDevice:
             self.multiprocessors = self._attribute(device, "MULTIPROCESSOR_COUNT")
             clock_khz = self._attribute(device, "CLOCK_RATE")
             self.default_clock_mhz = clock_khz / 1000 if clock_khz else None
+            self._shared_bytes = self._attribute(device, "MAX_SHARED_MEMORY_PER_BLOCK")
             self._context = device.make_context()
         self._sensors = Sensors(device.pci_bus_id())
         self.uuid = self._sensors.uuid
@@ -105,6 +107,14 @@ class PycudaDevice:
         """One of its kernels."""
         with self._faults():
             return module.get_function(entry)
+
+    def limits(self, function: Any) -> LaunchLimits:
+        """The function's own attributes, and the device's."""
+        of_function = self._cuda.function_attribute
+        with self._faults():
+            threads = function.get_attribute(of_function.MAX_THREADS_PER_BLOCK)
+            shared = function.get_attribute(of_function.SHARED_SIZE_BYTES)
+        return LaunchLimits(int(threads), self._shared_bytes, int(shared))
 
     def launch(self, function: Any, grid: Shape3, block: Shape3, arguments: Sequence[Any]) -> None:
         """Queue a launch."""
@@ -188,17 +198,25 @@ def _cuda_version(number: int) -> str:
 
 
 def driver() -> Any:
-    """pycuda's driver module, initialised. Raises GpuTrouble naming what is missing."""
+    """pycuda's driver module, initialised. Raises NotPrepared naming what is missing,
+    GpuTrouble where the driver does not start."""
     try:
         import pycuda.driver as cuda
     except ImportError as error:
-        missing = "pycuda" if (error.name or "").startswith("pycuda") else "the NVIDIA driver"
-        raise GpuTrouble(
-            f"{missing} cannot be loaded ({error}); a GPU benchmark needs a driver and pycuda: "
-            "pip install 'labpool[gpu]'."
-        ) from error
+        raise NotPrepared(_what_is_missing(error)) from error
     try:
         cuda.init()
     except cuda.Error as error:
         raise GpuTrouble(f"the NVIDIA driver does not start: {error}.") from error
     return cuda
+
+
+def _what_is_missing(error: ImportError) -> str:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("pycuda"):
+        return "pycuda is not installed here: make gpu."
+    if "libcuda.so" in str(error):
+        return (
+            f"the NVIDIA driver's library cannot be loaded ({error}): sudo apt install "
+            "nvidia-driver, or in a container start it with --gpus all."
+        )
+    return f"pycuda cannot be loaded ({error}): make gpu builds it anew."

@@ -22,6 +22,12 @@ class GpuTrouble(LabpoolError):
     permanent = False
 
 
+class NotPrepared(LabpoolError):
+    """This machine lacks what a GPU benchmark needs."""
+
+    permanent = False
+
+
 class WrongResult(LabpoolError):
     """The kernel computes something else than its reference."""
 
@@ -55,6 +61,7 @@ _OURS: Final[tuple[tuple[type[LabpoolError], ReasonKind], ...]] = (
     (WrongResult, "user_error"),
     (CompileError, "user_error"),
     (Diverged, "diverged"),
+    (NotPrepared, "not_prepared"),
     (GpuTrouble, "gpu_fault"),
 )
 # By name: this module is imported where neither library is.

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from labpool.sdk import Arrays, Copy, Launch, Launches, Sizes
 from worker.runner.device import Device, DeviceFault
+from worker.runner.launch_limits import require_allowed
 from worker.runner.placing import POISON, Placed, spare_for
 
 RUN_LIMIT_S = 60.0
@@ -48,7 +49,7 @@ class Job:
 
 class Loaded:
     """The arrays of a job in the device's memory (or the host's, where its copies begin or end
-    there), and its kernels."""
+    there), and its kernels. Raises TooLarge for a launch that the device does not allow."""
 
     def __init__(
         self, device: Device, module: Any, job: Job, inputs: Arrays, with_windows: bool = False
@@ -59,11 +60,12 @@ class Loaded:
         self._values: dict[str, Any] = {n: np.int32(size) for n, size in job.sizes.items()}
         self.windows: dict[str, int] = {}
         """How many windows each input has."""
-        self._functions = {
-            step.entry: device.function(module, step.entry)
-            for step in job.launches.steps
-            if isinstance(step, Launch)
-        }
+        self._functions: dict[str, Any] = {}
+        for step in job.launches.steps:
+            if isinstance(step, Launch):
+                function = self._functions[step.entry] = device.function(module, step.entry)
+                # A launch that cannot be would look like a fault of the GPU.
+                require_allowed(step, device.limits(function))
         try:
             for name, array in inputs.items():
                 if array.ndim:

@@ -20,7 +20,8 @@ from tests.support.cuda.fake_driver import ARENA_BYTES, Faulted, Kernels, Stuck,
 from tests.support.cuda.on_host import OUTCOMES, built
 from worker.runner import peaks
 from worker.runner.compiling import CompiledKernel
-from worker.runner.device import DeviceFault, Memory, Shape3
+from worker.runner.device import DeviceFault, Memory
+from worker.runner.launch_limits import LaunchLimits, Shape3
 from worker.wire_types import Json
 
 BYTES_S, OPERATIONS_S = 0.5e9, 5e9
@@ -65,6 +66,10 @@ class FakeDevice:
     hang_s: float = 60.0
     """Seconds of the processor after which a kernel counts as one that never ends."""
     closed: bool = False
+    most_threads: Callable[[str], int] = lambda _: 1024
+    """Threads of a block that fit, by the entry's name."""
+    shared_bytes: int = 0
+    """Of shared memory, what a kernel takes as it was compiled."""
 
     def __post_init__(self) -> None:
         self._kernels = Kernels()
@@ -127,6 +132,9 @@ class FakeDevice:
 
     def function(self, module: Any, entry: str) -> Any:
         return module, entry
+
+    def limits(self, function: Any) -> LaunchLimits:
+        return LaunchLimits(self.most_threads(function[1]), 49152, self.shared_bytes)
 
     def launch(self, function: Any, grid: Shape3, block: Shape3, arguments: Sequence[Any]) -> None:
         library, entry = function

@@ -10,7 +10,7 @@ import ctypes
 import json
 import mmap
 import os
-import select
+import signal
 import struct
 import subprocess
 import sys
@@ -28,7 +28,7 @@ class Faulted(Exception):
 
 
 class Stuck(Exception):
-    """A kernel did not end in time; the process is no more."""
+    """A kernel did not end within its time of the processor; the process is no more."""
 
 
 class Kernels:
@@ -42,20 +42,24 @@ class Kernels:
         self._process: subprocess.Popen[bytes] | None = None
 
     def launch(self, call: Mapping[str, Any], limit_s: float) -> int:
-        """The shim's outcome of one launch. Raises Faulted, Stuck."""
+        """The shim's outcome of one launch. `limit_s` counts seconds of the processor.
+
+        Raises Faulted, Stuck.
+        """
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(call).encode() + b"\n")
+        process.stdin.write(json.dumps({**call, "limit_s": limit_s}).encode() + b"\n")
         process.stdin.flush()
-        if not select.select([process.stdout], [], [], limit_s)[0]:
-            self._end()
-            raise Stuck
         answer = process.stdout.readline()
-        if not answer:
-            self._end()
-            raise Faulted(f"signal {-process.returncode}")
-        return int(answer)
+        if answer:
+            return int(answer)
+        # It ends by itself, also for its limit: behind the fence nobody could end it.
+        status = process.wait()
+        self._end()
+        if status == -signal.SIGPROF:
+            raise Stuck
+        raise Faulted(f"signal {-status}")
 
     def close(self) -> None:
         """End the process."""
@@ -90,9 +94,12 @@ def _serve(file: int) -> None:
         call = json.loads(line)
         library = libraries.setdefault(call["library"], ctypes.CDLL(call["library"]))
         kept = [_argument(base, given) for given in call["arguments"]]
+        # Time of the processor, not of the clock: a busy host makes no kernel endless.
+        signal.setitimer(signal.ITIMER_PROF, call["limit_s"])
         outcome = library[f"labpool_launch_{call['entry']}"](
             _three(call["grid"]), _three(call["block"]), _places(kept), 0
         )
+        signal.setitimer(signal.ITIMER_PROF, 0)
         sys.stdout.buffer.write(b"%d\n" % outcome)
         sys.stdout.buffer.flush()
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.cuda.fake_device import Event, FakeDevice
-from worker.runner.device import DeviceFault, Shape3
-from worker.runner.reasons import GpuTrouble
+from worker.runner.launch_limits import Shape3
+from worker.runner.reasons import GpuTrouble, NotPrepared
 
 TIMED, LAUNCH_S = 1000, 0.1
 """What a launch at the size that is timed takes at least: far more than a busy host delays."""
-DRIVER_S = 15
-"""Seconds of the processor for each of the fake's processes."""
+HANG_S = 5.0
+"""Seconds of the processor after which a kernel never ends."""
 MAKE = "from tests.support.cuda.own_fake import make"
 
 
@@ -39,38 +38,39 @@ class RealTimeDevice(FakeDevice):
     def launch(self, function: Any, grid: Shape3, block: Shape3, arguments: Sequence[Any]) -> None:
         is_timed = function[1] == "saxpy" and int(arguments[-1]) == TIMED
         until = time.perf_counter() + is_timed * LAUNCH_S
-        try:
-            super().launch(function, grid, block, arguments)
-        except PermissionError:
-            # Behind the fence not even its driver's process can be ended; the referee will.
-            if self._has_crashed():
-                raise DeviceFault("The GPU reports a fault: an illegal address.") from None
-            self._hung = True
-            return
+        super().launch(function, grid, block, arguments)
         while time.perf_counter() < until:
             time.sleep(0.0001)
 
     def seconds(self) -> float:
         return super().seconds() if self._hung else time.perf_counter()
 
-    def _has_crashed(self) -> bool:
-        """Whether the driver's process ends by itself, if only a moment later than its pipe."""
-        process, until = self._kernels._process, time.monotonic() + 2.0
-        while process is not None and process.poll() is None:
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.01)
-        return True
-
 
 def make() -> RealTimeDevice:
-    """The device, its driver's process started while that is allowed."""
-    # Nobody ends the driver's process of a kernel without an end, as nobody outlives a real one.
-    resource.setrlimit(resource.RLIMIT_CPU, (DRIVER_S, DRIVER_S))
+    """The device; the process of its driver finds the checkout by this."""
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
-    return RealTimeDevice()
+    return RealTimeDevice(hang_s=HANG_S)
+
+
+def few_threads() -> RealTimeDevice:
+    """A GPU whose registers are few."""
+    device = make()
+    device.most_threads = lambda entry: 32
+    return device
+
+
+def little_shared() -> RealTimeDevice:
+    """A GPU whose shared memory is little beside what kernels take."""
+    device = make()
+    device.shared_bytes = 64 * 1024
+    return device
 
 
 def missing() -> RealTimeDevice:
     """A machine without a GPU."""
     raise GpuTrouble("there is none")
+
+
+def unprepared() -> RealTimeDevice:
+    """A machine with a GPU, and without what drives it."""
+    raise NotPrepared("pycuda is not installed here: make gpu.")
