@@ -10,13 +10,16 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from labpool.parameters import Parameter
+
 MOST_TOGETHER: Final = 64
 MAY_DIFFER: Final = (
     "learning_rate", "learning_rate_decay", "seed", "epochs", "early_stopping_patience",
     "checkpoint_every_epochs", "name", "notes", "tags", "time_limit_s", "stall_limit_s",
     "priority", "repeat",
 )  # fmt: skip
-"""Fields of a resolved spec in which trials of one group may differ."""
+"""Fields of a resolved spec in which trials of one group may differ. Of `parameters`, those that
+`fixed_parameters` leaves out."""
 _WORDS: Final = f"must be off, auto, or a whole number from 2 to {MOST_TOGETHER}."
 
 
@@ -46,15 +49,35 @@ def fuse_of(spec: Mapping[str, Any]) -> Literal["off", "auto"] | int:
     return spec.get("fuse") or inner or "off"
 
 
-def fuse_key(spec: Mapping[str, Any], code_digest: str, data_digest: str) -> str | None:
+def fixed_parameters(given: Mapping[str, Any], declared: Mapping[str, Parameter]) -> dict[str, Any]:
+    """A model's parameters by what trials of one group must have in common, as JSON values.
+
+    Of a share that is dropped, and of noise, that is whether there is any: members have their own.
+    What only decides the weights that training begins with is left out.
+    """
+    fixed = {}
+    for name, value in given.items():
+        role = getattr(declared.get(name), "fused", None)
+        if role != "start":
+            fixed[name] = value > 0 if role == "chance" else value
+    return fixed
+
+
+def fuse_key(
+    spec: Mapping[str, Any],
+    code_digest: str,
+    data_digest: str,
+    declared: Mapping[str, Parameter],
+) -> str | None:
     """Equal for trials, given as resolved training specs, that can be trained together.
 
-    None for one that cannot be with any. Epochs must agree too: a group keeps its slot until its
-    longest member is done.
+    `declared` are the parameters that their model has. None for one that cannot be with any. Epochs
+    must agree too: a group keeps its slot until its longest member is done.
     """
     if spec.get("engine") != "loop" or any(spec.get(name) for name in _APART):
         return None
     shared = {name: value for name, value in spec.items() if name not in MAY_DIFFER}
+    shared["parameters"] = fixed_parameters(spec["parameters"], declared)
     parts = [code_digest, data_digest, shared, spec["epochs"]]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

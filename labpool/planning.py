@@ -166,8 +166,8 @@ def trial_plan(
         code_digest=code.digest,
         data_name=data.name if data else None,
         data_digest=data.digest if data else None,
-        fuse_key=fuse_key(resolved, code.digest, data.digest)
-        if train and data and not is_program and fuse_of(raw) != "off"
+        fuse_key=fuse_key(resolved, code.digest, data.digest, code.parameters)
+        if isinstance(code, ModelEntry) and data and not is_program and fuse_of(raw) != "off"
         else None,
         trace_key=_trace_key(resolved, code.digest, data.digest)
         if data and not is_program
