@@ -20,7 +20,7 @@ from db.estimates import shown_s
 from db.models import Attempt, Trial
 from db.states import TrialState
 from labpool.durations import duration
-from labpool.fusing import LADDER, fuse_of, size_that_pays
+from labpool.fusing import LADDER, fuse_of, size_that_pays, step_of
 from labpool.planning import Plan
 
 _LOOKED_AT = 200
@@ -66,7 +66,7 @@ def grouping(
         )
         for key, count in alike.items()
     ]
-    return _summed(planned, said)
+    return _summed(planned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ class _Planned:
     member_s: float | None
     alone_s: float | None
     is_tried: bool = False
+
+    def taken_s(self, size: int) -> float:
+        """How long a slot is taken by one of these groups, of which the last may be smaller."""
+        one_s = self.alone_s if size == 1 and self.alone_s is not None else self.member_s
+        return size * (one_s or 0.0)
 
 
 def _planned(
@@ -89,11 +94,11 @@ def _planned(
     sizes = tuple(min(size, count - at) for at in range(0, count, size))
     if size == 1:
         return _Planned(sizes, alone_s, alone_s, is_tried)
-    epoch_s = speeds.get(step_of(size))
+    epoch_s = speeds.get(_measured_as(size))
     return _Planned(sizes, None if epoch_s is None else epoch_s * epochs, alone_s, is_tried)
 
 
-def _summed(planned: Sequence[_Planned], said: str | int) -> Grouping:
+def _summed(planned: Sequence[_Planned]) -> Grouping:
     groups: Counter[int] = Counter(size for one in planned for size in one.sizes if size > 1)
     alone = sum(size == 1 for one in planned for size in one.sizes)
     words = [_shape(groups, alone)]
@@ -109,7 +114,7 @@ def _summed(planned: Sequence[_Planned], said: str | int) -> Grouping:
             "What that saves is unknown yet: no such group of this architecture has ended well."
         )
     else:
-        times = tuple(size * (one.member_s or 0.0) for one in planned for size in one.sizes)
+        times = tuple(one.taken_s(size) for one in planned for size in one.sizes)
         if groups and all(one.alone_s is not None for one in planned):
             saved_s = sum(sum(one.sizes) * (one.alone_s or 0.0) for one in planned) - sum(times)
             words.append(_compared(planned, saved_s))
@@ -128,17 +133,12 @@ def _shape(groups: Mapping[int, int], alone: int) -> str:
 
 def _compared(planned: Sequence[_Planned], saved_s: float) -> str:
     first = max(planned, key=lambda one: sum(one.sizes))
-    assert first.member_s is not None and first.alone_s is not None
+    member_s, alone_s = first.member_s or 0.0, first.alone_s or 0.0
     verb = "saves" if saved_s >= 0 else "costs"
     return (
-        f"A member takes {shown_s(first.member_s)} of a slot, alone {shown_s(first.alone_s)}: "
+        f"A member takes {shown_s(member_s)} of a slot, alone {shown_s(alone_s)}: "
         f"that {verb} {duration(abs(saved_s))}, as measured here before."
     )
-
-
-def step_of(size: int) -> int:
-    """The step of the ladder that a group of this size is measured as."""
-    return max(step for step in LADDER if step <= size)
 
 
 def _rates(speeds: Speeds) -> dict[int, float]:
@@ -148,6 +148,11 @@ def _rates(speeds: Speeds) -> dict[int, float]:
 def _is_settled(speeds: Speeds) -> bool:
     """Whether a slot that has measured as much would try no further size."""
     return size_that_pays(_rates(speeds)) in speeds
+
+
+def _measured_as(size: int) -> int:
+    # Below the ladder's second step a pair is no single trial.
+    return size if size < LADDER[1] else step_of(size)
 
 
 def _speeds(session: Session, trial: Any) -> Speeds:
@@ -178,7 +183,7 @@ def _speeds(session: Session, trial: Any) -> Speeds:
     for environment, seconds, done, resumed in rows:
         if seconds and done > resumed:
             size = (environment or {}).get("trained_together") or 1
-            found[step_of(size)].append(float(seconds) / (done - resumed))
+            found[_measured_as(size)].append(float(seconds) / (done - resumed))
     return {size: median(seconds) for size, seconds in found.items()}
 
 

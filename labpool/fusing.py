@@ -13,6 +13,10 @@ from pydantic_core import PydanticCustomError
 from labpool.parameters import Parameter
 
 MOST_TOGETHER: Final = 64
+LADDER: Final = (1, 4, 8, 16, 32)
+"""Sizes of a group that `auto` tries, one after the other."""
+WORTH_IT: Final = 1.15
+"""So many times as fast as the size before; less is the noise of a machine that others use too."""
 MAY_DIFFER: Final = (
     "learning_rate", "learning_rate_decay", "seed", "epochs", "early_stopping_patience",
     "checkpoint_every_epochs", "name", "notes", "tags", "time_limit_s", "stall_limit_s",
@@ -80,6 +84,27 @@ def fuse_key(
     shared["parameters"] = fixed_parameters(spec["parameters"], declared)
     parts = [code_digest, data_digest, shared, spec["epochs"]]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def step_of(together: int) -> int:
+    """The size on the ladder that a group of so many is measured as."""
+    return max(size for size in LADDER if size <= together)
+
+
+def size_that_pays(speeds: Mapping[int, float]) -> int:
+    """The next size that `auto` is to try, or the last that was worth it.
+
+    `speeds` are what was measured by size, more being faster.
+    """
+    best = LADDER[0]
+    for size in LADDER:
+        if size not in speeds:
+            return size
+        if size > best:
+            if speeds[size] < WORTH_IT * speeds[best]:
+                return best
+            best = size
+    return best
 
 
 _APART: Final = ("init_from", "fresh", "freeze")

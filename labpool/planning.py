@@ -155,9 +155,11 @@ def trial_plan(
     code = catalog.models[resolved["model"]] if train else catalog.kernels[resolved["kernel"]]
     is_program = isinstance(code, ModelEntry) and code.program is not None
     data = catalog.datasets[resolved["dataset"]] if resolved.get("dataset") else None
-    may_fuse = isinstance(code, ModelEntry) and not is_program and fuse_of(raw) != "off"
-    # What one group's program serves is measured as one, whatever its members drop at random.
-    fixed = fixed_parameters(resolved["parameters"], code.parameters) if may_fuse else None
+    fuse, fixed = None, None
+    if isinstance(code, ModelEntry) and data and not is_program and fuse_of(raw) != "off":
+        fuse = fuse_key(resolved, code.digest, data.digest, code.parameters)
+        # What one group's program serves is measured as one, whatever its members drop at random.
+        fixed = fixed_parameters(resolved["parameters"], code.parameters)
     return TrialPlan(
         number=number,
         kind="train" if train else "benchmark",
@@ -169,9 +171,7 @@ def trial_plan(
         code_digest=code.digest,
         data_name=data.name if data else None,
         data_digest=data.digest if data else None,
-        fuse_key=fuse_key(resolved, code.digest, data.digest, code.parameters)
-        if isinstance(code, ModelEntry) and data and may_fuse
-        else None,
+        fuse_key=fuse,
         trace_key=_trace_key(resolved, code.digest, data.digest, fixed)
         if data and not is_program
         else None,
