@@ -17,6 +17,9 @@ LADDER: Final = (1, 4, 8, 16, 32)
 """Sizes of a group that `auto` tries, one after the other."""
 WORTH_IT: Final = 1.15
 """So many times as fast as the size before; less is the noise of a machine that others use too."""
+APART: Final = "It cannot be trained together with others: "
+CRASHED: Final = "The group that it was trained in crashed; it runs alone now."
+"""How the reasons begin that a slot gives trials back with."""
 MAY_DIFFER: Final = (
     "learning_rate", "learning_rate_decay", "seed", "epochs", "early_stopping_patience",
     "checkpoint_every_epochs", "name", "notes", "tags", "time_limit_s", "stall_limit_s",
@@ -84,6 +87,16 @@ def fuse_key(
     shared["parameters"] = fixed_parameters(spec["parameters"], declared)
     parts = [code_digest, data_digest, shared, spec["epochs"]]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def why_unfit(spec: Mapping[str, Any]) -> str:
+    """What keeps a trial without a `fuse_key`, as its resolved spec has it, from every group."""
+    if (engine := spec.get("engine")) not in (None, "loop"):
+        return f"engine: {engine} trains one trial at a time."
+    for name in _APART:
+        if spec.get(name):
+            return f"it has {name}, and a group's trials begin anew and train all layers."
+    return "its model trains itself, or takes no data set."
 
 
 def step_of(together: int) -> int:

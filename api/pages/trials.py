@@ -31,6 +31,7 @@ from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import may_change, require_change, visible_trial
 from db.commands import cancel_trial, retry_trial
+from db.company import company
 from db.errors import NotPossible, QueueFull
 from db.fairness import Rules
 from db.models import Trial, User
@@ -100,6 +101,7 @@ def show_trial(trial_id: int) -> Response:
         rules = Rules.of(services().settings)
         waiting = why_waiting(session, session.get_one(Trial, trial_id), rules)
         turn = turn_of(session, trial)
+        together = company(session, session.get_one(Trial, trial_id))
         found = curves_since(session, trial_id)
         attempts = attempts_of(session, trial_id)
         events = events_of_trial(session, trial_id, limit=_EVENTS)
@@ -118,6 +120,7 @@ def show_trial(trial_id: int) -> Response:
         begun_from=begun_from(trial.spec),
         waiting=waiting,
         turn=turn,
+        together=None if turn else together,
         again=again,
         may_change=may,
         source=source,

@@ -13,6 +13,7 @@ from api.schemas.base import TrialPath
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id, visible_trial
+from db.company import company
 from db.fairness import Rules
 from db.models import Trial
 from db.users import names_of
@@ -26,7 +27,8 @@ routes = ApiBlueprint("turns", __name__, "When a trial's turn comes")
 def show_why(path: TrialPath) -> Response:
     """Say why a trial waits
 
-    Who is ahead, what it lacks, whose turn it is, and a guess of when with its arithmetic.
+    Who is ahead, what it lacks, whose turn it is, and a guess of when with its arithmetic; in a
+    sweep with `fuse` also with whom it is trained together, or why by itself.
     """
     with services().database.snapshot() as session:
         return answer(why(session, visible_trial(session, path.trial_id).id))
@@ -35,9 +37,12 @@ def show_why(path: TrialPath) -> Response:
 def why(session: Session, trial_id: int) -> schemas.WhyWaiting:
     """Why a trial that the viewer may see waits, as they may see it."""
     rules = Rules.of(services().settings)
-    found = explain(session, session.get_one(Trial, trial_id), rules)
+    trial = session.get_one(Trial, trial_id)
+    found = explain(session, trial, rules)
     people = {found.owner_id, *(user_id for user_id, _ in found.by_owner)}
     if found.next_owner_id is not None:
         people.add(found.next_owner_id)
     pending = visible_trial(session, trial_id).pending
-    return schemas.why_of(found, names_of(session, people), narrowed_owner_id(me()), pending)
+    return schemas.why_of(
+        found, names_of(session, people), narrowed_owner_id(me()), pending, company(session, trial)
+    )
