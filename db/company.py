@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Experiment, Result, Slot, Trial
@@ -15,6 +15,7 @@ from labpool.fusing import (
     CRASHED,
     LADDER,
     MAY_DIFFER,
+    UNFIT,
     WORTH_IT,
     fuse_of,
     size_that_pays,
@@ -49,7 +50,7 @@ def company(session: Session, trial: Trial) -> Company | None:
         verb = "is" if trial.state is TrialState.RUNNING else "was last"
         lead = f"It {verb} trained together with trial{'s' * (len(mates) > 1)}"
         return Company(mates, f"{lead} {_named(mates)}.", lead)
-    kept_apart = _kept_apart(session, trial)
+    kept_apart = _kept_apart(session, trial, attempt)
     if kept_apart is not None:
         return Company((), kept_apart)
     gains = _gains(session, trial, attempt) if said == "auto" else None
@@ -92,11 +93,11 @@ def _named(mates: Sequence[int]) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def _kept_apart(session: Session, trial: Trial) -> str | None:
+def _kept_apart(session: Session, trial: Trial, attempt: Attempt | None) -> str | None:
     """What keeps it from every group."""
     if trial.fuse_key is None:
         return f"It runs by itself: {why_unfit(trial.spec)}"
-    if (told := _told_apart(session, trial)) is not None:
+    if (told := _told_apart(session, trial, attempt)) is not None:
         return told
     if trial.alone:
         return "It runs by itself: its last try was given up while it was in a group."
@@ -108,8 +109,8 @@ def _kept_apart(session: Session, trial: Trial) -> str | None:
     return f"It runs by itself: no other trial of its sweep is of its architecture{differ}."
 
 
-def _told_apart(session: Session, trial: Trial) -> str | None:
-    """What a runner said of its group, or of one of its architecture that cannot be trained so."""
+def _told_apart(session: Session, trial: Trial, attempt: Attempt | None) -> str | None:
+    """What was said of its own group, or of all of its architecture, when they came apart."""
     reasons = (
         select(Attempt.reason)
         .join(Trial, Trial.id == Attempt.trial_id)
@@ -117,10 +118,16 @@ def _told_apart(session: Session, trial: Trial) -> str | None:
         .order_by(Attempt.id.desc())
         .limit(1)
     )
-    crashed = reasons.where(Trial.id == trial.id, Attempt.reason.startswith(CRASHED))
-    if trial.alone and (said := session.scalar(crashed)) is not None:
+    crashed, apart, unfit = (Attempt.reason.startswith(how) for how in (CRASHED, APART, UNFIT))
+    own = reasons.where(Trial.id == trial.id, or_(crashed, apart))
+    if trial.alone and (said := session.scalar(own)) is not None:
         return said
-    return session.scalar(reasons.where(Attempt.reason.startswith(APART)))
+    if attempt is not None:
+        # The first of a group runs on when the others go back.
+        with_it = reasons.where(Attempt.lease_id == attempt.lease_id, apart)
+        if (said := session.scalar(with_it)) is not None:
+            return said
+    return session.scalar(reasons.where(unfit))
 
 
 def _count(session: Session, trial: Trial, *more: object) -> int:

@@ -18,6 +18,7 @@ LADDER: Final = (1, 4, 8, 16, 32)
 WORTH_IT: Final = 1.15
 """So many times as fast as the size before; less is the noise of a machine that others use too."""
 APART: Final = "It cannot be trained together with others: "
+UNFIT: Final = "Trials of its architecture cannot be trained together: "
 CRASHED: Final = "The group that it was trained in crashed; it runs alone now."
 """How the reasons begin that a slot gives trials back with."""
 MAY_DIFFER: Final = (

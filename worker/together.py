@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from labpool.fusing import APART, CRASHED
+from labpool.fusing import APART, CRASHED, UNFIT
 from worker.attempt import Attempt
 from worker.exits import Ending
 from worker.gains import Gains
@@ -63,7 +63,7 @@ class Together:
         key = attempts[0].claimed.trace_key
         if message.for_good and self._gains is not None and key is not None:
             self._gains.cannot(key)
-        reason = f"{APART}{message.reason}"
+        reason = f"{UNFIT if message.for_good else APART}{message.reason}"
         for attempt in attempts:
             if attempt.trial == message.trial:
                 continue

@@ -13,7 +13,7 @@ from db.engine import Database
 from db.groups import Sizes
 from db.models import Attempt, Trial
 from labpool.catalog import Catalog
-from labpool.fusing import APART, CRASHED
+from labpool.fusing import APART, CRASHED, UNFIT
 from tests.contracts.test_groups import TTL_S, claimed, sweep
 from tests.support.pool import TRAIN, person, slot, submitted
 
@@ -100,7 +100,7 @@ def test_a_crash_and_what_cannot_be_fused(database: Database, catalog: Catalog) 
         here = slot(session, catalog)
         ids = submitted(session, catalog, person(session), sweep(3))
         assert claimed(session, here) == ids[:3]
-        layer = f"{APART}The layer 'odd' is a Odd, which has no form for several trials."
+        layer = f"{UNFIT}The layer 'odd' is a Odd, which has no form for several trials."
         crash = f"{CRASHED} Its runner died."
         owner.release(session, ids[0], 1, crash, alone=True)
         session.expire_all()
@@ -110,6 +110,21 @@ def test_a_crash_and_what_cannot_be_fused(database: Database, catalog: Catalog) 
         session.expire_all()
         assert told(session, ids[1]).sentence == layer
         assert told(session, ids[5]).sentence == layer
+
+
+def test_a_group_that_could_not_begin_says_nothing_of_others(
+    database: Database, catalog: Catalog
+) -> None:
+    with database.transaction() as session:
+        here = slot(session, catalog)
+        ids = submitted(session, catalog, person(session), sweep(3))
+        assert claimed(session, here) == ids[:3]
+        reason = f"{APART}The trials stand at different epochs."
+        for trial_id in ids[1:3]:
+            owner.release(session, trial_id, 1, reason, alone=True)
+        session.expire_all()
+        assert [told(session, trial_id).sentence for trial_id in ids[:3]] == [reason] * 3
+        assert told(session, ids[3]).sentence.startswith("It starts together with")
 
 
 def test_auto_says_what_it_has_measured(database: Database, catalog: Catalog) -> None:
