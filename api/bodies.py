@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Literal, TypeVar
 
 from flask import request
@@ -20,6 +21,7 @@ MOST_YAML_BYTES = 128 * 1024
 _MOST_NAMES = 200
 _MOST_ITEMS = 1000
 Body = TypeVar("Body", bound=BaseModel)
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 def spec_from_body() -> tuple[dict[str, Any], str]:
@@ -52,6 +54,18 @@ def spec_from_body() -> tuple[dict[str, Any], str]:
         raise problem from error
     refuse_excess(spec)
     return spec, digest_of(spec)
+
+
+def idempotency_key() -> str | None:
+    """The header of that name, if there is one. Raises ApiProblem 400 where it can be no key."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise ApiProblem(
+            400,
+            "bad-idempotency-key",
+            "An Idempotency-Key is 1 to 200 visible ASCII characters without spaces.",
+        )
+    return key
 
 
 def read_body() -> bytes:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from db.estimates import LOOKED_AT, History, shown_s
 from db.fairness import Rules, Waiter
+from db.forecast_groups import Grouping, grouping
 from db.foresight import Run, run_ahead
 from db.models import Attempt, Trial
 from db.priorities import CLASSES
@@ -24,7 +25,7 @@ from db.states import TrialState
 from labpool.durations import duration
 from labpool.planning import Plan, TrialPlan
 from labpool.search import count
-from labpool.search.costs import share_trained
+from labpool.search.costs import least_and_most_trained, share_trained
 from labpool.spec import SPEC, SweepSpec
 
 # Further ahead nothing can be told, and telling it has a price.
@@ -45,7 +46,7 @@ class Delay:
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What is not known is None: ``arithmetic`` says how the figures come, or why there are none;
-    ``lacking`` what the pool does not have for it."""
+    ``lacking`` what the pool does not have for it, ``grouping`` what is trained together."""
 
     trials: int
     slot_seconds: float | None
@@ -55,6 +56,9 @@ class Forecast:
     devices: tuple[str, ...]
     lacking: str | None
     arithmetic: str
+    least_and_most_s: tuple[float, float] | None = None
+    """Between which slot-seconds pruning leaves it."""
+    grouping: Grouping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,9 @@ def forecast(session: Session, made: Plan, owner_id: int, rules: Rules) -> Forec
     taken = _Costs(session)
     costs = [taken.of(trial, share) for trial in made.trials]
     known = [cost for cost in costs if cost is not None]
+    trial_s = sum(cost.trial_s for cost in known) / len(known) if len(known) == len(costs) else None
+    together = grouping(session, made, trials, len(slots), trial_s, share)
+    found = replace(found, grouping=together)
     if len(known) < len(costs):
         name = next(one.code_name for one, cost in zip(made.trials, costs, strict=True) if not cost)
         return replace(found, arithmetic=f"No estimate: no trial of {name} has ended well yet.")
@@ -86,6 +93,12 @@ def forecast(session: Session, made: Plan, owner_id: int, rules: Rules) -> Forec
     words = f"{trials} × {shown_s(sum(times) / trials)} ({known[0].words})"
     if share < 1:
         words += f"; pruning trains {share:.0%} of it"
+    if together is not None and together.times is not None:
+        times = list(together.times)
+        words = f"{words}; together {shown_s(sum(times))} of slots"
+    if isinstance(spec, SweepSpec) and (shares := least_and_most_trained(spec)) is not None:
+        least, most = (sum(times) / share * one for one in shares)
+        found = replace(found, least_and_most_s=(least, most))
     budget = spec.budget_slot_seconds if isinstance(spec, SweepSpec) else None
     if budget is not None and sum(times) > budget:
         times = _within(times, budget)

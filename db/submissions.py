@@ -76,6 +76,21 @@ def _uploads_of(plan: Plan) -> set[str]:
     }
 
 
+def is_new(session: Session, user_id: int, key: str, body_digest: str, experiment_id: int) -> bool:
+    """Whether this key was not used yet for what is asked of that experiment; it is now.
+
+    Raises IdempotencyConflict when it came with something else.
+    """
+    if insert_if_absent(
+        session, IdempotencyKey, user_id=user_id, key=key, body_sha256=body_digest,
+        created_at=db_now(), experiment_id=experiment_id,
+    ):  # fmt: skip
+        return True
+    if session.get_one(IdempotencyKey, (user_id, key)).body_sha256 != body_digest:
+        raise IdempotencyConflict(f"{key!r} came first with a different body")
+    return False
+
+
 def _replay(session: Session, owner: User, key: str, body_digest: str) -> Submitted | None:
     """Take the key; or, when somebody has it, what they made with it."""
     if insert_if_absent(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from labpool import layers
 from labpool.errors import Problem, pointer
@@ -47,6 +47,8 @@ class IntegerParameter(_Bounded):
 class NumberParameter(_Bounded):
     type: Literal["number"]
     default: float
+    fused: Literal["chance", "start"] | None = None
+    """What of the network it sets, where trials that differ in it can be trained together."""
 
     def refuse(self, value: Any) -> str | None:
         """Why ``value`` is refused, or None."""
@@ -76,6 +78,7 @@ class ChoiceParameter(BaseModel):
     choices: list[str] = Field(min_length=1)
     default: str
     meaning: str
+    fused: Literal["start"] | None = None
 
     def refuse(self, value: Any) -> str | None:
         """Why ``value`` is refused, or None."""
@@ -126,6 +129,8 @@ Parameter = Annotated[
     | LayersParameter,
     Field(discriminator="type"),
 ]
+PARAMETERS: TypeAdapter[dict[str, Parameter]] = TypeAdapter(dict[str, Parameter])
+"""What a catalog entry's TOML has under `parameters`."""
 
 
 class Size(_Bounded):

@@ -12,7 +12,7 @@ from labpool.catalog import Catalog, ModelEntry
 from labpool.devices import fold_back, unfold
 from labpool.errors import Problem, SpecError
 from labpool.form import form_problems
-from labpool.fusing import fuse_key, fuse_of
+from labpool.fusing import fixed_parameters, fuse_key, fuse_of
 from labpool.objective import with_objective
 from labpool.own_source import digest_in, name_of, own_source
 from labpool.pinning import pin
@@ -155,6 +155,11 @@ def trial_plan(
     code = catalog.models[resolved["model"]] if train else catalog.kernels[resolved["kernel"]]
     is_program = isinstance(code, ModelEntry) and code.program is not None
     data = catalog.datasets[resolved["dataset"]] if resolved.get("dataset") else None
+    fuse, fixed = None, None
+    if isinstance(code, ModelEntry) and data and not is_program and fuse_of(raw) != "off":
+        fuse = fuse_key(resolved, code.digest, data.digest, code.parameters)
+        # What one group's program serves is measured as one, whatever its members drop at random.
+        fixed = fixed_parameters(resolved["parameters"], code.parameters)
     return TrialPlan(
         number=number,
         kind="train" if train else "benchmark",
@@ -166,24 +171,25 @@ def trial_plan(
         code_digest=code.digest,
         data_name=data.name if data else None,
         data_digest=data.digest if data else None,
-        fuse_key=fuse_key(resolved, code.digest, data.digest)
-        if train and data and not is_program and fuse_of(raw) != "off"
-        else None,
-        trace_key=_trace_key(resolved, code.digest, data.digest)
+        fuse_key=fuse,
+        trace_key=_trace_key(resolved, code.digest, data.digest, fixed)
         if data and not is_program
         else None,
     )
 
 
-def _trace_key(spec: Mapping[str, Any], code_digest: str, data_digest: str) -> str:
-    """Equal for trials whose compiled training step is one and the same, on one device."""
+def _trace_key(
+    spec: Mapping[str, Any], code_digest: str, data_digest: str, fixed: Mapping[str, Any] | None
+) -> str:
+    """Equal for trials whose compiled training step is one and the same, on one device.
+
+    For those that may be trained together ``fixed`` are the parameters that a group has in common.
+    """
     frozen = [
         code_digest,
         data_digest,
-        *(
-            spec[name]
-            for name in ("parameters", "dataset_parameters", "optimizer", "batch_size", "engine")
-        ),
+        spec["parameters"] if fixed is None else fixed,
+        *(spec[name] for name in ("dataset_parameters", "optimizer", "batch_size", "engine")),
         *([spec["freeze"]] if "freeze" in spec else []),
     ]
     return sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()

@@ -112,7 +112,7 @@ class TrainSpec(_Runnable):
         default=None,
         description="How many of the trials that are alike to train together as one program: off "
         "(if nothing is said), auto, or a number. Alike are those that differ in no more than "
-        "learning rate, decay and seed.",
+        "learning rate, decay, seed and dropout.",
     )
     engine: Engine = Field(
         default="loop", description="What trains: labpool's own loop, or Keras's fit to compare."
@@ -194,7 +194,11 @@ class SweepSpec(_Described):
         default=None,
         description="What the search goes by; what the model is judged by when left out.",
     )
-    fuse: Fuse | None = Field(default=None, description="As in the base, which it goes before.")
+    fuse: Fuse | None = Field(
+        default=None,
+        description="How many of the trials that are alike to train together as one program; what "
+        "the base says of it gives way.",
+    )
     budget_slot_seconds: Annotated[float, Field(gt=0, le=1e12)] | None = Field(
         default=None, description="No trial begins or goes on once the sweep has used so much."
     )

@@ -15,6 +15,7 @@ def why_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("turn", _turn(found)),
         ("estimate", found["arithmetic"]),
         ("by age", _by_age(found)),
+        ("together", found.get("together") or ""),
     ]
     return [(name, text) for name, text in lines if text]
 

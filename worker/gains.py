@@ -11,7 +11,6 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -19,14 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from db.groups import Sizes
+from labpool.fusing import LADDER, size_that_pays, step_of
 from worker.devices import Device
 
 logger = logging.getLogger(__name__)
 
-LADDER: Final = (1, 4, 8, 16, 32)
-"""Sizes that are tried, one after the other."""
-WORTH_IT: Final = 1.15
-"""So many times as fast as the size before; less is the noise of a machine that others use too."""
 MOST_KNOWN: Final = 512
 
 
@@ -45,7 +41,7 @@ class Gains:
     def measured(self, key: str, together: int, speed: float) -> None:
         """A member of a group of so many, 1 being none, was trained with ``speed`` examples a
         second of its own share of the time."""
-        step = max(size for size in LADDER if size <= together)
+        step = step_of(together)
         with self._lock:
             known = self._speeds.pop(key, {})
             # Whatever else the machine does slows it; the fastest is nearest to what it can do.
@@ -71,7 +67,7 @@ class Gains:
         """What a claim asks for."""
         with self._lock:
             auto = {
-                key: min(_next_size(speeds), self._limits.get(key, LADDER[-1]))
+                key: min(size_that_pays(speeds), self._limits.get(key, LADDER[-1]))
                 for key, speeds in self._speeds.items()
             }
             return Sizes(auto, frozenset(self._unfit))
@@ -95,19 +91,6 @@ def gains_of(data_dir: Path, device: Device) -> Gains:
 @cache
 def _at(file: Path) -> Gains:
     return Gains(file)
-
-
-def _next_size(speeds: Mapping[int, float]) -> int:
-    """The next that is to be tried, or the last that was worth it."""
-    best = LADDER[0]
-    for size in LADDER:
-        if size not in speeds:
-            return size
-        if size > best:
-            if speeds[size] < WORTH_IT * speeds[best]:
-                return best
-            best = size
-    return best
 
 
 def _read(file: Path) -> dict[str, dict[int, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from labpool.fusing import APART, CRASHED, UNFIT
 from worker.attempt import Attempt
 from worker.exits import Ending
 from worker.gains import Gains
@@ -62,7 +63,7 @@ class Together:
         key = attempts[0].claimed.trace_key
         if message.for_good and self._gains is not None and key is not None:
             self._gains.cannot(key)
-        reason = f"It cannot be trained together with others: {message.reason}"
+        reason = f"{UNFIT if message.for_good else APART}{message.reason}"
         for attempt in attempts:
             if attempt.trial == message.trial:
                 continue
@@ -81,7 +82,7 @@ class Together:
         key = attempts[0].claimed.trace_key if attempts else None
         if ending.reason_kind != "killed" and self._gains is not None and key is not None:
             self._gains.crashed(key, self.size)
-        reason = f"The group that it was trained in crashed; it runs alone now. {ending.reason}"
+        reason = f"{CRASHED} {ending.reason}"
         for attempt in attempts:
             release = partial(attempt.recorder.release, reason, alone=True)
             settle(attempt, as_asked(attempt) if attempt.cancel_sent else release)

@@ -130,7 +130,7 @@ def build(data: Mapping[str, Any], catalog: Catalog) -> SpecForm:
         _properties("running", "Where, which seed, how long", running, schema, base, where)
     )
     varied = [(group.title, group.fields) for group in groups]
-    form = sweep_form(data, varied) if sweep else None
+    form = sweep_form(data, runs, varied) if sweep else None
     if form:
         form = _with_entries(form, runs)
     describing = _properties("describing", "Name and notes", _DESCRIBING, schema, data, ())
@@ -171,6 +171,9 @@ def _training(
         del choosers[1]
     defaults = model.defaults.model_dump() if model else {}
     names = [name for name in schema if name not in _ELSEWHERE]
+    if where and base.get("fuse") is None:
+        # The sweep says it for all of its trials.
+        names.remove("fuse")
     if model:
         # What a program ignores is on offer only where somebody has set it, to be taken out.
         names = [name for name in names if is_heeded(model, name) or base.get(name) is not None]
@@ -279,7 +282,7 @@ def _with_entries(form: SweepForm, runs: str) -> SweepForm:
     entries = tuple(
         Path(name, name.capitalize(), "From the catalog", "text") for name in choosing_paths(runs)
     )
-    return SweepForm(form.method, form.methods, form.drawing, form.axes, form.paths + entries)
+    return replace(form, paths=form.paths + entries)
 
 
 def _any_given(fields: Iterable[Field]) -> bool:

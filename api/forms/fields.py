@@ -20,13 +20,23 @@ from labpool.parameters import (
 )
 
 FieldType = Literal[
-    "integer", "number", "boolean", "choice", "integers", "text", "long_text", "words", "layers"
+    "integer",
+    "number",
+    "boolean",
+    "choice",
+    "integers",
+    "text",
+    "long_text",
+    "words",
+    "layers",
+    "word_or_integer",
 ]
 _TYPE_WORDS = {
     "integer": "whole number",
     "number": "number",
     "integers": "whole numbers, commas between them",
     "words": "commas between them",
+    "word_or_integer": "or a whole number",
 }
 _LONG_TEXT = 200
 
@@ -106,7 +116,12 @@ def property_field(
 ) -> Field:
     """The input for a property of the spec's JSON Schema. `default` is the catalog's."""
     found = _without_null(schema)
-    kind = _type_of(found)
+    words, kind = tuple(str(choice) for choice in found.get("enum", ())), _type_of(found)
+    if kind == "choice" and (numbers := _integer_branch(schema)) is not None:
+        found, kind = numbers, "word_or_integer"
+    limits = _limits(
+        kind, found.get("minimum"), found.get("maximum"), found.get("exclusiveMinimum")
+    )
     if default is None:
         default = schema.get("default")
     return Field(
@@ -116,10 +131,8 @@ def property_field(
         meaning=str(schema.get("description", "")),
         value=text_of(value),
         default="" if default in (None, "", []) else _default_text(default),
-        limits=_limits(
-            kind, found.get("minimum"), found.get("maximum"), found.get("exclusiveMinimum")
-        ),
-        choices=tuple(str(choice) for choice in found.get("enum", ())),
+        limits=f"{', '.join(words)}, {limits}" if kind == "word_or_integer" else limits,
+        choices=words,
     )
 
 
@@ -149,6 +162,10 @@ def parameter_field(name: str, parameter: Parameter | Size, value: Any, *where: 
 def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     branches = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
     return branches[0] if branches else schema
+
+
+def _integer_branch(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return next((one for one in schema.get("anyOf", ()) if one.get("type") == "integer"), None)
 
 
 def _type_of(schema: Mapping[str, Any]) -> FieldType:

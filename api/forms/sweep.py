@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from api.forms.fields import Field, field_id, property_field, text_of
+from api.forms.fields import Field, field_id, text_of
+from api.forms.searching import Shown, drawing, searching
 from api.forms.text import flow
 from labpool.errors import pointer
 from labpool.spec import FORMS
-from labpool.strategy_form import STRATEGY_FORMS, RandomStrategy
+from labpool.strategy_form import STRATEGY_FORMS
 from labpool.sweeping import NOT_VARIED
 
 METHODS = {name: (form.__doc__ or "").strip() for name, form in STRATEGY_FORMS.items()}
@@ -53,7 +54,8 @@ class SweepForm:
 
     method: str
     methods: Mapping[str, str]
-    drawing: tuple[Field, ...]
+    drawing: tuple[Shown, ...]
+    search: tuple[Shown, ...]
     axes: tuple[Axis, ...]
     paths: tuple[Path, ...]
 
@@ -72,24 +74,23 @@ class SweepForm:
     @property
     def pointers(self) -> tuple[str, ...]:
         own = ("/strategy/method", "/space")
-        drawn = tuple(field.pointer for field in self.drawing)
+        drawn = tuple(one.field.pointer for one in (*self.drawing, *self.search))
         return (*own, *drawn, *(axis.pointer for axis in self.axes))
 
 
-def sweep_form(data: Mapping[str, Any], groups: Sequence[tuple[str, Sequence[Field]]]) -> SweepForm:
-    """The sweep's own inputs; `groups` are titles and fields of its base."""
+def sweep_form(
+    data: Mapping[str, Any], runs: str, groups: Sequence[tuple[str, Sequence[Field]]]
+) -> SweepForm:
+    """The sweep's own inputs; `groups` are titles and fields of its base, of the kind `runs`."""
     strategy = data.get("strategy")
     strategy = strategy if isinstance(strategy, Mapping) else {}
     space = data.get("space")
     space = space if isinstance(space, Mapping) else {}
-    schema = RandomStrategy.model_json_schema()["properties"]
     return SweepForm(
         method=str(strategy.get("method", "grid")),
         methods=METHODS,
-        drawing=tuple(
-            property_field(name, schema[name], strategy.get(name), "strategy")
-            for name in ("trials", "seed")
-        ),
+        drawing=drawing(strategy),
+        search=searching(data, strategy, runs),
         axes=tuple(_axis(str(path), given) for path, given in space.items()),
         paths=tuple(
             Path(field.path, field.label, title, field.type)

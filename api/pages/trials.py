@@ -37,6 +37,7 @@ from api.visibility import (
     visible_trial,
 )
 from db.commands import cancel_trial, retry_trial
+from db.company import company
 from db.errors import NotPossible, QueueFull
 from db.fairness import Rules
 from db.models import Trial, User
@@ -106,6 +107,7 @@ def show_trial(trial_id: int) -> Response:
         rules = Rules.of(services().settings)
         waiting = why_waiting(session, session.get_one(Trial, trial_id), rules)
         turn = turn_of(session, trial)
+        together = company(session, session.get_one(Trial, trial_id))
         found = curves_since(session, trial_id)
         attempts = shown_attempts(session, trial)
         events = shown_events(trial, events_of_trial(session, trial_id, limit=_EVENTS))
@@ -125,6 +127,7 @@ def show_trial(trial_id: int) -> Response:
         begun_from=begun_from(trial.spec),
         waiting=waiting,
         turn=turn,
+        together=None if turn else together,
         again=again,
         may_change=may,
         source=source,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
-from flask import Response, request
+from flask import Response
 from sqlalchemy.orm import Session
 
-from api.bodies import require_no_body, spec_from_body
+from api.bodies import idempotency_key, require_no_body, spec_from_body
 from api.context import services
 from api.openapi import ApiBlueprint, spec_body
 from api.paging import decode_cursor, encode_cursor, link_next, next_url
@@ -41,8 +39,6 @@ from labpool.points import points_of, repeats_seeds
 
 routes = ApiBlueprint("experiments", __name__, "Submissions: a run, a sweep or a benchmark")
 
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
-
 
 @routes.post(
     "/experiments",
@@ -58,7 +54,7 @@ def submit_experiment(query: SubmitQuery) -> Response:
     already, in whoever's experiment you may see, is named under `duplicates` and runs all the same
     unless `if_duplicate` is `return`.
     """
-    key = _idempotency_key()
+    key = idempotency_key()
     spec, digest = spec_from_body()
     parts = services()
 
@@ -96,17 +92,6 @@ def submit_experiment(query: SubmitQuery) -> Response:
     if done.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
-
-
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _KEY.fullmatch(key):
-        raise ApiProblem(
-            400,
-            "bad-idempotency-key",
-            "An Idempotency-Key is 1 to 200 visible ASCII characters without spaces.",
-        )
-    return key
 
 
 def _reused(session: Session, duplicates: list[Duplicate]) -> schemas.Submitted:

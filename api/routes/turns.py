@@ -15,6 +15,7 @@ from api.schemas.base import TrialPath
 from api.security.identity import me
 from api.security.roles import allow
 from api.visibility import narrowed_owner_id, visible_trial
+from db.company import company
 from db.fairness import Rules
 from db.models import Trial
 from db.users import names_of
@@ -28,7 +29,8 @@ routes = ApiBlueprint("turns", __name__, "When a trial's turn comes")
 def show_why(path: TrialPath) -> Response:
     """Say why a trial waits
 
-    Who is ahead, what it lacks, whose turn it is, and a guess of when with its arithmetic.
+    Who is ahead, what it lacks, whose turn it is, and a guess of when with its arithmetic; in a
+    sweep with `fuse` also with whom it is trained together, or why by itself.
     """
     with services().database.snapshot() as session:
         return answer(why(session, visible_trial(session, path.trial_id).id))
@@ -46,4 +48,5 @@ def why(session: Session, trial_id: int) -> schemas.WhyWaiting:
     if found.next_owner_id is not None:
         people.add(found.next_owner_id)
     only = narrowed_owner_id(me())
-    return schemas.why_of(found, names_of(session, people), only, shown.pending)
+    names, together = names_of(session, people), company(session, trial)
+    return schemas.why_of(found, names, only, shown.pending, together)

@@ -9,12 +9,23 @@ from pydantic import Field
 from api.schemas.base import JsonObject, Model
 from api.schemas.turns import OTHERS
 from db.forecast import Forecast as Found
+from db.forecast_groups import Grouping
 
 
 class Delayed(Model):
     owner: str = Field(description="`others` where results are private and it is not you.")
     trials: int = Field(description="How many of their waiting trials start later.")
     seconds: float = Field(description="The longest delay among them.")
+
+
+class Grouped(Model):
+    """What is to be trained together, as far as it can be told."""
+
+    groups: dict[str, int] = Field(description="How many groups there are, by their size.")
+    saved_slot_seconds: float | None = Field(
+        description="Less than one by one; null where no such group has ended yet."
+    )
+    sentence: str
 
 
 class Forecast(Model):
@@ -28,6 +39,11 @@ class Forecast(Model):
     devices: list[str] = Field(description="What these are: cpu, gpu.")
     lacking: str | None = Field(description="What the pool does not have for it.")
     arithmetic: str = Field(description="How the figures come, or why there are none.")
+    least_slot_seconds: float | None = Field(
+        description="Where trials are pruned: what they come to at least."
+    )
+    most_slot_seconds: float | None = Field(description="The same at most.")
+    together: Grouped | None = Field(description="null where nothing is trained together.")
 
 
 def forecast_of(found: Found, names: Mapping[int, str], only_owner_id: int | None) -> Forecast:
@@ -39,6 +55,7 @@ def forecast_of(found: Found, names: Mapping[int, str], only_owner_id: int | Non
         row = delays.setdefault(owner, {"owner": owner, "trials": 0, "seconds": 0.0})
         row["trials"] += delay.trials
         row["seconds"] = max(row["seconds"], delay.seconds)
+    least, most = found.least_and_most_s or (None, None)
     fields: JsonObject = {
         "trial_count": found.trials,
         "slot_seconds": found.slot_seconds,
@@ -48,5 +65,18 @@ def forecast_of(found: Found, names: Mapping[int, str], only_owner_id: int | Non
         "devices": list(found.devices),
         "lacking": found.lacking,
         "arithmetic": found.arithmetic,
+        "least_slot_seconds": least,
+        "most_slot_seconds": most,
+        "together": _grouped(found.grouping),
     }
     return Forecast.model_validate(fields)
+
+
+def _grouped(found: Grouping | None) -> JsonObject | None:
+    if found is None:
+        return None
+    return {
+        "groups": {str(size): count for size, count in found.groups.items()},
+        "saved_slot_seconds": found.saved_s,
+        "sentence": found.sentence,
+    }

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from api.schemas.base import Body, JsonObject, Model
+from db.company import Company
 from db.fairness import Standing
 from db.priorities import priority_word
 from db.states import TrialState
@@ -51,6 +52,10 @@ class WhyWaiting(Model):
     by_age_s: float | None = Field(description="Seconds until it may be taken out of turn.")
     estimate_s: float | None = Field(description="A guess of the seconds until it starts.")
     arithmetic: str = Field(description="How the estimate comes, or why there is none.")
+    together: str | None = Field(
+        description="With whom it is trained together, or why by itself; null without `fuse`."
+    )
+    together_with: list[int] = Field(description="The ids of those trials.")
 
 
 class TrialChangeBody(Body):
@@ -62,8 +67,9 @@ class TrialChangeBody(Body):
 
 
 def why_of(
-    found: Why, names: Mapping[int, str], only_owner_id: int | None, pending: str
-) -> WhyWaiting:
+    found: Why, names: Mapping[int, str], only_owner_id: int | None, pending: str,
+    company: Company | None = None,
+) -> WhyWaiting:  # fmt: skip
     """As one viewer may see it; `only_owner_id` hides whose the other trials are."""
 
     def name(user_id: int) -> str:
@@ -95,6 +101,8 @@ def why_of(
         "by_age_s": found.by_age_s,
         "estimate_s": found.estimate.seconds,
         "arithmetic": found.estimate.arithmetic,
+        "together": company.sentence if company else None,
+        "together_with": list(company.trials) if company else [],
     }
     return WhyWaiting.model_validate(fields)
 

@@ -47,6 +47,7 @@ function typed(text, type) {
   switch (type) {
     case "integer":
     case "number":
+    case "word_or_integer":
       return numberOr(text.trim(), NUMBER);
     case "boolean":
       return ["true", "false"].includes(text) ? new Written(text) : text;

@@ -42,6 +42,13 @@ function remove(row, fields, changed) {
   changed();
 }
 
+// Fields that only go with some of a select's choices.
+function showWhatApplies(fields, select) {
+  for (const part of fields.querySelectorAll("[data-of]")) {
+    if (part.dataset.of === select.id) part.hidden = !part.dataset.when.split(" ").includes(select.value);
+  }
+}
+
 // Takes care of clicks and changes within the rows; `changed` is called when the space is another.
 export function watchSpace(fields, changed) {
   fields.addEventListener("click", (event) => {
@@ -50,11 +57,11 @@ export function watchSpace(fields, changed) {
     if (row) remove(row, fields, changed);
   });
   fields.addEventListener("change", (event) => {
+    showWhatApplies(fields, event.target);
     const row = event.target.closest("li.axis");
     if (row && ["path", "form"].includes(event.target.dataset.axis)) settle(row);
     if (event.target.id === "field-strategy-method") {
       const drawn = event.target.value !== "grid";
-      for (const part of fields.querySelectorAll(".only-random")) part.hidden = !drawn;
       const trials = fields.querySelector("#field-strategy-trials");
       if (drawn && trials && !trials.value) trials.value = USUAL_TRIALS;
       const hint = fields.querySelector("#field-strategy-method-hint");

@@ -103,15 +103,16 @@ stop = _changing(
 @click.command("extend")
 @click.argument("sweep", type=NUMBER)
 @click.option("--trials", type=click.IntRange(1, 100_000), required=True, help="How many more.")
+@click.option("--key", help="Idempotency key: under the same key they are added once.")
 @url_option
 @json_option
-def extend(sweep: int, trials: int, url: str | None, as_json: bool) -> None:
+def extend(sweep: int, trials: int, key: str | None, url: str | None, as_json: bool) -> None:
     """Let the search of experiment SWEEP make more trials, also after its end.
 
     They are those that it would have made had it been asked for so many at first.
     """
     with connect(url) as client:
-        changed = client.add_trials(sweep, trials)
+        changed = client.add_trials(sweep, trials, key)
     if as_json:
         print_json(changed.model_dump(mode="json"))
     else:

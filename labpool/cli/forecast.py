@@ -12,6 +12,8 @@ from labpool.durations import duration
 def print_forecast(found: Mapping[str, Any]) -> None:
     """The service's forecast in lines; nothing has been stored."""
     lines = [("trials", str(found["trial_count"])), *_cost(found), *_end(found)]
+    if found.get("together"):
+        lines.append(("together", found["together"]["sentence"]))
     lines += [("delays", _delay(row)) for row in found["delays"]]
     if not found["delays"] and found["finish_s"] is not None:
         lines.append(("delays", "nobody"))
@@ -28,7 +30,15 @@ def _cost(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     name = "GPU-hours" if found["devices"] == ["gpu"] else "slot-hours"
     if seconds is None:
         return [(name, "not known")]
-    return [(name, f"{seconds / 3600:.3g} ({duration(seconds)})")]
+    lines = [(name, _hours(seconds))]
+    least, most = found.get("least_slot_seconds"), found.get("most_slot_seconds")
+    if least is not None and most is not None:
+        lines.append(("pruned", f"between {_hours(least)} and {_hours(most)}"))
+    return lines
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} ({duration(seconds)})"
 
 
 def _end(found: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ from labpool.turns import why_lines
 def why(trial: int, url: str | None, as_json: bool) -> None:
     """Say why TRIAL waits.
 
-    Who is ahead, what it lacks, whose turn it is, and a guess of when with its arithmetic.
+    Who is ahead, what it lacks, whose turn it is, and a guess of when with its arithmetic. In a
+    sweep with fuse also with whom it is trained together, or why by itself.
     """
     with connect(url) as client:
         found = client.why(trial)

@@ -223,11 +223,14 @@ class Client(Predicting, Downloads, Uploads, Comparing):
         """Cancel every trial of an experiment that has not ended."""
         return self._ask_experiment(experiment_id, "cancel")
 
-    def add_trials(self, experiment_id: int, trials: int) -> Experiment:
-        """Let a sweep's search make so many trials more, also after its end."""
+    def add_trials(
+        self, experiment_id: int, trials: int, idempotency_key: str | None = None
+    ) -> Experiment:
+        """Let a sweep's search make so many trials more, also after its end; once a key."""
         path = f"/experiments/{experiment_id}/trials"
         content = json.dumps({"trials": trials}).encode()
-        answer = self._transport.post(path, content=content, media_type="application/json")
+        key = idempotency_key or str(uuid.uuid4())
+        answer = self._transport.post(path, content=content, key=key)
         return Experiment.model_validate(answer)
 
     def cancel_trial(self, trial_id: int) -> TrialDetail:

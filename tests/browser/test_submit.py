@@ -83,6 +83,38 @@ def test_fields_and_spec_follow_each_other(visit: Visit, guard: Guard) -> None:
     expect_checked(page, "good")
 
 
+def test_a_search_is_said_in_fields(visit: Visit, guard: Guard) -> None:
+    guard.allow("status of 422")
+    page = visit("/submit?kind=sweep&model=mlp")
+    expect(page.locator("#field-strategy-pruner-reduction")).to_be_hidden()
+    page.locator("#field-strategy-method").select_option("tpe")
+    expect(page.locator("#field-strategy-at_once")).to_be_visible()
+    page.locator("#field-strategy-pruner-method").select_option("asha")
+    expect(page.locator("#field-strategy-pruner-min_trials")).to_be_hidden()
+    page.locator("#field-strategy-pruner-reduction").fill("4")
+    page.locator("#field-base-epochs").fill("9")
+    page.locator("#field-objective-metric").fill("val_loss")
+    page.locator("#field-budget_slot_seconds").fill("600")
+    fuse = page.locator("#field-fuse")
+    fuse.fill("8")
+    expect(page.locator("#spec")).to_have_value(
+        re.compile(r"pruner: \{method: asha, reduction: 4\}")
+    )
+    expect(page.locator("#spec")).to_have_value(re.compile(r"^fuse: 8$", re.MULTILINE))
+    expect_checked(page, "good")
+    fuse.fill("1")
+    expect_checked(page, "bad")
+    expect(page.locator("#field-fuse-problem")).to_contain_text("off, auto")
+    fuse.fill("auto")
+    expect_checked(page, "good")
+    page.locator("#field-strategy-pruner-method").select_option("median")
+    expect(page.locator("#field-strategy-pruner-reduction")).to_be_hidden()
+    expect(page.locator("#spec")).to_have_value(re.compile("pruner: {method: median}"))
+    page.locator("#field-strategy-method").select_option("grid")
+    expect(page.locator("#spec")).not_to_have_value(re.compile("trials:"))
+    assert violations(page) == []
+
+
 def test_a_list_of_layers_is_typed_and_its_mistakes_are_named(visit: Visit, guard: Guard) -> None:
     guard.allow("status of 422")
     page = visit("/submit?kind=train&model=layers")

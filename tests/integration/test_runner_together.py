@@ -25,8 +25,11 @@ MLP: dict[str, Any] = {
 VARIED = (
     {"seed": 1},
     {"seed": 2, "learning_rate": 0.03},
-    {"seed": 3, "learning_rate_decay": 0.5, "epochs": 2},
-)
+    {
+        "seed": 3, "learning_rate_decay": 0.5, "epochs": 2,
+        "parameters": {"hidden": [16], "dropout": 0.5},
+    },
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,9 @@ FOUND: dict[str, Any] = {
     "devices": ["gpu"],
     "lacking": None,
     "arithmetic": "60 × 120 s.",
+    "least_slot_seconds": None,
+    "most_slot_seconds": None,
+    "together": None,
 }
 
 
@@ -55,6 +58,15 @@ def test_it_works(spec: str) -> None:
         "arithmetic": "60 × 120 s.",
     }
     assert json.loads(run("submit", spec, "--dry-run", "--json").stdout) == FOUND
+
+
+def test_groups_and_pruning_have_lines(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"groups": {"8": 7}, "saved_slot_seconds": None, "sentence": "7 groups of 8."}
+    more = {"least_slot_seconds": 1800.0, "most_slot_seconds": 7200.0, "together": told}
+    monkeypatch.setattr(Lab, "found", {**FOUND, **more})
+    shown = run("submit", spec, "--dry-run").stdout
+    assert "between 0.5 (30 min 0 s) and 2 (2 h 0 min)" in shown
+    assert "7 groups of 8." in shown
 
 
 def test_what_is_not_known_is_said(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:

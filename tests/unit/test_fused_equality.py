@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labpool.layer_kinds import ACTIVATIONS
+from labpool.layer_kinds import ACTIVATIONS, Argument
+from labpool.layer_kinds import KINDS as LISTED
 from tests.support import fusing
 from tests.support.fusing import Build
 from tests.unit.test_engines import activated, of_kind
@@ -98,6 +99,44 @@ def test_every_optimizer(
 def test_every_layer(dtype: str, epochs: int, near: float, name: str) -> None:
     build = fusing.sequential(lambda: of_kind(name))
     assert distance(build, "momentum", dtype, epochs) <= near
+
+
+def other_value(argument: Argument) -> Any:
+    """A value of an argument that is not its default."""
+    values: dict[str, list[Any]] = {
+        "whole": [3],
+        "number": [0.4, 0.05],
+        "flag": [False, True],
+        "choice": ["same", "tanh"],
+        "pair": [[3, 2]],
+    }
+    return next(
+        value
+        for value in values[argument.type]
+        if value != argument.default and (not argument.choices or value in argument.choices)
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in LISTED if LISTED[name].arguments])
+def test_every_argument_that_a_spec_may_set(name: str) -> None:
+    """All at other values than their defaults; a new one is here by being listed."""
+    given = {key: other_value(one) for key, one in LISTED[name].arguments.items()}
+
+    def made() -> list[Any]:
+        listed = of_kind(name)
+        at = next(at for at, layer in enumerate(listed) if type(layer).__name__ == name)
+        changed = type(listed[at]).from_config({**listed[at].get_config(), **given})
+        return [*listed[:at], changed, *listed[at + 1 :]]
+
+    build = fusing.sequential(made)
+    assert distance(build, "momentum", *FLOAT64[:2]) <= FLOAT64[2]
+
+
+def test_the_cases_hold_what_they_are_called_for() -> None:
+    """What can be fused is what is tested here: neither list can grow without the other."""
+    assert set(KINDS) == set(LISTED)
+    for name in KINDS:
+        assert name in {type(layer).__name__ for layer in of_kind(name)}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -9,7 +9,8 @@ import pytest
 
 from labpool.catalog import Catalog
 from labpool.errors import SpecError
-from labpool.fusing import fuse_of
+from labpool.fusing import fixed_parameters, fuse_of
+from labpool.parameters import PARAMETERS
 from labpool.planning import Plan, plan
 from labpool.reading import read_spec
 from labpool.settings import CHECKOUT
@@ -82,6 +83,30 @@ def test_what_makes_trials_strangers(path: str, values: list[Any]) -> None:
 )
 def test_what_is_never_trained_together(base: dict[str, Any]) -> None:
     assert set(keys(base=base, space={"seed": [1, 2]})) == {None}
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "values", "groups"),
+    [
+        ("mlp", "parameters.dropout", [0.1, 0.2, 0.5], 1),
+        # Without dropout nothing is drawn: the network has not that layer.
+        ("mlp", "parameters.dropout", [0.0, 0.2, 0.5], 2),
+        ("keras_cnn", "parameters.dropout_dense", [0.1, 0.5], 1),
+    ],
+)
+def test_dropout_is_a_members_own(model: str, path: str, values: list[Any], groups: int) -> None:
+    found = keys(base={**TRAIN, "model": model}, space={path: values, "seed": [1, 2]})
+    assert len(set(found)) == groups and None not in found
+
+
+def test_what_a_group_has_in_common_of_a_models_parameters() -> None:
+    declared = PARAMETERS.validate_python({
+        "width": {"type": "integer", "default": 4, "meaning": "."},
+        "spread": {"type": "number", "default": 0.1, "meaning": ".", "fused": "start"},
+        "share": {"type": "number", "default": 0.1, "meaning": ".", "fused": "chance"},
+    })  # fmt: skip
+    given = {"width": 8, "spread": 0.3, "share": 0.2}
+    assert fixed_parameters(given, declared) == {"width": 8, "share": True}
 
 
 @pytest.mark.parametrize("said", [None, "off"])

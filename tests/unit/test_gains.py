@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.gains import LADDER, Gains
+from labpool.fusing import LADDER
+from worker.gains import Gains
 
 KEY = "k" * 64
 

@@ -66,6 +66,11 @@ class Objective:
         """Whether the loss is labpool's own."""
         return self.loss is _cross_entropy
 
+    @property
+    def is_labpools(self) -> bool:
+        """Whether nothing of it is the model's own, which may depend on its parameters."""
+        return self.is_cross_entropy and self.metrics is _accuracy
+
     def refuse_own_step(self) -> None:
         """Raises Unsuitable for a model with a step of its own, which `fit` would not take."""
         if self.gradients is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from labpool.catalog import Task
 from labpool.model_form import Judging, ModelInput
+from labpool.parameters import PARAMETERS, Parameter
 from worker import protocol
 from worker.protocol import CodeReference, TrialToRun
 from worker.runner import backend, checkpoints, environment, loading
@@ -91,9 +93,15 @@ class Prepared:
     splits: ResidentSplits
     objective: Objective
     build: Callable[[], Any]
+    build_of: Callable[[Json], Any]
+    """The same for other parameters of the model."""
+    declared: Mapping[str, Parameter]
+    """The parameters that the model has."""
     samples: Samples | None
+    key_of: Callable[[Any], str]
+    """Of everything that is frozen into a trace, with these as the model's parameters."""
     key: str
-    """Of everything that is frozen into a trace."""
+    """The same with the trial's own parameters."""
 
 
 def prepare(trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept) -> Prepared:
@@ -118,16 +126,22 @@ def prepare(trial: TrialToRun, plan: Plan, device: backend.Device, kept: Kept) -
 
     frozen: Any = trial.spec.get("freeze", [])
 
-    def build() -> Any:
+    def build_of(chosen: Json) -> Any:
         with backend.on(device):
-            model = code.build(parameters, splits.shape)
+            model = code.build(chosen, splits.shape)
             check_model(model, splits.shape, objective)
             freeze(model, frozen)
             return model
 
-    architecture = (trial.code.digest, parameters, asdict(splits.shape))
-    key = key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine, frozen)
-    return Prepared(splits, objective, build, samples_of(code, model_toml, parameters), key)
+    def key(chosen: Any) -> str:
+        architecture = (trial.code.digest, chosen, asdict(splits.shape))
+        return key_of(*architecture, plan.optimizer, plan.batch_size, device, plan.engine, frozen)
+
+    return Prepared(
+        splits, objective, partial(build_of, parameters), build_of,
+        PARAMETERS.validate_python(model_toml.get("parameters", {})),
+        samples_of(code, model_toml, parameters), key, key(parameters),
+    )  # fmt: skip
 
 
 def _load(

@@ -91,12 +91,39 @@ def _layer_problem(layer: Any) -> str | None:
     for attribute in _REGULARIZED:
         if getattr(layer, attribute, None):
             return f"has a {attribute}, which has no form for several trials"
+    if getattr(layer, "rate", 0) == 1:
+        return "drops everything"
     for attribute, wanted in kind.only.items():
         if getattr(layer, attribute) != wanted:
             return f"has {attribute} = {getattr(layer, attribute)!r}, where {wanted!r} is known"
     if (activation := getattr(layer, "activation", None)) not in _ELEMENTWISE:
         return f"has the activation {getattr(activation, '__name__', activation)!r}"
     return _shape_problem(layer, kind.vectors_only)
+
+
+def difference(one: Any, other: Any) -> str | None:
+    """What keeps two models that can be trained together from being in one group, as a sentence.
+
+    They may differ in how their weights are drawn, and in the numbers that members have of their
+    own; where one has such a number and the other none, they are not alike.
+    """
+    ours, theirs = one.layers, other.layers
+    if len(ours) != len(theirs) or one.input_shape != other.input_shape:
+        return "The models have not the same layers."
+    for mine, its in zip(ours, theirs, strict=True):
+        if type(mine) is not type(its) or _fixed(mine) != _fixed(its):
+            return f"The models differ in the layer {mine.name!r}."
+    return None
+
+
+def _fixed(layer: Any) -> Any:
+    kind = KINDS[type(layer).__name__]
+    config = {
+        name: value
+        for name, value in layer.get_config().items()
+        if name not in ("seed", *kind.own_names) and not name.endswith("_initializer")
+    }
+    return config, [number > 0 for number in kind.own(layer)]
 
 
 def _shape_problem(layer: Any, vectors_only: bool) -> str | None:

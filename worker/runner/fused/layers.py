@@ -31,6 +31,10 @@ class Pass(Protocol):
         """The same to be assigned to."""
         ...
 
+    def own(self, layer: Any) -> Any:
+        """Of each member the numbers that `Kind.own` gives of a layer, [members, numbers]."""
+        ...
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -40,6 +44,10 @@ class Kind:
     only: Mapping[str, Any]
     """Attributes that must have these values for it."""
     vectors_only: bool = False
+    own: Callable[[Any], tuple[float, ...]] = lambda _: ()
+    """Settings of a layer that each member may have of its own; all 0 where it does nothing."""
+    own_names: tuple[str, ...] = ()
+    """The attributes of a layer that these numbers come from."""
 
 
 def axis_of(layer: Any, variable: Any) -> int:
@@ -132,7 +140,7 @@ def _dropout(layer: Any, wide: Wide, go: Pass) -> Wide:
         return wide
     own = _with_numbers_of_its_own(wide)
     sides = _one_member(own)
-    return _dropped(layer, own, _draw("uniform", layer, own, sides, go))
+    return _dropped(layer, own, _draw("uniform", layer, own, sides, go), go)
 
 
 def _spatial_dropout(layer: Any, wide: Wide, go: Pass) -> Wide:
@@ -140,12 +148,32 @@ def _spatial_dropout(layer: Any, wide: Wide, go: Pass) -> Wide:
         return wide
     own = wide.joined()
     batch, _, _, channels = _one_member(own)
-    return _dropped(layer, own, _draw("uniform", layer, own, [batch, 1, 1, channels], go))
+    return _dropped(layer, own, _draw("uniform", layer, own, [batch, 1, 1, channels], go), go)
 
 
-def _dropped(layer: Any, wide: Wide, drawn: Any) -> Wide:
-    scaled = wide.numbers * (1 / (1 - layer.rate))
-    return wide.like(tf.where(drawn >= layer.rate, scaled, tf.zeros([], scaled.dtype)))
+def _dropped(layer: Any, wide: Wide, drawn: Any, go: Pass) -> Wide:
+    rates, scales = _own_numbers(layer, wide, go)
+    scaled = wide.numbers * scales
+    return wide.like(tf.where(drawn >= rates, scaled, tf.zeros([], scaled.dtype)))
+
+
+def _rate_and_scale(layer: Any) -> tuple[float, ...]:
+    # The scale is worked out as a trial alone has it, before either is rounded.
+    return (layer.rate, 1 / (1 - layer.rate)) if 0 < layer.rate < 1 else (layer.rate, 0.0)
+
+
+def _spread(layer: Any) -> tuple[float, ...]:
+    return (layer.stddev,)
+
+
+def _own_numbers(layer: Any, wide: Wide, go: Pass) -> list[Any]:
+    """Each of a layer's own numbers, so that it goes with what `wide` holds."""
+    each = tf.cast(go.own(layer), wide.numbers.dtype)
+    if wide.form == "apart":
+        sides = [wide.members, *[1] * (len(wide.numbers.shape) - 1)]
+        return [tf.reshape(one, sides) for one in tf.unstack(each, axis=1)]
+    channels = wide.numbers.shape[-1] // wide.members
+    return [tf.repeat(one, channels) for one in tf.unstack(each, axis=1)]
 
 
 def _noise(layer: Any, wide: Wide, go: Pass) -> Wide:
@@ -153,7 +181,8 @@ def _noise(layer: Any, wide: Wide, go: Pass) -> Wide:
         return wide
     own = _with_numbers_of_its_own(wide)
     drawn = _draw("normal", layer, own, _one_member(own), go)
-    return own.like(own.numbers + drawn * layer.stddev)
+    [spread] = _own_numbers(layer, own, go)
+    return own.like(own.numbers + drawn * spread)
 
 
 def _with_numbers_of_its_own(wide: Wide) -> Wide:
@@ -241,9 +270,15 @@ KINDS: Final[Mapping[str, Kind]] = {
     "Flatten": Kind(_flatten, _LAST),
     "Dense": Kind(_dense, {}, vectors_only=True),
     "Activation": Kind(_activation, {}),
-    "Dropout": Kind(_dropout, {"noise_shape": None}),
-    "SpatialDropout2D": Kind(_spatial_dropout, _LAST),
-    "GaussianNoise": Kind(_noise, {}),
+    "Dropout": Kind(_dropout, {"noise_shape": None}, own=_rate_and_scale, own_names=("rate",)),
+    "SpatialDropout2D": Kind(_spatial_dropout, _LAST, own=_rate_and_scale, own_names=("rate",)),
+    "GaussianNoise": Kind(_noise, {}, own=_spread, own_names=("stddev",)),
     "BatchNormalization": Kind(_batch_normalization, {"renorm": False}),
     "LayerNormalization": Kind(_layer_normalization, {"rms_scaling": False}),
 }
+
+
+def own_numbers(model: Any) -> list[tuple[Any, tuple[float, ...]]]:
+    """The layers of a model that have settings which each member may have of its own, with them."""
+    found = [(layer, KINDS[type(layer).__name__].own(layer)) for layer in model.layers]
+    return [(layer, numbers) for layer, numbers in found if numbers]

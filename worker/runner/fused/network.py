@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from labpool.sdk import Unsuitable
 from worker.runner import backend
 from worker.runner.checkpoints import Arrays
-from worker.runner.fused.fitness import why_not
+from worker.runner.fused.fitness import difference, why_not
+from worker.runner.fused.layers import own_numbers
 from worker.runner.fused.program import Program
 from worker.runner.fused.stacks import Stack
 from worker.runner.network import CLASS_NUMBERS, MEASURE_AT_ONCE, arrays_of
@@ -53,10 +54,27 @@ class FusedNetwork:
         self._device = device
         with backend.on(device):
             self._program = Program(model, members, optimizer, batch_size, objective, target)
+        self.take_settings(dict.fromkeys(range(members), model))
         self.untrained: Arrays = arrays_of(self._program.optimizer.variables)
         """The optimizer's state of a member that begins."""
         self._read: dict[int, NDArray[Any]] = {}
         self._settled = True
+
+    def take_settings(self, models: Mapping[int, keras.Model]) -> None:
+        """Give members the dropout rates and noise of these models.
+
+        Until then they are those of the group's own model. Raises Unsuitable when one differs from
+        it in anything else that shows after its weights are drawn.
+        """
+        for model in models.values():
+            if (reason := difference(self.model, model)) is not None:
+                raise Unsuitable(reason)
+        found = {member: own_numbers(model) for member, model in models.items()}
+        for at, (layer, _) in enumerate(own_numbers(self.model)):
+            with backend.on(self._device):
+                self._program.own[id(layer)].put({
+                    member: np.array(own[at][1]) for member, own in found.items()
+                })  # fmt: skip
 
     def put(self, states: Mapping[int, State]) -> None:
         """Give these members their weights and the state of their optimizers.
@@ -120,6 +138,11 @@ class FusedNetwork:
         )
         states = [(self.weights(member), self.optimizer_state(member)) for member in members]
         smaller.put(dict(enumerate(states)))
+        for key, own in self._program.own.items():
+            held = own.variable.numpy()
+            smaller._program.own[key].put({
+                place: own.of(held, member) for place, member in enumerate(members)
+            })  # fmt: skip
         return smaller
 
     def set_learning_rates(self, rates: Sequence[float] | NDArray[Any]) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from worker.runner import optimizers
 from worker.runner.fused import scoring
 from worker.runner.fused.forms import Wide
-from worker.runner.fused.layers import KINDS, axis_of
+from worker.runner.fused.layers import KINDS, axis_of, own_numbers
 from worker.runner.fused.rules import RULES, Learned, places
 from worker.runner.fused.stacks import Stack
 from worker.runner.objective import Objective
@@ -46,6 +46,11 @@ class Program:
         self.stacks: dict[int, Stack] = {}
         """Of every variable of the model, in its order."""
         self._make_variables()
+        self.own: dict[int, Stack] = {
+            id(layer): Stack((len(numbers),), "float64", members)
+            for layer, numbers in own_numbers(model)
+        }
+        """By the identity of the model's layer, what members have of their own beside weights."""
         self.places = places(self.optimizer, self._rule, model.trainable_variables)
         self.rates = Stack((), str(self.optimizer.learning_rate.dtype), members)
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -126,7 +131,7 @@ class Program:
 
     def _outputs(self, x: Wide, now: Mapping[int, Any], training: bool) -> Any:
         """[members, batch, ...]"""
-        go = _Pass(training, now, self.stacks)
+        go = _Pass(training, now, self.stacks, self.own)
         for layer in self._model.layers:
             x = KINDS[type(layer).__name__].apply(layer, x, go)
         return x.apart().numbers
@@ -148,10 +153,14 @@ class _Pass:
     """One pass, with the weights as they are at its beginning."""
 
     def __init__(
-        self, training: bool, weights: Mapping[int, Any], stacks: Mapping[int, Stack]
+        self,
+        training: bool,
+        weights: Mapping[int, Any],
+        stacks: Mapping[int, Stack],
+        own: Mapping[int, Stack],
     ) -> None:
         self.training = training
-        self._weights, self._stacks = weights, stacks
+        self._weights, self._stacks, self._own = weights, stacks, own
 
     def weight(self, variable: Any) -> Any:
         """What stands for a Keras variable."""
@@ -163,3 +172,7 @@ class _Pass:
     def stack(self, variable: Any) -> Stack:
         """The same to be assigned to."""
         return self._stacks[id(variable)]
+
+    def own(self, layer: Any) -> Any:
+        """[members, numbers]"""
+        return self._own[id(layer)].variable.read_value()

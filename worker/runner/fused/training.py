@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from labpool.fusing import MAY_DIFFER
+from labpool.fusing import MAY_DIFFER, fixed_parameters
 from worker import protocol
 from worker.protocol import TrialToRun
 from worker.runner import backend
 from worker.runner.answers import Ending, attempt
 from worker.runner.connection import Connection
-from worker.runner.fused.fitness import why_not
+from worker.runner.fused.fitness import difference, why_not
 from worker.runner.fused.leading import Leader, Run
 from worker.runner.fused.member import Member, MemberLoop
 from worker.runner.fused.network import FusedNetwork
@@ -55,8 +55,11 @@ def why_not_these(trials: Sequence[TrialToRun]) -> str | None:
         ):
             return "The trials stand at different epochs."
         if trial.code.digest != first.code.digest or _shared(trial) != _shared(first):
-            return "The trials are not of one architecture, data set, optimizer and batch size."
+            return _NOT_ALIKE
     return None
+
+
+_NOT_ALIKE: Final = "The trials are not of one architecture, data set, optimizer and batch size."
 
 
 class _Apart(Exception):
@@ -68,8 +71,14 @@ class _Apart(Exception):
 
 
 def _shared(trial: TrialToRun) -> Any:
-    own = {name: value for name, value in trial.spec.items() if name not in MAY_DIFFER}
-    return own, trial.data.digest if trial.data else None
+    # Of its parameters the model's TOML says which are the members' own.
+    own = (*MAY_DIFFER, "parameters")
+    fixed = {name: value for name, value in trial.spec.items() if name not in own}
+    return fixed, trial.data.digest if trial.data else None
+
+
+def _parameters(trial: TrialToRun) -> Any:
+    return trial.spec["parameters"]
 
 
 def _said(
@@ -97,14 +106,25 @@ def _train(
     # A trial that cannot even be prepared says so best on its own.
     try:
         found = prepare(trials[0], plan, device, kept)
-        models = [built(one.seed, found.build) for one in plans]
+        models = [
+            built(one.seed, partial(found.build_of, _parameters(trial)))
+            for one, trial in zip(plans, trials, strict=True)
+        ]
     except Exception as error:
         raise _Apart(f"{type(error).__name__}: {error}") from error
+    fixed = [fixed_parameters(_parameters(trial), found.declared) for trial in trials]
+    if any(one != fixed[0] for one in fixed):
+        raise _Apart(_NOT_ALIKE)
     if any(drew for _, drew in models):
         raise _Apart("The model draws random numbers of its own when it is built.", for_good=True)
     reason = why_not(models[0][0], plan.optimizer, found.objective, plan.engine)
     if reason is not None or found.samples is not None:
         raise _Apart(reason or "The model draws pictures as it trains.", for_good=True)
+    for trial, (model, _) in zip(trials, models, strict=True):
+        if (reason := difference(models[0][0], model)) is not None:
+            raise _Apart(reason, for_good=True)
+        if not found.objective.is_labpools and _parameters(trial) != _parameters(trials[0]):
+            raise _Apart("The model's own loss or metrics may depend on what differs.")
 
     def make() -> FusedNetwork:
         return FusedNetwork(
@@ -112,7 +132,9 @@ def _train(
             found.splits.training.target,
         )  # fmt: skip
 
-    group = kept.group(key_of(found.key, len(trials)), make)
+    traced = fixed[0] if found.objective.is_labpools else _parameters(trials[0])
+    group = kept.group(key_of(found.key_of(traced), len(trials)), make)
+    group.take_settings({number: model for number, (model, _) in enumerate(models)})
     group.put({
         number: (arrays_of(model.variables), group.untrained)
         for number, (model, _) in enumerate(models)
