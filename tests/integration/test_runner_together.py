@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runners import Runner, of_type, runner, trial_of
+from tests.support.runners import Runner, of_type, points_of, runner, trial_of
 from worker import protocol
 from worker.protocol import FromRunner, TrialToRun
 
@@ -59,7 +59,7 @@ def log_of(trial: TrialToRun) -> str:
 
 
 def losses_of(messages: list[FromRunner]) -> list[float | None]:
-    shown = [message.values for message in of_type(messages, protocol.Metrics)]
+    shown = [message.values for message in points_of(messages)]
     return [values["val_loss"] for values in shown if "val_loss" in values]
 
 

@@ -152,9 +152,11 @@ class Loop(EpochLoop):
     def _report_steps(self, losses: NDArray[np.float32]) -> None:
         if self._network.whole_epochs:
             return
-        for end, loss in self._points.complete(losses):
-            step = self.epoch * self._steps + end
-            self._report.metrics(step, self.epoch + end / self._steps, {"step_loss": loss})
+        ends, means = self._points.complete(losses)
+        if ends.size:
+            steps = (self.epoch * self._steps + ends).tolist()
+            epochs = (self.epoch + ends / self._steps).tolist()
+            self._report.points(steps, epochs, {"step_loss": means.tolist()})
         if len(losses) < self._steps:
             self._report.progress(self.epoch + len(losses) / self._steps)
 
