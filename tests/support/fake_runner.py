@@ -66,7 +66,10 @@ class Talk:
         )
 
     def metrics(self, trial: TrialToRun, epoch: int) -> None:
-        values = {"val_accuracy": (epoch / 10,), "loss": (None,)}
+        values: dict[str, tuple[float | None, ...]] = {
+            "val_accuracy": (epoch / 10,),
+            "loss": (None,),
+        }
         self.say(
             protocol.Points(
                 **_of(trial), steps=(epoch,), epochs=(float(epoch),), times_s=(0.1 * epoch,),

@@ -116,7 +116,7 @@ class Loop(EpochLoop):
         """Mean loss and metrics over the epoch, in chunks that leave room for a cancel."""
         self._network.set_learning_rate(self._plan.rate(self.epoch))
         examples = self._splits.training.count
-        order = data.permutation(examples, self._plan.seed, self.epoch)
+        order = self._order()
         losses = np.empty(self._steps, np.float32)
         sums = np.zeros(len(self._network.objective.names))
         done, chunk = 0, self._chunk
@@ -140,6 +140,10 @@ class Loop(EpochLoop):
         self._took(time.monotonic() - began)
         mean = float(losses.mean(dtype=np.float64))
         return {"loss": mean, **self._network.means(sums, examples)}
+
+    def _order(self) -> NDArray[np.int64]:
+        """The examples of epoch `self.epoch`, as they come."""
+        return data.permutation(self._splits.training.count, self._plan.seed, self.epoch)
 
     def _diverged(self, losses: NDArray[np.float32], first: int) -> Diverged:
         """Where, as exactly as is known; `losses` are of the steps from `first` on."""

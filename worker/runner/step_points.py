@@ -21,6 +21,8 @@ class StepPoints:
         # One point an epoch is the epoch's own loss, which is reported anyway.
         count = 0 if count < 2 else count
         self._ends = steps_per_epoch * np.arange(1, count + 1) // max(count, 1)
+        self._lengths = np.diff(self._ends, prepend=0)
+        self._distinct = sorted(set(self._lengths.tolist()))
         self._done = 0
 
     def begin(self) -> None:
@@ -36,12 +38,11 @@ class StepPoints:
         """
         first = self._done
         self._done = int(np.searchsorted(self._ends, len(losses), side="right"))
-        ends = self._ends[first : self._done]
-        lengths = np.diff(ends, prepend=self._ends[first - 1] if first else 0)
+        ends, lengths = self._ends[first : self._done], self._lengths[first : self._done]
         means = np.empty(len(ends))
-        # There are two lengths at most. Each mean is of a row of its own: a running sum would
-        # differ in its last bits with where the epoch is cut.
-        for length in np.unique(lengths):
+        # There are two lengths at most. Each mean is of a row of its own: sums over more than that
+        # would have other last bits, depending on where the epoch is cut.
+        for length in self._distinct:
             these = lengths == length
             steps = ends[these, None] + np.arange(-length, 0)
             means[these] = losses[steps].mean(axis=1, dtype=np.float64)
