@@ -24,8 +24,8 @@ from worker.protocol import (
     Hello,
     Idle,
     Kept,
-    Metrics,
     Paused,
+    Points,
     Predicted,
     Progress,
     Ready,
@@ -121,8 +121,8 @@ class Allocation:
                 attempt.began = True
                 self._runner.guards.begin(attempt.trial)
                 recorder.started(self._environment(attempt, message), message.total, message.unit)
-            case Metrics():
-                recorder.metrics(message)
+            case Points():
+                recorder.points(message)
             case Progress():
                 recorder.progress = (message.done, message.total, message.unit)
             case Checkpoint():

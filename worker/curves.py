@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from worker.protocol import Metrics
+from worker.protocol import Points
 
 MOST_NAMES = 128
 MOST_POINTS = 20_000
@@ -41,19 +41,21 @@ class Curves:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def add(self, message: Metrics) -> None:
-        """Take in one point of each curve named."""
-        for name, value in message.values.items():
+    def add(self, message: Points) -> None:
+        """Take in points of each curve named."""
+        for name, values in message.values.items():
             count = self._counts.get(name, 0)
-            if count >= MOST_POINTS or (count == 0 and len(self._counts) >= MOST_NAMES):
-                self.dropped += 1
+            known = name in self._counts or len(self._counts) < MOST_NAMES
+            room = min(MOST_POINTS - count, len(values)) if known else 0
+            self.dropped += len(values) - room
+            if room == 0:
                 continue
-            self._counts[name] = count + 1
+            self._counts[name] = count + room
             points = self._waiting.setdefault(name, _Points())
-            points.steps.append(message.step)
-            points.epochs.append(message.epoch)
-            points.times_s.append(message.time_s)
-            points.values.append(value)
+            points.steps += message.steps[:room]
+            points.epochs += message.epochs[:room]
+            points.times_s += message.times_s[:room]
+            points.values += values[:room]
 
     def take(self) -> list[CurveChunk]:
         """Everything gathered since the last `take`, a chunk for each curve."""

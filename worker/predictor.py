@@ -174,8 +174,8 @@ class Predictor:
         runner.note_served()
         if runner.trials_served >= MOST_SERVED:
             self._retire(f"it answered {runner.trials_served} questions")
-        elif runner.growth_mb > self._host.settings.runner_growth_mb:
-            self._retire(f"it grew by {runner.growth_mb:,.0f} MiB")
+        elif (grown := runner.grown_mb()) > self._host.settings.runner_growth_mb:
+            self._retire(f"it grew by {grown:,.0f} MiB")
         elif _size_of(runner.log) > LONGEST_LOG_BYTES:
             self._retire("its log is full")
 

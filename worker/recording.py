@@ -18,7 +18,7 @@ from worker.curves import CurveChunk, Curves
 from worker.database_access import DatabaseAccess
 from worker.keeping import AttemptFiles, Misbehaved
 from worker.logs import TrialLog
-from worker.protocol import Artifact, Checkpoint, Metrics, Result
+from worker.protocol import Artifact, Checkpoint, Points, Result
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Recorder:
         )
         self._stored_progress = progress
 
-    def metrics(self, message: Metrics) -> None:
+    def points(self, message: Points) -> None:
         """Gather points; `flush` stores them."""
         self._curves.add(message)
 

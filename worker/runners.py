@@ -160,8 +160,8 @@ class Runners:
         settings = self._host.settings
         if runner.must_retire is None and runner.trials_served >= settings.trials_per_runner:
             runner.must_retire = f"it served {runner.trials_served} trials"
-        if runner.must_retire is None and runner.growth_mb > settings.runner_growth_mb:
-            runner.must_retire = f"it grew by {runner.growth_mb:,.0f} MiB"
+        if runner.must_retire is None and (grown := runner.grown_mb()) > settings.runner_growth_mb:
+            runner.must_retire = f"it grew by {grown:,.0f} MiB"
         return runner.must_retire is not None
 
     def _renew_lock(self) -> None:

@@ -22,7 +22,7 @@ from worker.protocol import (
     Checkpoint,
     FromRunner,
     LineBuffer,
-    Metrics,
+    Points,
     Progress,
     ProtocolError,
     Ready,
@@ -146,7 +146,7 @@ class Watch:
                 self._guards.ready()
             case Started():
                 self._guards.progressed(message.trial, first_batch_done=False)
-            case Metrics() | Progress() | Checkpoint():
+            case Points() | Progress() | Checkpoint():
                 self._guards.progressed(message.trial)
             case _:
                 pass

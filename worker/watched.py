@@ -55,8 +55,6 @@ class WatchedRunner:
         self.must_retire: str | None = None
         self.is_stuck = False
         self._ending: Ending | None = None
-        self.growth_mb = 0.0
-        """MiB that its processes hold more than after its first trial."""
         self._resident_at_first_mb: float | None = None
         self._watch = Watch(
             self._process, self.guards, on_end, name=f"watch of runner {self._process.pid}"
@@ -118,10 +116,16 @@ class WatchedRunner:
             self.traced[trace_key] = None
             if len(self.traced) > MOST_TRACED:
                 del self.traced[next(iter(self.traced))]
+
+    def grown_mb(self) -> float:
+        """MiB that it holds more than when this was first asked.
+
+        It looks at every process of the machine: once a lease, not once a trial of a group.
+        """
         resident_mb = self._process.resident_bytes() / MEBIBYTE
         if self._resident_at_first_mb is None:
             self._resident_at_first_mb = resident_mb
-        self.growth_mb = resident_mb - self._resident_at_first_mb
+        return resident_mb - self._resident_at_first_mb
 
     def retire(self) -> Ending:
         """End the runner, leave nothing of its group, and tell how it ended.

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, JsonValue
 
 LINE_LIMIT_BYTES: Final = 65536
 """Longest line, its newline included."""
+POINTS_LIMIT_NUMBERS: Final = 2000
+"""Most numbers of one `points` message: at 25 characters each they fit into a line."""
 SUMMARY_LIMIT_BYTES: Final = 32768
 ENVIRONMENT_LIMIT_BYTES: Final = 16384
 REASON_LIMIT_CHARACTERS: Final = 4000

@@ -194,9 +194,9 @@ class PacedRun:
         self.epoch += 1
         self.state = hashlib.sha256(f"{self.state}, epoch {self.epoch}".encode()).hexdigest()
         self.talk.say(
-            protocol.Metrics(
-                **self.of, step=self.epoch, epoch=float(self.epoch), time_s=self.pace_s,
-                values={"val_accuracy": self._value()},
+            protocol.Points(
+                **self.of, steps=(self.epoch,), epochs=(float(self.epoch),), times_s=(self.pace_s,),
+                values={"val_accuracy": (self._value(),)},
             )
         )  # fmt: skip
         self.talk.say(

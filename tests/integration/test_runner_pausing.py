@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runners import Runner, of_type, runner, trial_of
+from tests.support.runners import Runner, of_type, points_of, runner, trial_of
 from worker import protocol
 from worker.protocol import FromRunner, TrialToRun
 from worker.runner.optimizers import RULES
@@ -46,7 +46,7 @@ def start(warm: Runner, trial: TrialToRun) -> None:
 
 def epochs_of(messages: list[FromRunner]) -> list[float | None]:
     """The epochs at whose ends something was measured."""
-    return [m.epoch for m in of_type(messages, protocol.Metrics) if "val_loss" in m.values]
+    return [m.epoch for m in points_of(messages) if "val_loss" in m.values]
 
 
 def told(trial: TrialToRun, form: type[Any], **fields: Any) -> Any:

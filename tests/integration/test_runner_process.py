@@ -22,6 +22,7 @@ from tests.support.runners import (
     Runner,
     environment,
     of_type,
+    points_of,
     process_exists,
     runner,
     trial_of,
@@ -68,7 +69,7 @@ def test_it_works(warm: Runner, tmp_path: Path) -> None:
     assert started.environment["versions"].keys() >= {"python", "tensorflow", "keras", "numpy"}
     assert started.environment["examples"] == {"training": 180, "validation": 60, "test": 60}
 
-    epochs = [m for m in of_type(messages, protocol.Metrics) if "val_loss" in m.values]
+    epochs = [m for m in points_of(messages) if "val_loss" in m.values]
     assert [m.epoch for m in epochs] == [1, 2, 3, 4]
     assert [m.step for m in epochs] == [6, 12, 18, 24]
     rates = [m.values["learning_rate"] for m in epochs]
@@ -76,7 +77,7 @@ def test_it_works(warm: Runner, tmp_path: Path) -> None:
     assert set(epochs[0].values) == {
         *("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
     }
-    inside = [m for m in of_type(messages, protocol.Metrics) if "step_loss" in m.values]
+    inside = [m for m in points_of(messages) if "step_loss" in m.values]
     assert [m.step for m in inside] == list(range(1, 25))
     assert of_type(messages, protocol.Progress)[-1].done == 4
 
@@ -103,7 +104,7 @@ def test_the_best_epoch_is_the_one_that_is_tested(warm: Runner, tmp_path: Path) 
     messages = warm.run(trial_of(spec, tmp_path))
     result = messages[-1]
     assert isinstance(result, protocol.Result)
-    epochs = [m.values for m in of_type(messages, protocol.Metrics) if "val_loss" in m.values]
+    epochs = [m.values for m in points_of(messages) if "val_loss" in m.values]
     order = sorted(range(8), key=lambda n: (-epochs[n]["val_accuracy"], epochs[n]["val_loss"]))
     assert result.metrics["best_epoch"] == order[0] + 1
     flagged = [m.epoch for m in of_type(messages, protocol.Checkpoint) if m.best]
@@ -133,7 +134,7 @@ def test_fit_ends_with_the_bits_of_the_loop(warm: Runner, tmp_path: Path) -> Non
     assert fit.metrics["test_accuracy"] == loop.metrics["test_accuracy"]
     assert of_type(messages, protocol.Started)[0].environment["engine"] == "fit"
     # It tells no step's loss, so there is none to draw.
-    assert not [m for m in of_type(messages, protocol.Metrics) if "step_loss" in m.values]
+    assert not [m for m in points_of(messages) if "step_loss" in m.values]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +165,8 @@ def test_a_resumed_run_ends_with_the_same_bits(
         assert one.metrics[name] == two.metrics[name]
     last = of_type(resumed, protocol.Checkpoint)[-1]
     assert same(arrays(tmp_path / "whole", saved[-1]), arrays(scratch, last))
-    curve = [(m.step, m.values) for m in of_type(whole, protocol.Metrics) if m.epoch > 2]
-    again = [(m.step, m.values) for m in of_type(resumed, protocol.Metrics)]
+    curve = [(m.step, m.values) for m in points_of(whole) if m.epoch > 2]
+    again = [(m.step, m.values) for m in points_of(resumed)]
     assert again == curve
 
 
@@ -209,10 +210,10 @@ def test_a_training_that_diverges_says_so(
 @pytest.mark.parametrize("engine", ["loop", "fit"])
 def test_a_cancel_in_mid_training_is_heard(warm: Runner, tmp_path: Path, engine: str) -> None:
     warm.send(protocol.Run(trials=(trial_of({**LONG, "engine": engine}, tmp_path, trial=5),)))
-    warm.until(lambda message: isinstance(message, protocol.Metrics) and message.step > 100)
+    warm.until(lambda message: isinstance(message, protocol.Points) and message.steps[-1] > 100)
     # A cancel of another claim of the same trial is none of this one's business.
     warm.send(protocol.Cancel(trial=5, fence=9))
-    warm.until(lambda message: isinstance(message, protocol.Metrics))
+    warm.until(lambda message: isinstance(message, protocol.Points))
     warm.send(protocol.Cancel(trial=5, fence=1))
     seen = warm.until(lambda message: isinstance(message, protocol.Idle))
     assert seen[-2] == protocol.Cancelled(trial=5, fence=1)
@@ -259,7 +260,7 @@ def test_a_cpu_benchmark(warm: Runner, tmp_path: Path) -> None:
     assert found["percent_of_peak"] > 0 and found["batch_ms"] > 0
     parts = {"timing", "roofline", "referee", "settled", "bytes", "operations", "tolerance"}
     assert parts <= set(result.summary)
-    curve = of_type(messages, protocol.Metrics)
+    curve = points_of(messages)
     assert len(curve) <= 500 and all(set(m.values) == {"sample_ms"} for m in curve)
     assert of_type(messages, protocol.Started)[0].unit == "sample"
 
@@ -361,7 +362,7 @@ def test_the_end_of_the_socket_ends_the_process(tmp_path: Path, when: str) -> No
         light.until(lambda message: isinstance(message, protocol.Ready))
         if when == "at work":
             light.send(protocol.Run(trials=(trial_of(LONG, tmp_path / "t"),)))
-            light.until(lambda message: isinstance(message, protocol.Metrics))
+            light.until(lambda message: isinstance(message, protocol.Points))
         light.socket.close()
         assert light.wait() == 3
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from labpool.catalog import Catalog
-from tests.support.runners import CHECKOUT, Runner, of_type, runner, trial_of
+from tests.support.runners import CHECKOUT, Runner, of_type, points_of, runner, trial_of
 from worker import protocol
 from worker.runner import checkpoints
 
@@ -59,7 +59,7 @@ def test_ten_lines_learn_exclusive_or(light: Runner, tmp_path: Path) -> None:
     started = of_type(messages, protocol.Started)[0]
     assert "all the same examples" in started.environment["splits"]
     assert started.environment["examples"] == {"training": 4, "validation": 4, "test": 4}
-    curves = of_type(messages, protocol.Metrics)
+    curves = points_of(messages)
     assert [m.epoch for m in curves] == list(range(1, 61))
     assert set(curves[0].values) == {
         *("loss", "learning_rate", "val_loss", "val_largest_error", "val_accuracy")
@@ -88,8 +88,8 @@ def test_resumed_it_ends_with_the_same_bits(
     assert isinstance(one, protocol.Result) and isinstance(two, protocol.Result)
     assert two.summary["resumed_at_epoch"] == 2
     assert_same(one, two)
-    curve = [(m.step, m.values) for m in of_type(whole, protocol.Metrics) if m.epoch > 2]
-    assert [(m.step, m.values) for m in of_type(again, protocol.Metrics)] == curve
+    curve = [(m.step, m.values) for m in points_of(whole) if m.epoch > 2]
+    assert [(m.step, m.values) for m in points_of(again)] == curve
     third = light.result(trial_of({**spec, "seed": 9}, tmp_path / "other"))
     assert third.summary["weights_sha256"] != one.summary["weights_sha256"]
 
@@ -133,7 +133,7 @@ def test_dqn_shows_its_returns(light: Runner, tmp_path: Path) -> None:
     messages = light.run(trial_of(DQN, tmp_path))
     result = messages[-1]
     assert isinstance(result, protocol.Result), result
-    curves = of_type(messages, protocol.Metrics)
+    curves = points_of(messages)
     assert {"return", "val_return", "val_worst_return", "loss"} <= set(curves[0].values)
     assert all(value is not None for m in curves for value in m.values.values())
     assert 8 <= result.metrics["test_return"] <= 500

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runners import Runner, of_type, runner, trial_of
+from tests.support.runners import Runner, of_type, points_of, runner, trial_of
 from worker import protocol
 from worker.protocol import FromRunner
 
@@ -56,7 +56,7 @@ def resume_from(messages: list[FromRunner], before: Path, scratch: Path) -> prot
 def rates_of(messages: list[FromRunner]) -> list[float | None]:
     return [
         message.values["learning_rate"]
-        for message in of_type(messages, protocol.Metrics)
+        for message in points_of(messages)
         if "learning_rate" in message.values
     ]
 
@@ -101,7 +101,7 @@ def test_one_that_was_at_its_rung_already_halts_at_once(warm: Runner, tmp_path: 
     messages = warm.run(again.model_copy(update={"halts_at": 2}))
     assert messages[-1] == protocol.Paused(trial=1, fence=2, epoch=2)
     assert not of_type(messages, protocol.Checkpoint)
-    assert not of_type(messages, protocol.Metrics)
+    assert not points_of(messages)
 
 
 def test_who_stops_it_before_its_rung_gets_a_result(warm: Runner, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runners import Runner, of_type, runner, trial_of
+from tests.support.runners import Runner, of_type, points_of, runner, trial_of
 from worker import protocol
 from worker.protocol import FromRunner, TrialToRun
 
@@ -62,8 +62,25 @@ def log_of(trial: TrialToRun) -> str:
 
 
 def losses_of(messages: list[FromRunner]) -> list[float | None]:
-    shown = [message.values for message in of_type(messages, protocol.Metrics)]
+    shown = [message.values for message in points_of(messages)]
     return [values["val_loss"] for values in shown if "val_loss" in values]
+
+
+def assert_same_curves(ours: list[FromRunner], theirs: list[FromRunner]) -> None:
+    """The same points at the same steps, those within an epoch too."""
+    for one, other in zip(points_of(ours), points_of(theirs), strict=True):
+        assert (one.step, one.epoch, one.values.keys()) == (
+            other.step, other.epoch, other.values.keys(),
+        )  # fmt: skip
+        assert one.values == pytest.approx(other.values, abs=1e-4)
+
+
+def assert_measured_before_it_is_saved(messages: list[FromRunner]) -> None:
+    """A slot stores with a checkpoint what was measured before it; no resumed run does so again."""
+    for place, message in enumerate(messages):
+        if isinstance(message, protocol.Checkpoint):
+            epochs = [one.epoch for one in points_of(messages[:place]) if "val_loss" in one.values]
+            assert epochs == list(range(1, message.epoch + 1))
 
 
 def test_it_works(warm: Runner, tmp_path: Path) -> None:
@@ -80,6 +97,9 @@ def test_it_works(warm: Runner, tmp_path: Path) -> None:
         assert ours.summary["layers"] == theirs.summary["layers"]
         assert ours.ended_early == theirs.ended_early
         assert losses_of(found[number]) == pytest.approx(losses_of(alone), abs=1e-4)
+        assert_same_curves(found[number], alone)
+        assert_measured_before_it_is_saved(found[number])
+        assert_measured_before_it_is_saved(alone)
         for form in (protocol.Checkpoint, protocol.Artifact, protocol.Started):
             assert len(of_type(found[number], form)) == len(of_type(alone, form))
         started = of_type(found[number], protocol.Started)[0]

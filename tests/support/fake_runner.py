@@ -66,12 +66,16 @@ class Talk:
         )
 
     def metrics(self, trial: TrialToRun, epoch: int) -> None:
-        values = {"val_accuracy": epoch / 10, "loss": None}
+        values: dict[str, tuple[float | None, ...]] = {
+            "val_accuracy": (epoch / 10,),
+            "loss": (None,),
+        }
         self.say(
-            protocol.Metrics(
-                **_of(trial), step=epoch, epoch=float(epoch), time_s=0.1 * epoch, values=values
+            protocol.Points(
+                **_of(trial), steps=(epoch,), epochs=(float(epoch),), times_s=(0.1 * epoch,),
+                values=values,
             )
-        )
+        )  # fmt: skip
 
     def progress(self, trial: TrialToRun, done: float, total: float = 3.0) -> None:
         self.say(protocol.Progress(**_of(trial), done=done, total=total, unit="epoch"))
@@ -200,7 +204,7 @@ def leaves_children(talk: Talk, trial: TrialToRun) -> None:
 def babbles(talk: Talk, trial: TrialToRun) -> None:
     """Says what is no message."""
     talk.started(trial)
-    talk.socket.sendall(b'{"type": "metrics", "trial": "x"}\n')
+    talk.socket.sendall(b'{"type": "points", "trial": "x"}\n')
     time.sleep(1000)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from worker.runner.report import Report
@@ -13,7 +13,7 @@ class Quiet:
 
     def __init__(self) -> None:
         self.done: list[float] = []
-        self.points: list[Mapping[str, float]] = []
+        self.curves: list[Mapping[str, Sequence[float]]] = []
 
     @classmethod
     def of(cls) -> Report:
@@ -29,9 +29,18 @@ class Quiet:
         del at_once
         self.done.append(done)
 
-    def metrics(self, step: int, epoch: float | None, values: Mapping[str, float]) -> None:
-        assert (step, epoch) == (len(self.points) + 1, None)
-        self.points.append(values)
+    def points(
+        self,
+        steps: Sequence[int],
+        epochs: Sequence[float | None],
+        values: Mapping[str, Sequence[float]],
+        at_once: bool = False,
+    ) -> None:
+        assert at_once
+        assert list(steps) == list(range(1, len(steps) + 1))
+        assert list(epochs) == [None] * len(steps)
+        assert {len(column) for column in values.values()} == {len(steps)}
+        self.curves.append(values)
 
     def stop_if_cancelled(self) -> None:
         pass

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,25 @@ def runner(home: Path, *options: str, threads: int = 1) -> Iterator[Runner]:
 def of_type(messages: list[FromRunner], form: type[Any]) -> list[Any]:
     """The messages of one type."""
     return [message for message in messages if isinstance(message, form)]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of each curve named."""
+
+    step: int
+    epoch: float | None
+    values: Mapping[str, float | None]
+
+
+def points_of(messages: list[FromRunner]) -> list[Point]:
+    """The points of all curves by step, however they were gathered into messages."""
+    points = [
+        Point(step, epoch, {name: column[row] for name, column in message.values.items()})
+        for message in of_type(messages, protocol.Points)
+        for row, (step, epoch) in enumerate(zip(message.steps, message.epochs, strict=True))
+    ]
+    return sorted(points, key=lambda point: (point.step, *point.values))
 
 
 def process_exists(pid: int) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labpool.sdk import Arrays, Expected, Sizes
 from tests.support.heard import Slot
 from tests.support.runners import CATALOG, reference_to
-from worker.protocol import Metrics, Progress
+from worker.protocol import Points, Progress
 from worker.runner import benchmark, judging, loading, timing
 from worker.runner.benchmark import FUNCTIONS, Plan, measure
 from worker.runner.physics import Peaks
@@ -142,9 +142,10 @@ def test_the_curve_is_thinned(slot: Slot, kernel: Any) -> None:
     target = FakeTarget(kernel, itertools.cycle([0.001, 0.003]))
     samples = take_samples(target, 1300, slot.report, Clock(6.0)).seconds
     assert len(samples) == 1300
-    points = slot.heard(Metrics)
-    assert 400 <= len(points) <= 500
-    assert [point.step for point in points[:2]] == [1, 4]
+    [points] = slot.heard(Points)
+    assert 400 <= len(points.steps) <= 500
+    assert points.steps[:2] == (1, 4)
+    assert set(points.values["sample_ms"]) == {1.0, 3.0} and points.epochs[0] is None
 
 
 def test_progress_reaches_its_total(slot: Slot, kernel: Any) -> None:

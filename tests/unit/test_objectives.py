@@ -15,8 +15,8 @@ from labpool.errors import CatalogError
 from labpool.model_form import Judging, Metric
 from labpool.sdk import DataShape, Unsuitable
 from labpool.settings import CHECKOUT
-from tests.support.runners import of_type, reference_to, runner, trial_of
-from worker.protocol import Checkpoint, Failed, Metrics, Result
+from tests.support.runners import of_type, points_of, reference_to, runner, trial_of
+from worker.protocol import Checkpoint, Failed, Result
 from worker.runner import backend, loading
 from worker.runner.data import Split
 from worker.runner.digests import digest_of_weights
@@ -198,7 +198,7 @@ def test_a_whole_trial_chooses_by_it(tmp_path: Path) -> None:
         messages = running.run(trial_of(spec, tmp_path / "a", catalog=CATALOG))
     answer = messages[-1]
     assert isinstance(answer, Result), answer
-    epochs = [one.values for one in of_type(messages, Metrics) if "val_distance" in one.values]
+    epochs = [one.values for one in points_of(messages) if "val_distance" in one.values]
     assert len(epochs) == 4
     distances = [values["val_distance"] for values in epochs]
     assert answer.metrics["val_distance"] == min(distances)

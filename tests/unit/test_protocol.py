@@ -21,8 +21,13 @@ FROM_RUNNER: list[protocol.FromRunner] = [
     protocol.Started(
         trial=1, fence=2, environment={"device": "cpu", "threads": 1}, total=3, unit="epoch"
     ),
-    protocol.Metrics(
-        trial=1, fence=2, step=48, epoch=1.0, time_s=0.5, values={"loss": None, "accuracy": 0.5}
+    protocol.Points(
+        trial=1,
+        fence=2,
+        steps=(48, 96),
+        epochs=(1.0, None),
+        times_s=(0.5, 0.5),
+        values={"loss": (None, 2.5), "accuracy": (0.5, 0.75)},
     ),
     protocol.Progress(trial=1, fence=2, done=1, total=3, unit="epoch"),
     protocol.Checkpoint(
@@ -106,23 +111,35 @@ HOSTILE = {
     "unknown type": b'{"type":"exec"}',
     "a slot's message": b'{"type":"bye"}',
     "unknown key": line_of(10, extra=1),
-    "other protocol": line_of(0, protocol=2),
+    "other protocol": line_of(0, protocol=1),
     "trial as text": line_of(3, trial="1"),
     "trial as a boolean": line_of(3, trial=True),
     "trial zero": line_of(3, trial=0),
     "trial of 70 bits": line_of(3, trial=2**70),
-    "step as a fraction": line_of(3, step=1.5),
-    "negative step": line_of(3, step=-1),
-    "bare NaN": line_of(3, values={"loss": float("nan")}),
-    "bare infinity": line_of(3, time_s=float("inf")),
-    "infinity by exponent": line_of(3, time_s=0).replace(b'"time_s": 0', b'"time_s": 1e999'),
-    "value as text": line_of(3, values={"loss": "0.5"}),
-    "value as a boolean": line_of(3, values={"loss": True}),
+    "one step, no list": line_of(3, steps=48),
+    "step as a fraction": line_of(3, steps=[1.5, 2]),
+    "negative step": line_of(3, steps=[-1, 1]),
+    "step of 70 bits": line_of(3, steps=[1, 2**70]),
+    "steps that stand": line_of(3, steps=[48, 48]),
+    "steps that go down": line_of(3, steps=[96, 48]),
+    "a step too few": line_of(3, steps=[48]),
+    "an epoch too many": line_of(3, epochs=[1.0, 2.0, 3.0]),
+    "negative epoch": line_of(3, epochs=[-1.0, 1.0]),
+    "a time too few": line_of(3, times_s=[0.5]),
+    "no time": line_of(3, times_s=[0.5, None]),
+    "no points": line_of(3, steps=[], epochs=[], times_s=[], values={"loss": []}),
+    "bare NaN": line_of(3, values={"loss": [0.5, float("nan")]}),
+    "bare infinity": line_of(3, times_s=[0.5, float("inf")]),
+    "infinity by exponent": line_of(3, times_s=[0, 0]).replace(b"[0, 0]", b"[0, 1e999]"),
+    "value as text": line_of(3, values={"loss": [0.5, "0.5"]}),
+    "value as a boolean": line_of(3, values={"loss": [0.5, True]}),
+    "one value, no list": line_of(3, values={"loss": 0.5}),
+    "a value too few": line_of(3, values={"loss": [0.5], "accuracy": [0.5, 0.5]}),
     "no values": line_of(3, values={}),
-    "metric in capitals": line_of(3, values={"Loss": 0.5}),
-    "metric with a newline": line_of(3, values={"loss\n": 0.5}),
-    "metric with a slash": line_of(3, values={"../loss": 0.5}),
-    "65 metrics": line_of(3, values={f"m{i}": 0.5 for i in range(65)}),
+    "metric in capitals": line_of(3, values={"Loss": [0.5, 0.5]}),
+    "metric with a newline": line_of(3, values={"loss\n": [0.5, 0.5]}),
+    "metric with a slash": line_of(3, values={"../loss": [0.5, 0.5]}),
+    "65 metrics": line_of(3, values={f"m{i}": [0.5, 0.5] for i in range(65)}),
     "unknown unit": line_of(4, unit="step"),
     "file with a path": line_of(5, file="../../etc/passwd"),
     "absolute file": line_of(5, file="/etc/passwd"),
@@ -162,13 +179,14 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_parsed_or_refused(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_from_runner(line)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(FROM_RUNNER), st.data())
 def test_one_changed_field_never_raises_anything_else(
     message: protocol.FromRunner, data: st.DataObject
@@ -186,6 +204,7 @@ def test_one_changed_field_never_raises_anything_else(
     assert parse_from_runner(again) == parsed
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50).map(lambda line: line.replace(b"\n", b""))), st.data())
 def test_lines_are_cut_however_the_reads_fall(lines: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(line + b"\n" for line in lines)
@@ -216,6 +235,7 @@ def test_a_message_too_long_is_refused_before_it_is_sent() -> None:
         encode(protocol.Run.model_validate({"trials": (trial,)}))
 
 
+@settings(deadline=None)
 @given(st.text() | st.binary().map(os.fsdecode))
 def test_cleaned_text_always_passes(text: str) -> None:
     reason = protocol.clean_text(text + "\x00") or "?"

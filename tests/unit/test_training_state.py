@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from worker.runner.standing import Standing
 from worker.runner.step_points import MOST_POINTS, StepPoints
@@ -46,12 +49,12 @@ def test_an_epoch_without_a_checkpoint_is_watched_but_not_offered() -> None:
 def test_points_are_bounded_and_cover_the_epoch(steps: int, epochs: int) -> None:
     points = StepPoints(steps, epochs)
     points.begin()
-    drawn = list(points.complete(np.ones(steps, np.float32)))
-    assert len(drawn) * epochs <= MOST_POINTS
-    assert all(loss == 1.0 for _, loss in drawn)
-    if drawn:
-        assert len(drawn) >= 2 and drawn[-1][0] == steps
-        assert [end for end, _ in drawn] == sorted({end for end, _ in drawn})
+    ends, means = points.complete(np.ones(steps, np.float32))
+    assert len(ends) == len(means) and len(ends) * epochs <= MOST_POINTS
+    assert (means == 1.0).all()
+    if ends.size:
+        assert len(ends) >= 2 and ends[-1] == steps
+        assert (np.diff(ends, prepend=0) > 0).all()
 
 
 @given(st.integers(2, 200), st.data())
@@ -63,13 +66,34 @@ def test_points_do_not_depend_on_how_the_epoch_is_cut(steps: int, data: st.DataO
     drawn, done = [], 0
     while done < steps:
         done = data.draw(st.integers(done + 1, steps))
-        drawn += cut.complete(losses[:done])
-    assert drawn == list(whole.complete(losses))
+        drawn += pairs(cut.complete(losses[:done]))
+    assert drawn == pairs(whole.complete(losses))
+
+
+@given(st.integers(2, 3000), st.integers(1, 250), st.integers(0, 9))
+@settings(deadline=None)
+def test_points_are_the_means_of_equal_stretches_to_the_last_bit(
+    steps: int, epochs: int, seed: int
+) -> None:
+    losses = np.random.default_rng(seed).lognormal(0, 3, steps).astype(np.float32)
+    points = StepPoints(steps, epochs)
+    points.begin()
+    count = min(steps, MOST_POINTS // epochs)
+    ends = [steps * number // count for number in range(count + 1)]
+    means = [
+        float(losses[start:end].mean(dtype=np.float64)) for start, end in itertools.pairwise(ends)
+    ]
+    assert pairs(points.complete(losses)) == list(zip(ends[1:], means, strict=True))
 
 
 def test_a_point_is_the_mean_since_the_one_before() -> None:
     points = StepPoints(4, 250)
     points.begin()
-    assert list(points.complete(np.array([1, 2, 3, 5], np.float32))) == [(2, 1.5), (4, 4.0)]
+    assert pairs(points.complete(np.array([1, 2, 3, 5], np.float32))) == [(2, 1.5), (4, 4.0)]
     points.begin()
-    assert len(list(points.complete(np.zeros(4, np.float32)))) == 2
+    assert len(pairs(points.complete(np.zeros(4, np.float32)))) == 2
+
+
+def pairs(found: tuple[NDArray[np.int64], NDArray[np.float64]]) -> list[tuple[int, float]]:
+    ends, means = found
+    return list(zip(ends.tolist(), means.tolist(), strict=True))

@@ -19,7 +19,7 @@ from worker.files import NotAsAnnounced, StoreRefused, check, fetch, publish
 from worker.gpu_lock import GpuLock, lock_folder
 from worker.logs import TrialLog
 from worker.process_group import start_ticks
-from worker.protocol import Metrics
+from worker.protocol import Points
 from worker.scratch import OWNER_FILE, Scratch
 
 
@@ -65,16 +65,22 @@ class TestLog:
 
 class TestCurves:
     @staticmethod
-    def point(step: int, **values: float | None) -> Metrics:
-        return Metrics(trial=1, fence=1, step=step, epoch=None, time_s=1.0, values=values)
+    def points(*steps: int, **values: float | None) -> Points:
+        count = len(steps)
+        return Points(
+            trial=1, fence=1, steps=steps, epochs=(None,) * count, times_s=(1.0,) * count,
+            values={name: (value,) * count for name, value in values.items()},
+        )  # fmt: skip
 
     def test_points_become_a_chunk_for_each_curve(self) -> None:
         gathered = Curves()
-        gathered.add(self.point(1, loss=1.0, accuracy=0.1))
-        gathered.add(self.point(2, loss=None))
+        gathered.add(self.points(1, loss=1.0, accuracy=0.1))
+        gathered.add(self.points(2, 5, loss=None))
         chunks = {chunk.name: chunk for chunk in gathered.take()}
-        assert chunks["loss"].steps == [1, 2]
-        assert chunks["loss"].values == [1.0, None]
+        assert chunks["loss"].steps == [1, 2, 5]
+        assert chunks["loss"].epochs == [None] * 3
+        assert chunks["loss"].times_s == [1.0] * 3
+        assert chunks["loss"].values == [1.0, None, None]
         assert chunks["accuracy"].steps == [1]
         assert not gathered
         assert gathered.take() == []
@@ -84,9 +90,21 @@ class TestCurves:
         monkeypatch.setattr(curves, "MOST_NAMES", 1)
         gathered = Curves()
         for step in range(3):
-            gathered.add(self.point(step, loss=1.0, other=1.0))
+            gathered.add(self.points(step, loss=1.0, other=1.0))
             gathered.take()
         assert gathered.dropped == 4
+
+    def test_what_no_longer_fits_of_many_points_is_dropped(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(curves, "MOST_POINTS", 5)
+        gathered = Curves()
+        gathered.add(self.points(1, 2, 3, loss=1.0))
+        gathered.add(self.points(4, 5, 6, 7, loss=2.0))
+        [chunk] = gathered.take()
+        assert chunk.steps == [1, 2, 3, 4, 5]
+        assert chunk.values == [1.0, 1.0, 1.0, 2.0, 2.0]
+        assert gathered.dropped == 2
 
 
 class TestFiles:

@@ -1,4 +1,4 @@
-"""What a slot and its runner say to each other, version 1.
+"""What a slot and its runner say to each other, version 2.
 
 They talk over a socket pair in newline-delimited JSON. A slot treats its runner as hostile: every
 line is bounded, every field typed strictly, unknown keys are refused, names follow patterns, and
@@ -7,7 +7,7 @@ infinity) never pass. Tensors and files do not travel here: a message names a fi
 folder that the slot gave the runner.
 
 A run message holds trials that are run one after another, or together; each is answered by
-`started`, any number of `metrics`, `progress`, `checkpoint` and `artifact`, then exactly one of
+`started`, any number of `points`, `progress`, `checkpoint` and `artifact`, then exactly one of
 `result`, `failed`, `cancelled` or `paused`. Messages of trials that run together come mixed, and
 each is answered when it ends. Where they cannot run together, `apart` names the one that runs; the
 others are not answered any more. `idle` closes the run.
@@ -26,8 +26,8 @@ from worker.protocol.from_runner import (
     Failed,
     Hello,
     Idle,
-    Metrics,
     Paused,
+    Points,
     Progress,
     Ready,
     Result,
@@ -84,12 +84,12 @@ __all__ = [
     "Kept",
     "LineBuffer",
     "Message",
-    "Metrics",
     "NamedArray",
     "OfPrediction",
     "Origin",
     "Pause",
     "Paused",
+    "Points",
     "Predict",
     "Predicted",
     "Progress",

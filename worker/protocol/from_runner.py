@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from itertools import pairwise
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from worker.protocol.record import OfTrial, Record
 from worker.wire_types import (
     ENVIRONMENT_LIMIT_BYTES,
+    POINTS_LIMIT_NUMBERS,
     SUMMARY_LIMIT_BYTES,
     Count,
     Digest,
@@ -31,7 +33,7 @@ class Hello(Record):
     """First line of a runner, sent before anything heavy is imported."""
 
     type: Literal["hello"] = "hello"
-    protocol: Literal[1] = 1
+    protocol: Literal[2] = 2
     pid: Identity
     versions: Annotated[dict[Label, Label], Field(max_length=32)]
 
@@ -51,18 +53,34 @@ class Started(OfTrial):
     unit: Unit
 
 
-class Metrics(OfTrial):
-    """One point of each named curve; NaN and infinities travel as null.
+class Points(OfTrial):
+    """Points of one or more curves, which share their steps; NaN and infinities travel as null.
 
-    `step` counts optimiser steps (or samples) since the trial began, `time_s` seconds of this
-    attempt; `epoch` is a whole number at an epoch's end and broken in between.
+    `steps` count optimiser steps (or samples) since the trial began, and go up; `times_s` are
+    seconds of this attempt; an epoch is a whole number at its end and broken in between. `values`
+    holds each curve's, by name.
     """
 
-    type: Literal["metrics"] = "metrics"
-    step: Count
-    epoch: Positive | None
-    time_s: Positive
-    values: Annotated[dict[MetricName, Number | None], Field(min_length=1, max_length=64)]
+    type: Literal["points"] = "points"
+    steps: Annotated[tuple[Count, ...], Field(min_length=1)]
+    epochs: tuple[Positive | None, ...]
+    times_s: tuple[Positive, ...]
+    values: Annotated[
+        dict[MetricName, tuple[Number | None, ...]], Field(min_length=1, max_length=64)
+    ]
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> Self:
+        columns = {"epochs": self.epochs, "times_s": self.times_s, **self.values}
+        for name, column in columns.items():
+            if len(column) != len(self.steps):
+                raise ValueError(f"{name} is of {len(column)}, steps of {len(self.steps)}")
+        numbers = len(self.steps) * (1 + len(columns))
+        if numbers > POINTS_LIMIT_NUMBERS:
+            raise ValueError(f"holds {numbers} numbers, more than {POINTS_LIMIT_NUMBERS}")
+        if any(later <= step for step, later in pairwise(self.steps)):
+            raise ValueError("steps do not go up")
+        return self
 
 
 class Progress(OfTrial):
@@ -148,7 +166,7 @@ FromRunner: TypeAlias = (
     Hello
     | Ready
     | Started
-    | Metrics
+    | Points
     | Progress
     | Checkpoint
     | Artifact

@@ -7,7 +7,8 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from worker.protocol import (
@@ -19,12 +20,15 @@ from worker.protocol import (
     LineBuffer,
     Pause,
     Predict,
+    Progress,
     ProtocolError,
     Run,
     Stop,
     encode,
     parse_from_slot,
 )
+from worker.protocol.record import OfTrial
+from worker.runner.gathered import Gathered
 
 Claimed = tuple[int, int]
 """A trial and its fence: one claim."""
@@ -33,6 +37,8 @@ Wish = Literal["pause", "stop"]
 SLOT_GONE = 3
 """Exit status when the slot closed its end or spoke nonsense: nobody is left to tell."""
 READ_BYTES = 65536
+GATHER_S = 0.5
+"""Longest that points of curves wait to be sent together."""
 
 
 def end_process() -> None:
@@ -41,7 +47,11 @@ def end_process() -> None:
 
 
 class Connection:
-    """Sends from any thread; a reading thread takes in runs and what is asked while one goes on."""
+    """Sends from any thread; a reading thread takes in runs and what is asked while one goes on.
+
+    Points of curves are sent many at a time, by a thread of their own: those of every trial within
+    GATHER_S, and before anything that the slot stores or settles because of them.
+    """
 
     def __init__(self, sock: socket.socket, on_lost: Callable[[], None] = end_process) -> None:
         """`on_lost` is called, from whichever thread notices, when the slot is gone."""
@@ -54,16 +64,42 @@ class Connection:
         self._cancelled: set[Claimed] = set()
         self._wishes: dict[Claimed, Wish] = {}
         self._kept: dict[Claimed, int] = {}
+        self._gathered: dict[Claimed, Gathered] = {}
+        self._has_gathered = threading.Event()
+        threading.Thread(target=self._send_gathered, name="points", daemon=True).start()
         threading.Thread(target=self._read, name="slot reader", daemon=True).start()
 
     def send(self, message: FromRunner) -> None:
-        """Send one message. A slot that is gone hears nothing."""
-        line = encode(message)
-        try:
-            with self._sending:
-                self._socket.sendall(line)
-        except OSError:
-            self._on_lost()
+        """Send one message, after the points gathered so far for its trial.
+
+        A slot that is gone hears nothing.
+        """
+        with self._sending:
+            before: Iterable[FromRunner] = ()
+            if isinstance(message, OfTrial) and not isinstance(message, Progress):
+                gathered = self._gathered.get((message.trial, message.fence))
+                before = gathered.take() if gathered is not None else ()
+            self._send_all((*before, message))
+
+    def gather(
+        self,
+        claimed: Claimed,
+        steps: Sequence[int],
+        epochs: Sequence[float | None],
+        time_s: float,
+        values: Mapping[str, Sequence[float]],
+        at_once: bool = False,
+    ) -> None:
+        """Points of curves, as `Gathered.add` takes them; sent soon, or `at_once`."""
+        with self._sending:
+            gathered = self._gathered.get(claimed)
+            if gathered is None:
+                gathered = self._gathered[claimed] = Gathered(*claimed)
+            gathered.add(steps, epochs, time_s, values)
+            if at_once:
+                self._send_all(gathered.take())
+        if not at_once:
+            self._has_gathered.set()
 
     def next(self) -> Run | Predict | Bye:
         """Wait for what the slot wants next."""
@@ -95,6 +131,23 @@ class Connection:
             self._cancelled.discard(claimed)
             self._wishes.pop(claimed, None)
             self._kept.pop(claimed, None)
+        with self._sending:
+            self._gathered.pop(claimed, None)
+
+    def _send_gathered(self) -> None:
+        while self._has_gathered.wait():
+            time.sleep(GATHER_S)
+            self._has_gathered.clear()
+            with self._sending:
+                self._send_all([one for each in self._gathered.values() for one in each.take()])
+
+    def _send_all(self, messages: Iterable[FromRunner]) -> None:
+        lines = b"".join(map(encode, messages))
+        try:
+            if lines:
+                self._socket.sendall(lines)
+        except OSError:
+            self._on_lost()
 
     def _read(self) -> None:
         buffer = LineBuffer()

@@ -116,7 +116,7 @@ class Loop(EpochLoop):
         """Mean loss and metrics over the epoch, in chunks that leave room for a cancel."""
         self._network.set_learning_rate(self._plan.rate(self.epoch))
         examples = self._splits.training.count
-        order = data.permutation(examples, self._plan.seed, self.epoch)
+        order = self._order()
         losses = np.empty(self._steps, np.float32)
         sums = np.zeros(len(self._network.objective.names))
         done, chunk = 0, self._chunk
@@ -141,6 +141,10 @@ class Loop(EpochLoop):
         mean = float(losses.mean(dtype=np.float64))
         return {"loss": mean, **self._network.means(sums, examples)}
 
+    def _order(self) -> NDArray[np.int64]:
+        """The examples of epoch `self.epoch`, as they come."""
+        return data.permutation(self._splits.training.count, self._plan.seed, self.epoch)
+
     def _diverged(self, losses: NDArray[np.float32], first: int) -> Diverged:
         """Where, as exactly as is known; `losses` are of the steps from `first` on."""
         bad = int(np.argmin(np.isfinite(losses)))
@@ -152,9 +156,11 @@ class Loop(EpochLoop):
     def _report_steps(self, losses: NDArray[np.float32]) -> None:
         if self._network.whole_epochs:
             return
-        for end, loss in self._points.complete(losses):
-            step = self.epoch * self._steps + end
-            self._report.metrics(step, self.epoch + end / self._steps, {"step_loss": loss})
+        ends, means = self._points.complete(losses)
+        if ends.size:
+            steps = (self.epoch * self._steps + ends).tolist()
+            epochs = (self.epoch + ends / self._steps).tolist()
+            self._report.points(steps, epochs, {"step_loss": means.tolist()})
         if len(losses) < self._steps:
             self._report.progress(self.epoch + len(losses) / self._steps)
 

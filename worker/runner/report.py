@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from labpool.errors import LabpoolError
 from worker import protocol
@@ -59,20 +59,22 @@ class Report:
         )
 
     def metrics(self, step: int, epoch: float | None, values: Mapping[str, float]) -> None:
-        """One point of each curve; numbers that are not finite travel as null."""
-        self._connection.send(
-            protocol.Metrics(
-                trial=self._trial,
-                fence=self._fence,
-                step=step,
-                epoch=epoch,
-                time_s=time.monotonic() - self._began,
-                values={
-                    name: float(value) if math.isfinite(value) else None
-                    for name, value in values.items()
-                },
-            )
-        )
+        """One point of each curve named."""
+        self.points([step], [epoch], {name: [float(value)] for name, value in values.items()})
+
+    def points(
+        self,
+        steps: Sequence[int],
+        epochs: Sequence[float | None],
+        values: Mapping[str, Sequence[float]],
+        at_once: bool = False,
+    ) -> None:
+        """Points of each curve named, at steps that go up; sent soon, with others, or `at_once`.
+
+        Numbers that are not finite travel as null. Raises ValidationError for names that are none.
+        """
+        time_s = time.monotonic() - self._began
+        self._connection.gather(self._claimed, steps, epochs, time_s, values, at_once)
 
     def progress(self, done: float, at_once: bool = False) -> None:
         """How many of the total are done; sent at most every PROGRESS_EVERY_S, and at the end."""

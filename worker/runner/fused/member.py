@@ -153,6 +153,10 @@ class MemberLoop(Loop):
     def _took(self, seconds: float) -> None:
         super()._took(seconds + self.share_s)
 
+    def _order(self) -> NDArray[np.int64]:
+        # Whoever leads the group has drawn it, and trained by it.
+        return np.zeros(0, np.int64)
+
     def _measure_best(self) -> Measures:
         if self.tested is None:
             return super()._measure_best()
