@@ -11,12 +11,14 @@ from db.errors import FencedOff
 from db.retries import UNABLE
 from worker.attempt import Attempt
 from worker.database_access import DatabaseAway
+from worker.gathering import Gathering
 from worker.guards import Breach
 from worker.holding import Holding
 from worker.keeping import Misbehaved
 from worker.protocol import (
     Apart,
     Artifact,
+    Cancel,
     Cancelled,
     Checkpoint,
     Failed,
@@ -41,6 +43,7 @@ FLUSH_S = 1.0
 IDLE_GRACE_S = 10.0
 # One file that could not be stored is passed over; at the second the disk is full to stay.
 MOST_REFUSALS = 2
+Answer = Result | Failed | Cancelled | Paused
 
 
 class Allocation:
@@ -52,6 +55,7 @@ class Allocation:
         self._runner = holding.runner
         self._clock = holding.host.clock
         self._stopping = stopping
+        self._gathering = Gathering(holding, self._heed_stored)
         self._flush_due_s = 0.0
         self._is_idle = False
 
@@ -65,7 +69,7 @@ class Allocation:
         try:
             holding.hand_out()
             while holding.open:
-                self._take(self._runner.receive(self._next_chore_in_s()))
+                self._gathering.take(self._runner.receive(self._next_chore_in_s()), self._take)
                 self._chores()
             if holding.lease.end():
                 # Its last answer was recorded while it was held: no heartbeat will let it go on.
@@ -111,7 +115,8 @@ class Allocation:
                 holding.settle_all_after_the_runners_end()
             case _:
                 for attempt in holding.open:
-                    if (attempt.trial, attempt.fence) == (item.trial, item.fence):
+                    mine = (attempt.trial, attempt.fence) == (item.trial, item.fence)
+                    if mine and not attempt.answered:
                         holding.guarding(attempt, partial(self._hear, attempt, item))
 
     def _hear(self, attempt: Attempt, message: FromRunner) -> None:
@@ -126,31 +131,43 @@ class Allocation:
             case Progress():
                 recorder.progress = (message.done, message.total, message.unit)
             case Checkpoint():
-                recorder.checkpoint(message)
-                self._heed_refusals(attempt)
-                if not attempt.settled:
-                    kept = Kept(trial=attempt.trial, fence=attempt.fence, epoch=message.epoch)
-                    self._holding.send(kept)
+                kept = Kept(trial=attempt.trial, fence=attempt.fence, epoch=message.epoch)
+                recorder.checkpoint(message, partial(self._holding.send, kept))
             case Artifact():
                 recorder.artifact(message)
-                self._heed_refusals(attempt)
             case Result() | Failed() | Cancelled() | Paused():
                 self._answer(attempt, message)
 
-    def _answer(self, attempt: Attempt, message: Result | Failed | Cancelled | Paused) -> None:
-        recorder, settle = attempt.recorder, partial(self._holding.settle, attempt)
+    def _answer(self, attempt: Attempt, message: Answer) -> None:
+        recorder = attempt.recorder
         match message:
             case Result():
-                settle(partial(recorder.succeed, message))
-                self._holding.together.measured(attempt, message)
+                attempt.answered = True
+                concluded = partial(self._concluded, attempt, message)
+                recorder.succeed(message, concluded, lambda: not self._is_refused(attempt))
             case Failed():
                 self._fail(attempt, message)
+                self._note_served(attempt, message)
             case Cancelled():
                 if not attempt.cancel_sent:
                     raise Misbehaved("It stopped a trial that nobody wanted stopped.")
-                settle(self._holding.as_asked(attempt))
-            case Paused():
-                self._pause(attempt, message.epoch)
+                self._holding.settle(attempt, self._holding.as_asked(attempt))
+                self._note_served(attempt, message)
+            case Paused(epoch=epoch):
+                if not attempt.may_pause_after(epoch):
+                    raise Misbehaved("It paused a trial that nobody wanted paused.")
+                attempt.answered = True
+                resumed = attempt.resume.epoch if attempt.resume else 0
+                concluded = partial(self._concluded, attempt, message)
+                recorder.pause(epoch, concluded, lambda: epoch == (recorder.kept_epoch or resumed))
+
+    def _concluded(self, attempt: Attempt, message: Result | Paused) -> None:
+        self._holding.concluded(attempt)
+        if isinstance(message, Result):
+            self._holding.together.measured(attempt, message)
+        self._note_served(attempt, message)
+
+    def _note_served(self, attempt: Attempt, message: Answer) -> None:
         # However it ended: what a trial leaves in a runner that goes on must count.
         # What is traced for a group serves groups of that size alone.
         is_group = self._holding.together.is_group
@@ -168,19 +185,6 @@ class Allocation:
             fail = attempt.recorder.fail
             self._holding.settle(attempt, partial(fail, message.reason_kind, message.reason))
 
-    def _pause(self, attempt: Attempt, epoch: int) -> None:
-        if not attempt.may_pause_after(epoch):
-            raise Misbehaved("It paused a trial that nobody wanted paused.")
-        resumed = attempt.resume.epoch if attempt.resume else 0
-        if epoch == (attempt.recorder.kept_epoch or resumed):
-            self._holding.settle(attempt, partial(attempt.recorder.pause, epoch))
-        elif attempt.recorder.refusals:
-            # What is paused could stay so for weeks, and that epoch would be lost.
-            reason = f"Its files could not be stored from {self._holding.host.name}."
-            self._holding.release(attempt, reason, "disk_full")
-        else:
-            raise Misbehaved("It paused a trial without a checkpoint to go on from.")
-
     def _environment(self, attempt: Attempt, message: Started) -> dict[str, object]:
         return {
             **message.environment,
@@ -190,23 +194,44 @@ class Allocation:
             "resumed_epoch": attempt.resume.epoch if attempt.resume else None,
         }
 
-    def _heed_refusals(self, attempt: Attempt) -> None:
-        silent = self._holding.store.is_silent
-        if silent or attempt.recorder.refusals >= MOST_REFUSALS:
-            self._holding.spoil("its files cannot be stored")
-            why = ": the artifact store does not answer" if silent else ""
-            reason = f"Its files could not be stored from {self._holding.host.name}{why}."
-            self._holding.release(attempt, reason, "disk_full")
+    def _heed_stored(self) -> None:
+        """Some of what the trials brought was stored, some may have been refused."""
+        for attempt in self._holding.open:
+            recorder = attempt.recorder
+            if self._is_refused(attempt) or (attempt.answered and recorder.refusals):
+                # What is paused could stay so for weeks, and its epoch would be lost.
+                self._give_up_storing(attempt)
+            elif attempt.answered and self._runner.must_retire is None:
+                self._holding.refuse("It paused a trial without a checkpoint to go on from.")
+
+    def _is_refused(self, attempt: Attempt) -> bool:
+        most = 1 if self._holding.store.is_silent else MOST_REFUSALS
+        return attempt.recorder.refusals >= most
+
+    def _give_up_storing(self, attempt: Attempt) -> None:
+        """Give a trial back whose files the store does not take."""
+        holding, silent = self._holding, self._holding.store.is_silent
+        if holding.together.is_group and not silent:
+            # Others of the group may have had theirs stored.
+            holding.send(Cancel(trial=attempt.trial, fence=attempt.fence))
+        elif attempt.recorder.refusals >= MOST_REFUSALS or silent:
+            holding.spoil("its files cannot be stored")
+        why = ": the artifact store does not answer" if silent else ""
+        reason = f"Its files could not be stored from {holding.host.name}{why}."
+        holding.release(attempt, reason, "disk_full")
 
     def _give_back(self) -> None:
         """The worker ends: hear what was said so far, and release the rest."""
         self._holding.spoil("the worker ends")
         self._runner.retire()
         while (item := self._runner.receive(0)) is not None:
-            if not isinstance(item, Ended | Breach | Idle):
-                self._take(item)
+            self._gathering.take(item, self._take_last)
         for attempt in self._holding.open:
             self._holding.release(attempt, "Its worker was shut down.")
+
+    def _take_last(self, item: Item | None) -> None:
+        if not isinstance(item, Ended | Breach | Idle):
+            self._take(item)
 
     def _await_idle(self) -> None:
         """Let the runner close its run, so that the next one finds it at rest."""
@@ -238,10 +263,11 @@ class Allocation:
         now = self._clock()
         if now >= self._flush_due_s:
             self._flush_due_s = now + FLUSH_S
-            for attempt in self._holding.open:
-                with suppress(OSError):  # a full disk is no fault of the trial's
-                    attempt.log.trim()
-                self._holding.guarding(attempt, attempt.recorder.flush)
+            with self._gathering.open():
+                for attempt in self._holding.open:
+                    with suppress(OSError):  # a full disk is no fault of the trial's
+                        attempt.log.trim()
+                    attempt.recorder.flush()
         self._holding.ring_if_stirred()
 
     def _heed_beat(self) -> None:
@@ -259,10 +285,12 @@ class Allocation:
         if lease.was_suspended:
             lease.was_suspended = False
             self._go_on()
-        for attempt in holding.open:
-            holding.guarding(attempt, attempt.recorder.publish_growing_log)
-            if holding.store.is_silent and not attempt.settled:
-                self._heed_refusals(attempt)
+        with self._gathering.open():
+            for attempt in holding.open:
+                attempt.recorder.publish_growing_log()
+        if holding.store.is_silent:
+            for attempt in holding.open:
+                self._give_up_storing(attempt)
 
     def _go_on(self) -> None:
         """The lease is ours again after the runner was held still for want of a heartbeat."""
@@ -286,7 +314,7 @@ class Allocation:
         return "This worker, or its machine, had stood still."
 
 
-def _traced_for(attempt: Attempt, message: Result | Failed | Cancelled | Paused) -> str | None:
+def _traced_for(attempt: Attempt, message: Answer) -> str | None:
     """What the runner has traced for a trial with this answer, as far as one can tell."""
     if isinstance(message, Result | Paused):
         return attempt.claimed.trace_key

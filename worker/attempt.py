@@ -52,7 +52,8 @@ class Attempt:
     """A claimed trial while this slot holds it. ``settled``: nothing more is to be written.
 
     ``began``: the runner is at work on it. ``wish`` is what the runner knows of its owner's wishes.
-    ``pruning``: it was told to cancel because the trial's sweep goes on without it.
+    ``answered``: the runner has said how it ended. ``pruning``: it was told to cancel because the
+    trial's sweep goes on without it.
     """
 
     claimed: ClaimedTrial
@@ -67,6 +68,7 @@ class Attempt:
     cancel_sent: bool = False
     pause_sent: bool = False
     pruning: bool = False
+    answered: bool = False
     wish: Wish | None = None
     settled: bool = False
 

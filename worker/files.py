@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +15,8 @@ from db.artifacts import ArtifactStore
 from labpool.errors import LabpoolError
 
 BLOCK_BYTES = 1024 * 1024
+MOST_AT_ONCE = 8
+"""Files on their way into the store beside each other."""
 
 
 class NotAsAnnounced(LabpoolError):
@@ -57,6 +62,69 @@ def publish(store: ArtifactStore, key: str, path: Path) -> None:
         store.put(key, path)
     except OSError as error:
         raise StoreRefused(f"{key}: {error.strerror or error}.") from error
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A file on its way into the store.
+
+    ``find`` gives its path once it is what it should be, or raises NotAsAnnounced or OSError.
+    ``trouble`` says why it is not ``stored``.
+    """
+
+    key: str
+    find: Callable[[], Path]
+    stored: bool = False
+    trouble: NotAsAnnounced | StoreRefused | None = None
+
+
+def publish_all(
+    store: ArtifactStore, files: Sequence[Outgoing], abandoned: Callable[[], bool]
+) -> None:
+    """Put files into the store, several beside each other; see what they say afterwards.
+
+    Those put once the work is ``abandoned`` are removed again, for no row will ever name them.
+    """
+    left = list(reversed(files))
+    errors: list[Exception] = []
+
+    def work() -> None:
+        while left and not abandoned():
+            try:
+                file = left.pop()
+            except IndexError:
+                return
+            try:
+                _put(store, file, abandoned)
+            except Exception as error:  # noqa: BLE001 - it is raised in the caller's thread
+                errors.append(error)
+
+    # Daemons, as in `worker.aside`: a hung file server must not keep a worker from ending.
+    helpers = [
+        threading.Thread(target=work, name="publishing", daemon=True)
+        for _ in range(min(len(files), MOST_AT_ONCE) - 1)
+    ]
+    for helper in helpers:
+        helper.start()
+    work()
+    for helper in helpers:
+        helper.join()
+    if errors:
+        raise errors[0]
+
+
+def _put(store: ArtifactStore, file: Outgoing, abandoned: Callable[[], bool]) -> None:
+    try:
+        publish(store, file.key, file.find())
+    except (NotAsAnnounced, StoreRefused) as error:
+        file.trouble = error
+    except OSError as error:
+        file.trouble = StoreRefused(f"{file.key}: {error.strerror or error}.")
+    else:
+        if abandoned():
+            store.delete(file.key)
+        else:
+            file.stored = True
 
 
 def fetch(store: ArtifactStore, key: str, digest: str, target: Path) -> bool:

@@ -27,6 +27,7 @@ from worker.recording import Recorder
 from worker.together import Together
 from worker.upload_cache import UploadCache
 from worker.watched import WatchedRunner
+from worker.writing import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Holding:
             host.lease_clock,
         )
         self.store = PatientStore(self.beat, self._is_in_a_hurry, give_up, host.clock)
+        self.writer = Writer(host.database, host.store, self.store.do, give_up)
         self.attempts = [self._attempt(claimed) for claimed in claim.trials]
 
     @property
@@ -199,7 +201,11 @@ class Holding:
             record()
         except FencedOff as error:
             self.lose(attempt, error)
-            return
+        else:
+            self.concluded(attempt)
+
+    def concluded(self, attempt: Attempt) -> None:
+        """The end of a trial is recorded."""
         self._close(attempt)
         if attempt.claimed.searched:
             # Its sweep may have queued others, and this slot takes one of them at most.
@@ -293,6 +299,7 @@ class Holding:
             self._give_up,
             self.store.do,
             self.host.clock,
+            self.writer,
         )
         return Attempt(claimed, folder, log, recorder)
 

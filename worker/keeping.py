@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from db.artifacts import ArtifactStore
 from db.claims import ClaimedTrial
 from labpool.errors import LabpoolError
-from worker.files import StoreRefused, check, publish
+from worker.files import Outgoing, check
 from worker.logs import TrialLog
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,16 @@ LARGE_LOG_EVERY_S: Final = 60.0
 
 class Misbehaved(LabpoolError):
     """The runner announced what it must not."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingLog:
+    """A copy of a log on its way into the store; ``written_bytes`` is how long it was then."""
+
+    file: Outgoing
+    copy: Path
+    size_bytes: int
+    written_bytes: int
 
 
 class AttemptFiles:
@@ -55,59 +65,60 @@ class AttemptFiles:
         self._taken: set[str] = {LOG_FILE}
         self._log_published: tuple[int, float] = (0, clock())
 
-    def publish(self, file: str, size_bytes: int, digest: str) -> str | None:
-        """The key of a file now in the store; None when the store refused it.
-
-        Raises NotAsAnnounced, Misbehaved.
-        """
+    def announce(self, file: str, size_bytes: int, digest: str) -> Outgoing:
+        """A file that the runner has announced, to be put into the store. Raises Misbehaved."""
         if file in self._taken or len(self._taken) >= MOST_FILES:
             raise Misbehaved(f"File {file} was announced before, or is one too many.")
         self._taken.add(file)
-        key, abandoned = self._key(file), threading.Event()
+        return Outgoing(
+            self._key(file), lambda: check(self._files, file, size_bytes, digest)
+        )  # fmt: skip
 
-        def work() -> None:
-            publish(self._store, key, check(self._files, file, size_bytes, digest))
-            if abandoned.is_set():
-                # No row will ever name it.
-                self._store.delete(key)
+    def is_stored(self, outgoing: Outgoing) -> bool:
+        """Whether the store took it; one refused is counted, and may be announced again."""
+        if outgoing.stored:
+            return True
+        # What was there before stays; the run goes on without this file.
+        file = outgoing.key.rpartition("/")[2]
+        self.refusals += 1
+        self._taken.discard(file)
+        self._log.note(f"{file} could not be stored: {outgoing.trouble}")
+        logger.error("trial %d: %s", self._trial, outgoing.trouble)
+        self.delete(outgoing.key)
+        return False
 
-        try:
-            self._beside(work)
-        except StoreRefused as error:
-            # What was there before stays; the run goes on without this file.
-            abandoned.set()
-            self.refusals += 1
-            self._taken.discard(file)
-            self._log.note(f"{file} could not be stored: {error}")
-            logger.error("trial %d: %s", self._trial, error)
-            self.delete(key)
-            return None
-        return key
-
-    def publish_log(self) -> tuple[str, int] | None:
-        """Key and bytes of the log as it is; None when it is empty or could not be stored."""
+    def log_as_it_is(self) -> OutgoingLog | None:
+        """The log on its way into the store; None when it is empty or cannot be copied."""
         written_bytes = self._log.written_bytes
         if written_bytes == 0:
             return None
-        key, copy = self._key(LOG_FILE), self._log.path.with_name(f"{LOG_FILE}.copy")
+        copy = self._log.path.with_name(f"{LOG_FILE}.copy")
         try:
             size_bytes = self._log.write_to(copy)
-            self._beside(lambda: publish(self._store, key, copy))
-        except (OSError, StoreRefused) as error:
-            # A log is not worth a result.
+        except OSError as error:
             logger.error("the log of trial %d could not be stored: %s", self._trial, error)
-            return None
-        finally:
             copy.unlink(missing_ok=True)
-        self._log_published = (written_bytes, self._clock())
-        return key, size_bytes
+            return None
+        file = Outgoing(self._key(LOG_FILE), lambda: copy)
+        return OutgoingLog(file, copy, size_bytes, written_bytes)
 
-    def publish_grown_log(self) -> tuple[str, int] | None:
+    def grown_log(self) -> OutgoingLog | None:
         """The same for a log that has grown; a large one more seldom."""
         written_bytes, published_s = self._log_published
         grown = self._log.written_bytes != written_bytes
         due = written_bytes < SMALL_LOG_BYTES or self._clock() - published_s >= LARGE_LOG_EVERY_S
-        return self.publish_log() if grown and due else None
+        return self.log_as_it_is() if grown and due else None
+
+    def is_log_stored(self, log: OutgoingLog) -> bool:
+        """Whether the store took it. A log is not worth a result: nothing else comes of it."""
+        log.copy.unlink(missing_ok=True)
+        if not log.file.stored:
+            logger.error(
+                "the log of trial %d could not be stored: %s", self._trial, log.file.trouble
+            )
+            return False
+        self._log_published = (log.written_bytes, self._clock())
+        return True
 
     def forget(self, file: str) -> None:
         """The store has it; left behind, one a checkpoint would fill the scratch disk."""

@@ -1,4 +1,7 @@
-"""What one attempt brings, written into the database and the artifact store under its fence."""
+"""What one attempt brings, written into the database and the artifact store under its fence.
+
+Most of it goes through the lease's `Writer`, which may gather it with what other trials bring.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,26 @@ from sqlalchemy.orm import Session
 from db import findings, owner
 from db.artifacts import ArtifactStore
 from db.claims import ClaimedTrial
-from db.errors import FencedOff
 from worker import already
-from worker.curves import CurveChunk, Curves
 from worker.database_access import DatabaseAccess
+from worker.ends import Ends
+from worker.files import Outgoing
 from worker.keeping import AttemptFiles, Misbehaved
 from worker.logs import TrialLog
-from worker.protocol import Artifact, Checkpoint, Points, Result
+from worker.protocol import Artifact, Checkpoint, Points
+from worker.writing import Write, Writer
 
 T = TypeVar("T")
 
 MOST_ARTIFACTS: Final = 200
 
 
-class Recorder:
+class Recorder(Ends):
     """The one writer of one attempt.
 
-    Every method raises FencedOff when the trial belongs to somebody else by now, and DatabaseAway
-    when the database stayed away until ``give_up`` said that waiting is over. ``beside`` does
-    what may take long while heartbeats go on.
+    Unless it is gathered, every write raises FencedOff when the trial belongs to somebody else by
+    now, and DatabaseAway when the database stayed away until ``give_up`` said that waiting is over.
+    ``beside`` does what may take long while heartbeats go on. ``then`` is called when all is done.
     """
 
     def __init__(
@@ -43,21 +47,19 @@ class Recorder:
         give_up: Callable[[], bool],
         beside: Callable[[Callable[[], None]], None],
         clock: Callable[[], float] = time.monotonic,
+        writer: Writer | None = None,
     ) -> None:
-        """``files`` is the folder that the runner writes to."""
-        self.trial = claimed.trial_id
-        self.fence = claimed.fence
-        self.progress: tuple[float, float, str] | None = None
+        """``files`` is the folder that the runner writes to; ``writer`` the lease's."""
+        super().__init__(
+            claimed,
+            AttemptFiles(store, claimed, files, log, beside, clock),
+            log,
+            writer or Writer(database, store, beside, give_up),
+        )
         self.kept_epoch: int | None = None
         # What was stored made the trial's sweep do something, which slots should hear of.
         self.stirred = False
-        self._database = database
-        self._log = log
-        self._files = AttemptFiles(store, claimed, files, log, beside, clock)
-        self._give_up = give_up
-        self._curves = Curves()
         self._stored_progress: findings.Progress | None = None
-        self._tries = 0
         self._artifacts: set[str] = set()
 
     @property
@@ -69,12 +71,11 @@ class Recorder:
         """The trial's code runs; ``environment`` is what it runs in."""
         done = float(environment.get("resumed_epoch") or 0) if unit == "epoch" else 0.0
         progress = self.progress = (done, total, unit)
-        self._insist(
-            lambda session: owner.note_started(
-                session, self.trial, self.fence, environment, progress
-            )
-        )
-        self._stored_progress = progress
+
+        def rows(session: Session, _again: bool) -> None:
+            owner.note_started(session, self.trial, self.fence, environment, progress)
+
+        self._write(rows, lambda _: self._note_stored(progress))
 
     def points(self, message: Points) -> None:
         """Gather points; `flush` stores them."""
@@ -90,190 +91,118 @@ class Recorder:
         if not self.has_news:
             return
         chunks, progress = self._chunks(), self.progress
-        self._insist(lambda session: self._add_points(session, chunks, progress))
-        self._stored_progress = progress
+        self._write(
+            lambda session, again: self._add_points(session, again, chunks, progress),
+            lambda _: self._note_stored(progress),
+        )
 
-    def checkpoint(self, message: Checkpoint) -> None:
+    def checkpoint(self, message: Checkpoint, then: Callable[[], None] = lambda: None) -> None:
         """Publish and record a checkpoint, and forget those that it replaces; see `kept_epoch`.
 
         What was measured before it is stored with it: a run that resumes there does not measure it
         again. Raises NotAsAnnounced, Misbehaved.
         """
-        key = self._files.publish(message.file, message.bytes, message.sha256)
-        if key is None:
-            return
+        file = self._files.announce(message.file, message.bytes, message.sha256)
         chunks = self._chunks()
         row = findings.CheckpointRecord(
             epoch=message.epoch,
-            key=key,
+            key=file.key,
             sha256=message.sha256,
             bytes=message.bytes,
             value=message.value,
             best=message.best,
         )
 
-        def write(session: Session) -> list[str]:
-            self._add_points(session, chunks)
-            if self._tries > 1 and already.checkpoint_is_there(
-                session, self.trial, self.fence, message.epoch
+        def rows(session: Session, again: bool) -> list[str]:
+            self._add_points(session, again, chunks)
+            if not file.stored or (
+                again
+                and already.checkpoint_is_there(session, self.trial, self.fence, message.epoch)
             ):
                 return []
             return findings.record_checkpoint(session, self.trial, self.fence, row)
 
-        for obsolete in self._recording(key, write):
-            self._files.delete(obsolete)
-        self.kept_epoch = message.epoch
-        self._files.forget(message.file)
+        def filed() -> bool:
+            if self._files.is_stored(file):
+                self.kept_epoch = message.epoch
+            return True
+
+        def done(obsolete: list[str]) -> None:
+            self._replaced(file, obsolete)
+            then()
+
+        self._write(rows, done, file, filed)
 
     def artifact(self, message: Artifact) -> None:
         """Publish and record a file for the user. Raises NotAsAnnounced, Misbehaved."""
         if message.name in self._artifacts or len(self._artifacts) >= MOST_ARTIFACTS:
             raise Misbehaved(f"Artifact {message.name!r} is one too many.")
         self._artifacts.add(message.name)
-        key = self._files.publish(message.file, message.bytes, message.sha256)
-        if key is None:
-            return
+        file = self._files.announce(message.file, message.bytes, message.sha256)
         row = findings.ArtifactRecord(
             name=message.name,
-            key=key,
+            key=file.key,
             media_type=message.media_type,
             bytes=message.bytes,
             sha256=message.sha256,
         )
-        obsolete = self._recording(
-            key, lambda session: findings.record_artifact(session, self.trial, self.fence, row)
+        self._write(
+            lambda session, _: findings.record_artifact(session, self.trial, self.fence, row),
+            lambda obsolete: self._replaced(file, obsolete),
+            file,
+            lambda: self._files.is_stored(file),
         )
-        for old in obsolete:
-            self._files.delete(old)
-        self._files.forget(message.file)
 
     def publish_growing_log(self) -> None:
         """Let users see the log of a running trial; a large one more seldom."""
-        published = self._files.publish_grown_log()
-        if published is not None:
-            key, size_bytes = published
-            self._insist(
-                lambda session: findings.set_log(session, self.trial, self.fence, key, size_bytes)
-            )
-
-    def succeed(self, result: Result) -> None:
-        """The result, the last points and the log, all or nothing."""
-        self._finish(
-            lambda session, chunks: owner.succeed(
-                session,
+        log = self._files.grown_log()
+        if log is None:
+            return
+        key, size_bytes = log.file.key, log.size_bytes
+        self._writer.add(
+            Write(
                 self.trial,
-                self.fence,
-                result.metrics,
-                result.summary,
-                result.ended_early,
-                chunks,
-                self.progress,
+                lambda session, _: findings.set_log(
+                    session, self.trial, self.fence, key, size_bytes
+                ),
+                files=[log.file],
+                filed=lambda: self._files.is_log_stored(log),
             )
         )
 
-    def fail(self, reason_kind: str, reason: str, log_tail: str | None = None) -> None:
-        """The trial failed; its reason goes with the tail of its log."""
-        tail = self._log.tail() if log_tail is None else log_tail
-        self._finish(
-            lambda session, chunks: owner.fail(
-                session, self.trial, self.fence, reason_kind, reason, tail, chunks
-            )
-        )
+    def _write(
+        self,
+        rows: Callable[[Session, bool], T],
+        then: Callable[[T], None],
+        file: Outgoing | None = None,
+        filed: Callable[[], bool] = lambda: True,
+    ) -> None:
+        def lost(again: bool) -> None:
+            # Without a row nobody would ever remove the file. After a second try the row of the
+            # first may be there, its COMMIT's answer lost.
+            if file is not None and file.stored and not again:
+                self._files.delete(file.key)
 
-    def cancel(self, reason: str) -> None:
-        """The trial stopped because somebody asked for it."""
-        self._finish(
-            lambda session, chunks: owner.cancel(session, self.trial, self.fence, reason, chunks)
-        )
+        files = [] if file is None else [file]
+        self._writer.add(Write(self.trial, rows, then, files, filed, lost))
 
-    def prune(self) -> None:
-        """The trial stopped because its sweep goes on without it."""
-        self._finish(lambda session, chunks: owner.prune(session, self.trial, self.fence, chunks))
+    def _replaced(self, file: Outgoing, obsolete: Sequence[str]) -> None:
+        """A file's row is there: what it replaces can go, and the runner's copy of it."""
+        for old in obsolete:
+            self._files.delete(old)
+        if file.stored:
+            self._files.forget(file.key.rpartition("/")[2])
 
-    def pause(self, epoch: int) -> None:
-        """The trial gives its slot back after ``epoch``, whose checkpoint is recorded."""
-        self._finish(
-            lambda session, chunks: owner.pause(
-                session, self.trial, self.fence, chunks, self.progress, epoch
-            )
-        )
-
-    def release(self, reason: str, reason_kind: str | None = None, alone: bool = False) -> None:
-        """Give the trial back, uncharged: it was not at fault."""
-        self._finish(
-            lambda session, chunks: owner.release(
-                session,
-                self.trial,
-                self.fence,
-                reason,
-                chunks=chunks,
-                alone=alone,
-                reason_kind=reason_kind,
-            )
-        )
-
-    def _finish(self, write: Callable[[Session, Sequence[findings.Chunk]], None]) -> None:
-        published = self._files.publish_log()
-        chunks = self._chunks()
-
-        def finish(session: Session) -> None:
-            if published is not None:
-                findings.set_log(session, self.trial, self.fence, *published)
-            write(session, self._unstored(session, chunks))
-
-        self._insist(finish)
-
-    def _unstored(self, session: Session, chunks: Sequence[findings.Chunk]) -> list[findings.Chunk]:
-        """Those of ``chunks`` that an earlier try did not store.
-
-        A COMMIT whose answer was lost may have been done; only then is there a doubt to settle.
-        """
-        if self._tries == 1:
-            return list(chunks)
-        return [
-            chunk
-            for chunk in chunks
-            if not already.points_are_there(session, self.trial, self.fence, chunk)
-        ]
-
-    def _recording(self, key: str, work: Callable[[Session], T]) -> T:
-        """Write the row of a file just put; without the fence nobody would ever remove the file."""
-        try:
-            return self._insist(work)
-        except FencedOff:
-            # After a second try the row of the first may be there, its COMMIT's answer lost.
-            if self._tries == 1:
-                self._files.delete(key)
-            raise
-
-    def _chunks(self) -> list[findings.Chunk]:
-        return [_as_row(chunk) for chunk in self._curves.take()]
+    def _note_stored(self, progress: findings.Progress | None) -> None:
+        self._stored_progress = progress
 
     def _add_points(
         self,
         session: Session,
+        again: bool,
         chunks: Sequence[findings.Chunk],
         progress: findings.Progress | None = None,
     ) -> None:
-        unstored = self._unstored(session, chunks)
+        unstored = self._unstored(session, again, chunks)
         if findings.record_metrics(session, self.trial, self.fence, unstored, progress):
             self.stirred = True
-
-    def _insist(self, work: Callable[[Session], T]) -> T:
-        self._tries = 0
-
-        def counted(session: Session) -> T:
-            self._tries += 1
-            return work(session)
-
-        return self._database.insist(counted, self._give_up)
-
-
-def _as_row(chunk: CurveChunk) -> findings.Chunk:
-    return findings.Chunk(
-        name=chunk.name,
-        steps=chunk.steps,
-        epochs=chunk.epochs,
-        times_s=chunk.times_s,
-        values=chunk.values,
-    )

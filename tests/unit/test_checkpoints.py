@@ -116,9 +116,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    files.write_durably(tmp_path, "state", good)
+    files.write_whole(tmp_path, "state", good)
     with pytest.raises(OSError, match="No space"):
-        files.write_durably(tmp_path, "state", full)
+        files.write_whole(tmp_path, "state", full)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
     assert (tmp_path / "state").read_bytes() == b"whole"
 

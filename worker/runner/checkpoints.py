@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.runner.files import Written, sha256_of, write_durably
+from worker.runner.files import Written, sha256_of, write_whole
 from worker.runner.reasons import CheckpointBroken
 from worker.runner.standing import Standing
 
@@ -44,7 +44,7 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Written:
-    """Write `epoch-NNNNNN.npz`, durable. Raises OSError."""
+    """Write `epoch-NNNNNN.npz`. Raises OSError."""
     header = {
         "format": FORMAT,
         "epoch": checkpoint.epoch,
@@ -61,7 +61,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Written:
     def write(file: BinaryIO) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
-    return write_durably(folder, f"epoch-{checkpoint.epoch:06d}.npz", write)
+    return write_whole(folder, f"epoch-{checkpoint.epoch:06d}.npz", write)
 
 
 def load(path: Path, sha256: str) -> Checkpoint:

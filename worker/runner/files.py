@@ -1,9 +1,12 @@
-"""Files that survive a power cut, or are not there at all."""
+"""Files for the slot: whole under their names, or not there at all.
+
+They need not survive a power cut. Nobody reads a scratch folder whose worker has ended; what counts
+is the copy in the artifact store, which is durable before a row names it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +15,14 @@ from typing import BinaryIO
 
 @dataclass(frozen=True)
 class Written:
-    """A file that is durable."""
+    """A file in the scratch folder."""
 
     name: str
     bytes: int
     sha256: str
 
 
-def write_durably(folder: Path, name: str, write: Callable[[BinaryIO], None]) -> Written:
+def write_whole(folder: Path, name: str, write: Callable[[BinaryIO], None]) -> Written:
     """Write `folder/name` by `write`: the whole file under its name, or none.
 
     Raises OSError, a disk that is full among others; nothing is left under a temporary name then.
@@ -28,19 +31,11 @@ def write_durably(folder: Path, name: str, write: Callable[[BinaryIO], None]) ->
     try:
         with unfinished.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
         written = Written(name, unfinished.stat().st_size, sha256_of(unfinished))
         unfinished.replace(folder / name)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    # The rename itself lives in the folder.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     return written
 
 
@@ -51,9 +46,9 @@ def sha256_of(path: Path) -> str:
 
 
 def write_file(folder: Path, name: str, content: bytes) -> Written:
-    """Write a file as a whole, durable. Raises OSError."""
+    """Write a file as a whole. Raises OSError."""
 
     def write(file: BinaryIO) -> None:
         file.write(content)
 
-    return write_durably(folder, name, write)
+    return write_whole(folder, name, write)
