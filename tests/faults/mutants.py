@@ -18,8 +18,9 @@ from typing import Any
 from sqlalchemy import true
 from sqlalchemy.exc import IntegrityError
 
-from db import claims, owner, sweeper, transitions, turns
+from db import claims, groups, owner, sweeper, transitions, turns
 from db.engine import Database
+from db.transitions import leases
 from tests.faults.machine import drive
 from tests.support.databases import KINDS, fresh_database
 
@@ -31,6 +32,7 @@ _WALKED: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (owner, ("heartbeat", "end_lease")),
     (claims, ("_may_claim",)),
     (turns, ("due", "siblings")),
+    (groups, ("_epochs", "_idle")),
 )
 # What the histories do not show, and what does. Their slots are all alike, nothing in them grows
 # old, and their sweepers are never silent themselves.
@@ -54,6 +56,21 @@ NOT_WALKED = {
     "sweeper._was_together": "which rows, not whether",
     "owner._attempt": "which row, not whether",
 }
+# What decides outside of any condition of a statement: how many come along, who is alone from then
+# on, and whose the seconds are. Each is put in the place of what stands there.
+_PUT: tuple[tuple[ModuleType, str, str, str], ...] = (
+    (groups, "companions", "min(most, share)", "most"),
+    (groups, "companions", "min(most, share)", "share"),
+    (groups, "companions", "stand_at.get(one.id, 0) == stand_at.get(head.id, 0)", "True"),
+    (groups, "_wanted", "head.trace_key in sizes.unfit", "False"),
+    (groups, "_wanted", "sizes.auto.get(head.trace_key or '', 1)", "64"),
+    (groups, "_wanted", "said == 'off'", "False"),
+    (sweeper, "_was_together", "(session.scalar(members) or 0) > 1", "False"),
+    (transitions, "requeue", "alone", "False"),
+    (owner, "share_s", "members - 1", "members"),
+    (owner, "share_s", "len(others) + 1", "1"),
+    (leases, "close_attempt", "~left.exists()", "left.exists()"),
+)
 _QUICK = ("hold",)
 _UNCHANGED = 10
 # Which row, not whether.
@@ -63,7 +80,7 @@ _NAMES_THE_ROW = frozenset(
         "Trial.lease_id == lease_id", "Lease.id == lease_id", "Lease.id == seen.lease_id",
         "Lease.slot_id == slot.slot_id", "Slot.id == slot.slot_id", "Worker.id == Slot.worker_id",
         "Quarantine.device == Slot.gpu_uuid", "Trial.experiment_id == head.experiment_id",
-        "Trial.id != head.id",
+        "Trial.id != head.id", "Checkpoint.trial_id.in_(ran)", "Lease.slot_id == Slot.id",
     }
 )  # fmt: skip
 # Left out. What the others imply: each claim gives a fence and a lease of its own, only what
@@ -81,6 +98,10 @@ _LEFT_OUT = {
         "*servable(slot)", "Trial.fuse_key == head.fuse_key", "Trial.alone.is_(False)",
     },
     "heartbeat": {"Trial.state == TrialState.RUNNING"},
+    "_idle": {
+        "Slot.state == SlotState.READY",
+        "Slot.device.in_(['cpu', 'gpu'] if head.device == 'any' else [head.device])",
+    },
     "_may_claim": {
         "Slot.worker_id == slot.worker_id",
         # The histories have no GPUs; tests/contracts/test_quarantine.py has.
@@ -92,15 +113,17 @@ _TRUE = "_always"
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A function without one of its conditions."""
+    """A function without one of its conditions, or with something else in its place."""
 
     module: ModuleType
     function: str
     condition: str
     code: ast.FunctionDef
+    put: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.module.__name__}.{self.function} without {self.condition}"
+        changed = "" if self.put is None else f", but {self.put}"
+        return f"{self.module.__name__}.{self.function} without {self.condition}{changed}"
 
 
 def figures(quick: bool) -> dict[str, float | int | bool | None]:
@@ -115,6 +138,7 @@ def figures(quick: bool) -> dict[str, float | int | bool | None]:
         if not quick or function in _QUICK
         for mutant in mutants(module, function)
     ]
+    walked += [] if quick else replaced()
     caught = {kind: _caught(kind, walked) for kind in KINDS}
     return {
         "conditions": len(walked),
@@ -163,18 +187,38 @@ def differs(error: BaseException) -> bool:
 
 def mutants(module: ModuleType, function: str) -> Iterator[Mutant]:
     """The function without each of its conditions."""
-    home = _home(module, function)
-    assert home.__file__ is not None
-    tree = ast.parse(Path(home.__file__).read_text(encoding="utf-8"))
-    whole = next(
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function
-    )
+    whole = _written(module, function)
     for number, condition in enumerate(_conditions(whole)):
         text = ast.unparse(condition)
         if text not in _NAMES_THE_ROW | _LEFT_OUT.get(function, set()):
             code = copy.deepcopy(whole)
-            _take_out(code, _conditions(code)[number])
+            _put(code, _conditions(code)[number], ast.Name(_TRUE, ast.Load()))
             yield Mutant(module, function, text, code)
+
+
+def replaced() -> list[Mutant]:
+    """The functions with other words in them, each by itself. Raises where they do not say so."""
+    found = []
+    for module, function, text, put in _PUT:
+        code = _written(module, function)
+        place = next(node for node in ast.walk(code) if _says(node, text))
+        _put(code, place, ast.parse(put, mode="eval").body)
+        found.append(Mutant(module, function, text, code, put))
+    return found
+
+
+def _says(node: ast.AST, text: str) -> bool:
+    # An argument's own name is no expression.
+    return isinstance(node, ast.expr) and ast.unparse(node) == text
+
+
+def _written(module: ModuleType, function: str) -> ast.FunctionDef:
+    home = _home(module, function)
+    assert home.__file__ is not None
+    tree = ast.parse(Path(home.__file__).read_text(encoding="utf-8"))
+    return next(
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function
+    )
 
 
 @contextmanager
@@ -221,11 +265,9 @@ def _joined(node: ast.expr) -> list[ast.expr]:
     return [node]
 
 
-def _take_out(function: ast.FunctionDef, condition: ast.expr) -> None:
+def _put(function: ast.FunctionDef, place: ast.expr, other: ast.expr) -> None:
     class Replace(ast.NodeTransformer):
         def visit(self, node: ast.AST) -> ast.AST:
-            if node is condition:
-                return ast.Name(_TRUE, ast.Load())
-            return self.generic_visit(node)
+            return other if node is place else self.generic_visit(node)
 
     Replace().visit(function)

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from db import claims, owner, sweeper, transitions, turns
+from db import claims, groups, owner, sweeper, transitions, turns
 from tests.faults import mutants as measure
 from tests.faults.mutants import mutants, mutated
 
@@ -40,6 +40,16 @@ def test_what_a_guard_joins_and_what_comes_as_an_argument_counts() -> None:
     assert "Slot.id == slot.slot_id" not in asked
 
 
+def test_other_words_are_put_in_each_place() -> None:
+    found = measure.replaced()
+    assert len(found) == len(measure._PUT) >= 10
+    for mutant in found:
+        source = ast.unparse(measure._written(mutant.module, mutant.function))
+        assert ast.unparse(mutant.code) != source, mutant
+        with mutated(mutant):
+            pass
+
+
 def test_histories_that_differ_by_themselves_catch_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def differ(*_: object, **__: object) -> int:
         raise AssertionError("they differ")
@@ -65,7 +75,7 @@ def test_only_differences_count() -> None:
     assert not measure.differs(ExceptionGroup("broken", [broken, TypeError("x")]))
 
 
-@pytest.mark.parametrize("module", [transitions, claims, turns, owner, sweeper])
+@pytest.mark.parametrize("module", [transitions, claims, turns, owner, sweeper, groups])
 def test_what_is_not_walked_is_named(module: ModuleType) -> None:
     """Every function with a condition is either taken apart, or listed with what shows it."""
     homes = [
