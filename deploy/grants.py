@@ -33,7 +33,10 @@ def add_commands(group: click.Group, with_user: WithUser) -> None:
                 f"{name} {'may now' if given else 'could already'} run {capability} of their own."
             )
             if not load_settings().own_kernels:
-                print("They are switched off for the whole pool: set LABPOOL_OWN_KERNELS=true.")
+                print(
+                    "LABPOOL_OWN_KERNELS is not set here; unless the service has it set to true, "
+                    "they are off for the whole pool."
+                )
 
         with_user("labpool user grant", name, work)
 

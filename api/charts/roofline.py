@@ -49,6 +49,10 @@ def _roof(roof: Roofline, ends: tuple[float, float], x_scale: Scale, y_scale: Sc
     corners.append((ends[1], roof.peak_gflop_s))
     at = [_at(x_scale, y_scale, *corner) for corner in corners]
     ridge_x, ridge_y = at[1]
+    # Its text ends there, to the left of the slope's middle where that leaves room for it.
+    left = max(150.0, round((at[0][0] + ridge_x) / 2 - 8, 1))
+    climbed = min(1.0, (left - at[0][0]) / max(1.0, ridge_x - at[0][0]))
+    roof_y = at[0][1] + climbed * (ridge_y - at[0][1])
     return Markup(
         '<line class="ridge" x1="{x}" x2="{x}" y1="{y}" y2="{foot}"/>'
         '<path class="roof" d="{path}"/>'
@@ -59,9 +63,8 @@ def _roof(roof: Roofline, ends: tuple[float, float], x_scale: Scale, y_scale: Sc
         y=ridge_y,
         foot=HEIGHT - BOTTOM,
         path="M" + "L".join(f"{x} {y}" for x, y in at),
-        # Beside the middle of the slope, where the roof is to the right.
-        left=max(150.0, round((at[0][0] + ridge_x) / 2 - 8, 1)),
-        above=max(40.0, round((at[0][1] + ridge_y) / 2 - 10, 1)),
+        left=left,
+        above=max(12.0, round(roof_y - 10, 1)),
         right=x_range()[1],
         over=round(ridge_y - 7, 1),
         memory=rate_text(roof.peak_gb_s),

@@ -56,6 +56,23 @@ def test_a_point_hangs_from_the_roof() -> None:
     assert float(line[1]) < float(line[2])
 
 
+@pytest.mark.parametrize(("peak_gb_s", "peak_gflop_s"), [(85.31, 7.976), (4000.0, 60_000.0)])
+def test_the_roof_does_not_run_through_its_own_rate(peak_gb_s: float, peak_gflop_s: float) -> None:
+    roof = Roofline.of({
+        "roofline": {
+            "peak_gb_s": peak_gb_s, "peak_gflop_s": peak_gflop_s, "intensity": 1 / 6,
+            "attainable_gflop_s": 1.0, "limit": "memory", "percent": 50.0, "measured_at": "now",
+        }
+    })  # fmt: skip
+    assert roof is not None
+    drawn = str(roofline_chart("r", "Roofline", roof, [RoofPoint("a", 1 / 6, 5.0, "")]))
+    (path,) = re.findall(r'class="roof" d="M([^"]+)"', drawn)
+    begin, ridge, _ = ([*map(float, corner.split())] for corner in path.split("L"))
+    end, base = map(float, re.findall(r'roof-label" x="([\d.]+)" y="([\d.]+)"', drawn)[0])
+    slope = (ridge[1] - begin[1]) / (ridge[0] - begin[0])
+    assert base <= max(12.0, ridge[1], begin[1] + slope * (end - begin[0])) - 5
+
+
 def test_samples_are_dots_by_time_and_order() -> None:
     strip = dot_strip("s", "Samples", [1.0, 2.0, 1.5], 1.5, (1.2, 1.8), look_of(3), 3)
     dots = [

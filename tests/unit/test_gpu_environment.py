@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from importlib.metadata import PackagePath
@@ -194,3 +195,34 @@ def test_a_compiler_that_another_lock_brought_is_noticed() -> None:
     assert gpu_environment.has_compiler_of(lock, lambda name: "12.6.85")
     assert not gpu_environment.has_compiler_of(lock, lambda name: "12.9.86")
     assert not gpu_environment.has_compiler_of(lock, lambda name: "12.6.8")
+
+
+def test_the_image_is_made_as_make_gpu_makes_the_environment() -> None:
+    text = (CHECKOUT / "deploy" / "docker" / "Dockerfile.worker-gpu").read_text(encoding="utf-8")
+    joined = text.replace("\\\n", " ")
+    script = (CHECKOUT / "deploy" / "gpu_environment.sh").read_text(encoding="utf-8")
+    for module in ("deploy.gpu_choice", "deploy.gpu_environment"):
+        assert f"-m {module}" in joined and f"-m {module}" in script
+    assert "nvidia/cuda" not in text, "no toolkit: its CUDA would be another one"
+    [default] = re.findall(r"^ARG GPU_CUDA=(\S+)$", text, re.MULTILINE)
+    assert gpu_choice.lock_for(gpu_choice.parse_cuda(default)) == gpu_choice.WHOLE_LOCK
+    assert "g++" in joined
+
+
+def test_the_images_steps_work_on_what_is_copied_into_it(tmp_path: Path) -> None:
+    """The choice of the lock, from the two folders that the image has by then and nothing else."""
+    for folder in ("requirements", "deploy"):
+        shutil.copytree(CHECKOUT / folder, tmp_path / folder)
+    for cuda, lock in (("12.9", "gpu"), ("12.8", "nvrtc-12.8")):
+        chosen = subprocess.run(
+            [sys.executable, "-m", "deploy.gpu_choice"], cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "GPU_CUDA": cuda},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert chosen.stdout.strip() == lock
+    program = f"from deploy.gpu_environment import text_of_locks as t; print(t({lock!r}))"
+    locked = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PATH": os.environ["PATH"]},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "nvidia-cuda-nvrtc-cu12==12.8" in locked.stdout

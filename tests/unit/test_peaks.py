@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from labpool.roofline import Roofline
@@ -46,6 +49,23 @@ def test_a_processors_peaks_are_measured() -> None:
     # A computer of this century, and none of the next.
     assert 1e8 < found.bytes_s < 1e13
     assert 1e8 < found.operations_s < 1e14
+
+
+def test_a_library_whose_threads_wait_for_each_other_lowers_no_peak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def waits(act: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **more: Any) -> Any:
+            time.sleep(0.02)
+            return act(*arguments, **more)
+
+        return run
+
+    for name in ("dot", "matmul"):
+        monkeypatch.setattr(np, name, waits(getattr(np, name)))
+    found = peaks.cpu_peaks("float32", 10**6)
+    # The product alone would come to 2 * 128**3 operations in 20 ms at the smallest side.
+    assert found.operations_s > 3e8 and found.bytes_s > 1e9
 
 
 @pytest.mark.parametrize(
