@@ -121,7 +121,8 @@ def _told_apart(session: Session, trial: Trial, attempt: Attempt | None) -> str 
     crashed, apart, unfit = (Attempt.reason.startswith(how) for how in (CRASHED, APART, UNFIT))
     own = reasons.where(Trial.id == trial.id, or_(crashed, apart))
     if trial.alone and (said := session.scalar(own)) is not None:
-        return said
+        # How a runner died may quote what not everybody may see; its attempt says it.
+        return CRASHED if said.startswith(CRASHED) else said
     if attempt is not None:
         # The first of a group runs on when the others go back.
         with_it = reasons.where(Attempt.lease_id == attempt.lease_id, apart)

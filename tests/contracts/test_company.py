@@ -104,7 +104,7 @@ def test_a_crash_and_what_cannot_be_fused(database: Database, catalog: Catalog) 
         crash = f"{CRASHED} Its runner died."
         owner.release(session, ids[0], 1, crash, alone=True)
         session.expire_all()
-        assert told(session, ids[0]).sentence == crash
+        assert told(session, ids[0]).sentence == CRASHED
         for trial_id in ids[1:3]:
             owner.release(session, trial_id, 1, layer, alone=True)
         session.expire_all()

@@ -111,7 +111,7 @@ def _train(
             for one, trial in zip(plans, trials, strict=True)
         ]
     except Exception as error:
-        raise _Apart(f"{type(error).__name__}: {error}") from error
+        raise _Apart(f"A trial could not be prepared ({type(error).__name__}).") from error
     fixed = [fixed_parameters(_parameters(trial), found.declared) for trial in trials]
     if any(one != fixed[0] for one in fixed):
         raise _Apart(_NOT_ALIKE)
