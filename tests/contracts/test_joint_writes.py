@@ -67,7 +67,10 @@ class Group:
                 bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest(),
             )  # fmt: skip
             one.checkpoint(announced, lambda one=one: told.append(one.trial))  # type: ignore[misc]
-            result = Result(trial=one.trial, fence=one.fence, metrics={"test_accuracy": 0.5})
+            result = Result(
+                trial=one.trial, fence=one.fence, metrics={"test_accuracy": 0.5}, summary={},
+                ended_early=False,
+            )  # fmt: skip
             one.succeed(result, may=lambda one=one: one.refusals == 0)  # type: ignore[misc]
         return self.writer.store_gathered()
 
