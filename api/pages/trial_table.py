@@ -43,7 +43,7 @@ def trial_table(session: Session, trials: Sequence[TrialRow]) -> TrialTable:
     """What the address asks for of these trials."""
     running = [trial.id for trial in trials if trial.state == TrialState.RUNNING]
     values: dict[int, Mapping[str, Any]] = {trial.id: trial.metrics for trial in trials}
-    values.update(dict.fromkeys(running, {}))
+    values.update({trial_id: {} for trial_id in running})
     values.update(live_values(session, running))
     varied = _in_order(trial.varied for trial in trials)
     columns = _columns(varied, values)
