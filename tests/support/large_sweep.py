@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.models import Attempt, Experiment, Lease, Result, SweepReport, Trial
+from db.models import Attempt, Experiment, Lease, PoolSetting, Result, SweepReport, Trial
 from db.states import Outcome, TrialState
 from db.turns import SlotIdentity
+from labpool.catalog import Catalog
 from tests.support.api import Api
 from tests.support.pool import slot
 
@@ -42,14 +43,17 @@ def large_sweep(api: Api, trials: int) -> int:
     """The experiment: two thirds of its trials paused at the first rung, the rest spread above it,
     one in fifty failed, and the last tenth still waiting; two to a lease."""
     experiment_id, ids = api.submitted(large_spec(trials))
-    fill(api.database, api, experiment_id, ids)
+    fill_sweep(api.database, api.catalog, experiment_id, ids)
     return experiment_id
 
 
-def fill(database: Database, api: Api, experiment_id: int, ids: list[int]) -> None:
+def fill_sweep(database: Database, catalog: Catalog, experiment_id: int, ids: list[int]) -> None:
     """Give the sweep's trials their past."""
     with database.transaction() as session:
-        taker = slot(session, api.catalog)
+        bound = session.scalar(
+            select(PoolSetting.value).where(PoolSetting.name == "artifact_store_id")
+        )
+        taker = slot(session, catalog, store_id=bound or "store")
         now = session.get_one(Experiment, experiment_id).created_at
         varied = {row.id: row.varied for row in session.query(Trial).filter(Trial.id.in_(ids))}
         ran = ids[: len(ids) - len(ids) // 10]
