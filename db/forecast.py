@@ -109,6 +109,16 @@ def forecast(session: Session, made: Plan, owner_id: int, rules: Rules) -> Forec
     return _placed(found, read_line(session, rules, serving), serving, made, owner_id, times, slots)
 
 
+def pace_of(session: Session, code_name: str, unit: str) -> tuple[float, str] | None:
+    """Seconds that an ``epoch``, or else a trial, of this model or kernel takes on its slot, as a
+    forecast counts it, and what tells so; None where no trial of it has ended well yet."""
+    if unit == "epoch":
+        known = _Costs(session).epoch(code_name)
+        return None if known is None else (known[0], _source(code_name, known[1]))
+    typical = History(session).of(code_name)
+    return None if typical is None else (typical.median_s, _source(code_name, typical.count))
+
+
 def _placed(
     found: Forecast,
     line: Line,
@@ -190,7 +200,7 @@ class _Costs:
 
     def of(self, trial: TrialPlan, share: float) -> _Cost | None:
         """None where no trial of it has ended well yet. ``share`` of its epochs are trained."""
-        if trial.kind == "train" and (known := self._epoch(trial.code_name)) is not None:
+        if trial.kind == "train" and (known := self.epoch(trial.code_name)) is not None:
             epoch_s, count = known
             epochs = trial.spec["epochs"]
             words = f"{epochs} epochs of {shown_s(epoch_s)}, {_source(trial.code_name, count)}"
@@ -200,7 +210,8 @@ class _Costs:
             return None
         return _Cost(typical.median_s * share, _source(trial.code_name, typical.count))
 
-    def _epoch(self, code_name: str) -> tuple[float, int] | None:
+    def epoch(self, code_name: str) -> tuple[float, int] | None:
+        """Seconds an epoch, and of how many trials that is the median."""
         if code_name not in self._by_epoch:
             self._by_epoch[code_name] = self._look(code_name)
         return self._by_epoch[code_name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, Response, redirect, request
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -24,11 +25,13 @@ from api.pages.frame import page
 from api.pages.overview import overview_of
 from api.pages.pausing import buttons_of_all
 from api.pages.points import point_table
+from api.pages.sweep import sweep_panels
 from api.pages.timed_sweep import is_of_benchmarks, timed_sweep
 from api.pages.trial_table import trial_table
 from api.security.identity import me
 from api.security.roles import allow
 from api.speed_ups import speed_ups_of
+from api.sweeps.view import view_of
 from api.visibility import may_change, require_change, shown_trials, visible_experiment
 from db.commands import cancel_experiment
 from db.fairness import Rules
@@ -56,6 +59,7 @@ def show_experiment(experiment_id: int) -> Response:
         table = trial_table(session, trials)
         waiting = _reasons(session, table.rows)
         curves = _curves(session, table.rows)
+        view = view_of(session, experiment.id) if experiment.kind == "sweep" else None
     return page(
         "experiment.html",
         section="Experiments",
@@ -73,8 +77,9 @@ def show_experiment(experiment_id: int) -> Response:
         remaining={row.id: remaining_s(row) for row in table.rows},
         waiting=waiting,
         curves=curves,
+        sweep=sweep_panels(view) if view else None,
         may_change=may_change(me(), experiment.owner_id),
-        buttons=buttons_of_all(trials),
+        buttons=buttons_of_all(trials, experiment.search_halt),
         commands=_commands(experiment),
         spec_text=pretty_yaml(experiment.spec),
         permalink=f"{request.host_url}experiments/{experiment.id}",
@@ -126,5 +131,6 @@ def _reasons(session: Session, rows: Sequence[TrialRow]) -> Mapping[int, str]:
     if not queued:
         return {}
     pool = Waiting(session, queued, Rules.of(services().settings))
-    found = ((row_id, pool.why(session.get_one(Trial, row_id))) for row_id in queued)
+    trials = session.scalars(select(Trial).where(Trial.id.in_(queued))).all()
+    found = ((trial.id, pool.why(trial)) for trial in trials)
     return {row_id: why for row_id, why in found if why}

@@ -28,11 +28,13 @@ OfExperiment = Callable[[Session, Experiment, User], int]
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A form with nothing but this button; `verb` ends its address."""
+    """A form with nothing but this button; `verb` ends its address. What cannot be taken back
+    `asks` once more."""
 
     verb: str
     label: str
     hint: str
+    asks: bool = False
 
 
 _PAUSE = Button("pause", "Pause", "Saves at the end of the epoch and gives the slot back.")
@@ -63,13 +65,20 @@ def buttons_of(trial: TrialRow) -> list[Button]:
             return []
 
 
-def buttons_of_all(trials: Iterable[TrialRow]) -> list[Button]:
-    """What can be asked of an experiment now: whatever applies to any of its trials."""
+def buttons_of_all(trials: Iterable[TrialRow], search_halt: str | None = None) -> list[Button]:
+    """What can be asked of an experiment now: whatever applies to any of its trials.
+
+    A search that is paused can be resumed also when all its trials so far have ended.
+    """
     verbs = {button.verb for trial in trials for button in buttons_of(trial)}
+    if search_halt == "paused":
+        verbs.add("resume")
     every = (
         Button("pause", "Pause all", "Saves at the end of each epoch and gives the slots back."),
         Button("resume", "Resume all", "All go on: paused, held back, or asked to pause or stop."),
-        Button("stop", "Stop all and keep", "Results of what has begun; the rest never runs."),
+        Button(
+            "stop", "Stop all and keep", "Results of what has begun; the rest never runs.", True
+        ),
     )
     return [button for button in every if button.verb in verbs]
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from api.pages.eta import share_done
 from api.pages.filters import STATE_ORDER
 from api.pages.sorting import Key, Sorting
-from db.reads.curves import latest_values
+from db.reads.trial_list import live_values
 from db.reads.trials import TrialRow
 from db.states import TrialState
 
@@ -41,19 +41,19 @@ class TrialTable:
 
 def trial_table(session: Session, trials: Sequence[TrialRow]) -> TrialTable:
     """What the address asks for of these trials."""
-    values: dict[int, Mapping[str, Any]] = {
-        trial.id: _newest(session, trial) if trial.state == TrialState.RUNNING else trial.metrics
-        for trial in trials
-    }
+    running = [trial.id for trial in trials if trial.state == TrialState.RUNNING]
+    values: dict[int, Mapping[str, Any]] = {trial.id: trial.metrics for trial in trials}
+    values.update({trial_id: {} for trial_id in running})
+    values.update(live_values(session, running))
     varied = _in_order(trial.varied for trial in trials)
     columns = _columns(varied, values)
     sorting = Sorting.from_request(columns, "number")
     ordered = sorting.apply(trials, columns)
     place = _page_number()
     shown = ordered[place * PER_PAGE : (place + 1) * PER_PAGE]
-    for trial in shown:
-        if not trial.metrics and trial.fence and trial.state != TrialState.RUNNING:
-            values[trial.id] = _newest(session, trial)
+    begun = [row for row in shown if not row.metrics and row.fence]
+    still = [row.id for row in begun if row.state != TrialState.RUNNING]
+    values.update(live_values(session, still))
     found = set(_in_order(values[trial.id] for trial in shown))
     return TrialTable(
         rows=shown,
@@ -64,10 +64,6 @@ def trial_table(session: Session, trials: Sequence[TrialRow]) -> TrialTable:
         next_url=_page_url(place + 1) if len(ordered) > (place + 1) * PER_PAGE else None,
         first_url=_page_url(0) if place else None,
     )
-
-
-def _newest(session: Session, trial: TrialRow) -> Mapping[str, Any]:
-    return latest_values(session, trial.id, trial.fence)
 
 
 def _columns(varied: Sequence[str], values: _Values) -> dict[str, Key]:

@@ -223,6 +223,11 @@ class Client(Predicting, Downloads, Uploads, Comparing):
         """Cancel every trial of an experiment that has not ended."""
         return self._ask_experiment(experiment_id, "cancel")
 
+    def sweep(self, experiment_id: int) -> dict[str, Any]:
+        """A sweep at a glance: rungs, best so far, importance, cost, every trial's value."""
+        found: dict[str, Any] = self._transport.get(f"/experiments/{experiment_id}/sweep")
+        return found
+
     def add_trials(
         self, experiment_id: int, trials: int, idempotency_key: str | None = None
     ) -> Experiment:

@@ -184,6 +184,10 @@ export class ParallelCoordinates {
       ".thread[data-trial], .dot[data-trial], #compare-table tr[data-trial]",
     )) element.classList.toggle("faded", out.has(element.dataset.trial));
     this.say(threads.length - out.size, threads.length);
+    // A page may list what is picked.
+    const picked = threads.map((path) => path.dataset.trial).filter((trial) => !out.has(trial));
+    document.dispatchEvent(new CustomEvent("labpool:brushed",
+      { detail: { isBrushed: this.brushes.size > 0, picked } }));
   }
 
   say(shown, count) {
@@ -215,3 +219,4 @@ function begin() {
 
 begin();
 document.addEventListener("labpool:refreshed", begin);
+document.addEventListener("labpool:drawn", begin);
