@@ -21,6 +21,7 @@ from typing import Any
 from tests.bench.rivals import speaking
 
 TUNERS = 2
+ROLES = ("chief", *(f"tuner{number}" for number in range(TUNERS)))
 READY_S, PATIENCE_S = 240.0, 1800.0
 POLL_S = 0.002
 
@@ -31,7 +32,7 @@ def _started() -> Iterator[tuple[Path, list[subprocess.Popen[bytes]]]]:
     with tempfile.TemporaryDirectory(prefix="lp-kt-") as name, ExitStack() as stack:
         folder = Path(name)
         started = []
-        for role in ("chief", *(f"tuner{number}" for number in range(TUNERS))):
+        for role in ROLES:
             command = [sys.executable, "-m", "tests.bench.rivals.by_keras_tuner", "fit", role]
             environment = {
                 **os.environ,
@@ -135,8 +136,8 @@ def _tune(role: str) -> None:
 
 if __name__ == "__main__":
     speaking.way()
-    if len(sys.argv) > 2:
-        _tune(sys.argv[2])
+    if sys.argv[-1] in ROLES:
+        _tune(sys.argv[-1])
     elif speaking.way() != "fit":
         sys.exit("KerasTuner is measured with fit alone.")
     else:

@@ -62,7 +62,7 @@ class Kept:
 
 
 def identity(*more: Any) -> str:
-    """The commit that is measured, the files that measure it, and whatever else must be the same."""
+    """The commit that is measured, the files that measure it, and what else must be the same."""
     folder = Path(__file__).parent
     digest = hashlib.sha256(repr(more).encode())
     for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.yaml")]):

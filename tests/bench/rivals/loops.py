@@ -7,10 +7,11 @@ anywhere, no digests.
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from labpool.settings import CHECKOUT
-
+# Not from labpool.settings: its libraries are not in the peers' environment.
+CHECKOUT = Path(__file__).resolve().parents[3]
 THREADS = 1
 
 

@@ -75,13 +75,9 @@ def table(raw: Mapping[str, Any]) -> str:
         versions |= part["versions"]
     told = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     loads = [load for part in parts.values() for load in part["load"]]
-    lines += [
-        "",
-        (
-            f"At {raw['identity'].split()[0]}, medians of the rounds; {told}. The machine's load was "
-            f"{min(loads):.1f} to {max(loads):.1f}."
-        ),
-    ]
+    load = f"The machine's load was {min(loads):.1f} to {max(loads):.1f}."
+    commit = raw["identity"].split()[0]
+    lines += ["", f"At {commit}, medians of the rounds. {load} Versions: {told}."]
     return "\n".join(lines)
 
 
