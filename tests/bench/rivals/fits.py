@@ -30,12 +30,17 @@ def prepare() -> None:
 
 
 @cache
-def digits() -> tuple[Split, Split, Split]:
-    """Training, validation and test images [n, 8, 8, 1] from 0 to 1: labpool's own splits."""
+def digits(side: int) -> tuple[Split, Split, Split]:
+    """Training, validation and test images [n, side, side, 1] from 0 to 1: labpool's own splits.
+
+    Other sides than 8 are labpool's own enlargement.
+    """
     from sklearn.datasets import load_digits
 
+    from worker.runner.data import resize
+
     images, labels = load_digits(return_X_y=True)
-    x = (images.reshape(-1, 8, 8, 1) / 16.0).astype(np.float32)
+    x = resize((images.reshape(-1, 8, 8, 1) / 16.0).astype(np.float32), side, side)
     y = labels.astype(np.int64)
     order = np.random.Generator(np.random.PCG64(SPLITS_SEED)).permutation(len(y))
     test = round(len(y) * TEST)
@@ -50,7 +55,7 @@ def warm() -> None:
     import keras
 
     prepare()
-    (x, y), _, _ = digits()
+    (x, y), _, _ = digits(8)
     model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Flatten(), _logits()])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(x[:64], y[:64], verbose=0)
@@ -61,7 +66,7 @@ def fit(trial: dict[str, Any]) -> float:
     import keras
 
     prepare()
-    training, validation, test = digits()
+    training, validation, test = digits(side_of(trial["parameters"]))
     keras.utils.clear_session()
     keras.utils.set_random_seed(trial["seed"])
     rate, decay, epochs = (
@@ -87,6 +92,11 @@ def fit(trial: dict[str, Any]) -> float:
     return float(model.evaluate(*test, batch_size=len(test[1]), verbose=0)[1])
 
 
+def side_of(parameters: dict[str, Any]) -> int:
+    """Pixels of a side: the catalog's `mlp` takes the 8 of `digits`, `layers` asks for 16."""
+    return 8 if "hidden" in parameters else 16
+
+
 def network(parameters: dict[str, Any]) -> Any:
     """What labpool's `mlp` and `layers` build."""
     import keras
@@ -102,7 +112,8 @@ def network(parameters: dict[str, Any]) -> Any:
             for layer in parameters["layers"]
         ]
     layers = [getattr(keras.layers, kind)(**arguments) for kind, arguments in named]
-    return keras.Sequential([keras.Input((8, 8, 1)), *layers, _logits()])
+    side = side_of(parameters)
+    return keras.Sequential([keras.Input((side, side, 1)), *layers, _logits()])
 
 
 def _logits() -> Any:

@@ -24,16 +24,16 @@ def prepare() -> None:
 
 
 @cache
-def splits() -> Any:
+def splits(side: int) -> Any:
     """labpool's splits of `digits`, on the device."""
     from labpool.sdk import DataShape
     from tests.bench.rivals import fits
     from worker.runner.data import Split, Splits
     from worker.runner.resident import ResidentSplits
 
-    training, validation, test = (Split(*part) for part in fits.digits())
+    training, validation, test = (Split(*part) for part in fits.digits(side))
     return ResidentSplits.of(
-        Splits(training, validation, test), DataShape("image", (8, 8, 1), 10), "cpu"
+        Splits(training, validation, test), DataShape("image", (side, side, 1), 10), "cpu"
     )
 
 
@@ -50,22 +50,24 @@ def warm() -> None:
 def fit(trial: dict[str, Any]) -> float:
     """Train a trial; the accuracy of its best epoch's weights on the test split."""
     prepare()
+    from tests.bench.rivals.fits import side_of
     from worker.runner.data import permutation
 
-    network, count = _network(trial), splits().training.count
+    held = splits(side_of(trial["parameters"]))
+    network, count = _network(trial, held.shape), held.training.count
     steps = -(-count // trial["batch_size"])
     best, weights = -1.0, network.weights()
     for epoch in range(trial["epochs"]):
         network.set_learning_rate(trial["learning_rate"] * trial["learning_rate_decay"] ** epoch)
-        network.train_steps(splits().training, permutation(count, trial["seed"], epoch), 0, steps)
-        accuracy = network.measure(splits().validation)[1]["accuracy"]
+        network.train_steps(held.training, permutation(count, trial["seed"], epoch), 0, steps)
+        accuracy = network.measure(held.validation)[1]["accuracy"]
         if accuracy > best:
             best, weights = accuracy, network.weights()
     network.set_weights(weights)
-    return float(network.measure(splits().test)[1]["accuracy"])
+    return float(network.measure(held.test)[1]["accuracy"])
 
 
-def _network(trial: dict[str, Any]) -> Any:
+def _network(trial: dict[str, Any], shape: Any) -> Any:
     """A network with the weights of the trial's seed; traced already if one like it was here."""
     from worker.runner.kept import key_of, of_this_process
     from worker.runner.network import Network
@@ -75,7 +77,7 @@ def _network(trial: dict[str, Any]) -> Any:
     return of_this_process().network(
         key_of(name, parameters, trial["batch_size"]),
         trial["seed"],
-        lambda: build(filled, splits().shape),
+        lambda: build(filled, shape),
         lambda model: Network(model, "adam", trial["batch_size"], "cpu"),
     )
 
