@@ -39,7 +39,7 @@ gpu-test: setup-dev ## Run what needs a GPU and hold every kernel to its target;
 faults: setup-dev ## Measure the service under faults; ends with the figures as JSON (FAULTS='--quick' or '--only NAME')
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
-bench-setup: setup-dev ## Make .venv-peers, for bench to set labpool against Celery, Optuna, Ray Tune and PyTorch
+bench-setup: setup-dev ## Make .venv-peers, for bench to set labpool against Celery, Optuna, Ray Tune, KerasTuner and PyTorch
 	@sh tests/bench/peers/environment.sh
 
 bench: setup-dev ## Measure what a trial costs beside its arithmetic; ends with the figures as JSON (BENCH='--only NAME')

@@ -47,7 +47,10 @@ def peers_python() -> Path | None:
 
 
 def seconds(
-    command: Sequence[str], shares: Sequence[Sequence[Trial]], environment: Mapping[str, str]
+    command: Sequence[str],
+    shares: Sequence[Sequence[Trial]],
+    environment: Mapping[str, str],
+    patience_s: float | None = None,
 ) -> float:
     """From the word to go to the last result: a process of ``command`` for each share of trials.
 
@@ -61,7 +64,7 @@ def seconds(
         for program, share in zip(programs, shares, strict=True):
             program.say(share)
         for program, share in zip(programs, shares, strict=True):
-            program.hear(f"done {len(share)}")
+            program.hear(f"done {len(share)}", patience_s)
         return time.monotonic() - began_s
 
 
@@ -75,13 +78,14 @@ class _Program:
         self.process.stdin.write(f"{json.dumps(trials)}\n")
         self.process.stdin.flush()
 
-    def hear(self, wanted: str) -> None:
+    def hear(self, wanted: str, patience_s: float | None = None) -> None:
         assert self.process.stdout is not None
+        patience_s = PATIENCE_S if patience_s is None else patience_s
         # One line at a time is on its way, so none hides in the stream's buffer.
-        if select.select([self.process.stdout], [], [], PATIENCE_S)[0]:
+        if select.select([self.process.stdout], [], [], patience_s)[0]:
             heard = self.process.stdout.readline().strip()
         else:
-            heard = f"nothing in {PATIENCE_S:g} s"
+            heard = f"nothing in {patience_s:g} s"
         if heard != wanted:
             self._log.seek(0)
             tail = self._log.read().decode(errors="replace")[-LOG_TAIL:]
