@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from sqlalchemy import true
 from sqlalchemy.exc import IntegrityError
@@ -206,7 +206,7 @@ def replaced() -> list[Mutant]:
     return found
 
 
-def _says(node: ast.AST, text: str) -> bool:
+def _says(node: ast.AST, text: str) -> TypeGuard[ast.expr]:
     # An argument's own name is no expression.
     return isinstance(node, ast.expr) and ast.unparse(node) == text
 
