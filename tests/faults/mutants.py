@@ -67,7 +67,7 @@ _PUT: tuple[tuple[ModuleType, str, str, str], ...] = (
     (sweeper, "_was_together", "(session.scalar(members) or 0) > 1", "False"),
     (transitions, "requeue", "alone", "False"),
     (owner, "share_s", "members - 1", "members"),
-    (owner, "share_s", "len(others) + 1", "1"),
+    (owner, "share_s", "len(others) + 1", "len(others) + 2"),
     (leases, "close_attempt", "~left.exists()", "left.exists()"),
 )
 _QUICK = ("hold",)
