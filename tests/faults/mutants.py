@@ -64,11 +64,10 @@ _PUT: tuple[tuple[ModuleType, str, str, str], ...] = (
     (groups, "companions", "stand_at.get(one.id, 0) == stand_at.get(head.id, 0)", "True"),
     (groups, "_wanted", "head.trace_key in sizes.unfit", "False"),
     (groups, "_wanted", "sizes.auto.get(head.trace_key or '', 1)", "64"),
-    (groups, "_wanted", "said == 'off'", "False"),
     (sweeper, "_was_together", "(session.scalar(members) or 0) > 1", "False"),
     (transitions, "requeue", "alone", "False"),
     (owner, "share_s", "members - 1", "members"),
-    (owner, "share_s", "len(others) + 1", "1"),
+    (owner, "share_s", "len(others) + 1", "len(others) + 2"),
     (leases, "close_attempt", "~left.exists()", "left.exists()"),
 )
 _QUICK = ("hold",)
