@@ -49,7 +49,7 @@ def test_our_loop_lent_gives_the_bits_of_labpools_trial() -> None:
         "    with tempfile.TemporaryDirectory() as f, runner(Path(f), '--light') as one:\n"
         "        ours = one.result(trial_of(given, Path(f) / 's')).metrics['test_accuracy']\n"
         "    found.append((loops.fit(trial), ours))\n"
-        "    shape = loops.splits(fits.side_of(trial['parameters'])).shape\n"
+        "    shape = loops.splits().shape\n"
         "    weights = [w.shape for w in fits.network(trial['parameters']).weights]\n"
         "    assert weights == [w.shape for w in loops._network(trial, shape).model.weights]\n"
         "assert all(lent == ours for lent, ours in found), found\n"

@@ -30,17 +30,12 @@ def prepare() -> None:
 
 
 @cache
-def digits(side: int) -> tuple[Split, Split, Split]:
-    """Training, validation and test images [n, side, side, 1] from 0 to 1: labpool's own splits.
-
-    Other sides than 8 are labpool's own enlargement.
-    """
+def digits() -> tuple[Split, Split, Split]:
+    """Training, validation and test images [n, 8, 8, 1] from 0 to 1: labpool's own splits."""
     from sklearn.datasets import load_digits
 
-    from worker.runner.data import resize
-
     images, labels = load_digits(return_X_y=True)
-    x = resize((images.reshape(-1, 8, 8, 1) / 16.0).astype(np.float32), side, side)
+    x = (images.reshape(-1, 8, 8, 1) / 16.0).astype(np.float32)
     y = labels.astype(np.int64)
     order = np.random.Generator(np.random.PCG64(SPLITS_SEED)).permutation(len(y))
     test = round(len(y) * TEST)
@@ -55,7 +50,7 @@ def warm() -> None:
     import keras
 
     prepare()
-    (x, y), _, _ = digits(8)
+    (x, y), _, _ = digits()
     model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Flatten(), _logits()])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(x[:64], y[:64], verbose=0)
@@ -66,7 +61,7 @@ def fit(trial: dict[str, Any]) -> float:
     import keras
 
     prepare()
-    training, validation, test = digits(side_of(trial["parameters"]))
+    training, validation, test = digits()
     keras.utils.clear_session()
     keras.utils.set_random_seed(trial["seed"])
     rate, decay, epochs = (
@@ -92,28 +87,19 @@ def fit(trial: dict[str, Any]) -> float:
     return float(model.evaluate(*test, batch_size=len(test[1]), verbose=0)[1])
 
 
-def side_of(parameters: dict[str, Any]) -> int:
-    """Pixels of a side: the catalog's `mlp` takes the 8 of `digits`, `layers` asks for 16."""
-    return 8 if "hidden" in parameters else 16
-
-
 def network(parameters: dict[str, Any]) -> Any:
-    """What labpool's `mlp` and `layers` build."""
+    """What labpool's `mlp` and `small_cnn` build."""
     import keras
+    from keras import layers
 
-    if "hidden" in parameters:
-        named = [
-            ("Dense", {"units": units, "activation": "relu"}) for units in parameters["hidden"]
-        ]
-        named.insert(0, ("Flatten", {}))
-    else:
-        named = [
-            (layer["type"], {name: value for name, value in layer.items() if name != "type"})
-            for layer in parameters["layers"]
-        ]
-    layers = [getattr(keras.layers, kind)(**arguments) for kind, arguments in named]
-    side = side_of(parameters)
-    return keras.Sequential([keras.Input((side, side, 1)), *layers, _logits()])
+    inner: list[Any] = []
+    for filters in parameters.get("filters", ()):
+        inner.append(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        inner.append(layers.MaxPooling2D())
+    inner.append(layers.Flatten())
+    for units in parameters.get("hidden", ()) or (parameters["dense"],):
+        inner.append(layers.Dense(units, activation="relu"))
+    return keras.Sequential([keras.Input((8, 8, 1)), *inner, _logits()])
 
 
 def _logits() -> Any:

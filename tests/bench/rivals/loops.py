@@ -24,16 +24,16 @@ def prepare() -> None:
 
 
 @cache
-def splits(side: int) -> Any:
+def splits() -> Any:
     """labpool's splits of `digits`, on the device."""
     from labpool.sdk import DataShape
     from tests.bench.rivals import fits
     from worker.runner.data import Split, Splits
     from worker.runner.resident import ResidentSplits
 
-    training, validation, test = (Split(*part) for part in fits.digits(side))
+    training, validation, test = (Split(*part) for part in fits.digits())
     return ResidentSplits.of(
-        Splits(training, validation, test), DataShape("image", (side, side, 1), 10), "cpu"
+        Splits(training, validation, test), DataShape("image", (8, 8, 1), 10), "cpu"
     )
 
 
@@ -50,10 +50,9 @@ def warm() -> None:
 def fit(trial: dict[str, Any]) -> float:
     """Train a trial; the accuracy of its best epoch's weights on the test split."""
     prepare()
-    from tests.bench.rivals.fits import side_of
     from worker.runner.data import permutation
 
-    held = splits(side_of(trial["parameters"]))
+    held = splits()
     network, count = _network(trial, held.shape), held.training.count
     steps = -(-count // trial["batch_size"])
     best, weights = -1.0, network.weights()

@@ -28,7 +28,7 @@ def spec_of(name: str, wider: int = 0, shortened_to: int | None = None) -> dict[
     if "hidden" in parameters:
         parameters["hidden"][-1] += wider
     else:
-        parameters["layers"][-1]["units"] += wider
+        parameters["dense"] += wider
     if shortened_to is not None:
         spec["base"]["epochs"] = spec["base"]["checkpoint_every_epochs"] = shortened_to
     return spec
