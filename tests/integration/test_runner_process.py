@@ -268,7 +268,7 @@ def test_a_cpu_benchmark(warm: Runner, tmp_path: Path) -> None:
 def test_a_gpu_benchmark_without_a_gpu_names_what_is_missing(warm: Runner, tmp_path: Path) -> None:
     spec = {"kind": "benchmark", "kernel": "dense_relu", "device": "gpu"}
     answer = warm.run(trial_of(spec, tmp_path))[-1]
-    assert isinstance(answer, protocol.Failed) and answer.reason_kind == "gpu_fault"
+    assert isinstance(answer, protocol.Failed) and answer.reason_kind == "not_prepared"
     assert "pycuda" in answer.reason or "driver" in answer.reason
     # It ran in a process of its own; this one goes on.
     warm.result(trial_of(MLP, tmp_path / "next"))

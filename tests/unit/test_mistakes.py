@@ -160,7 +160,7 @@ def test_a_full_disk_costs_the_files_and_no_result(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(files, "write_whole", full)
     told = Told()
     summary = published(np.zeros((5, 2), np.float32), tmp_path, told)
     assert told.files == {} and summary["wrong"] == 3

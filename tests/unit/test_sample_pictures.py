@@ -131,14 +131,14 @@ def test_a_full_disk_costs_the_picture(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(files, "write_whole", full)
     assert drawn(lambda *_: GOOD, tmp_path) == []
     assert "no picture of epoch 1" in capsys.readouterr().err
 
     def broken(*_: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(files.os, "fsync", broken)
+    monkeypatch.setattr(files, "write_whole", broken)
     with pytest.raises(OSError, match="Input/output"):
         drawn(lambda *_: GOOD, tmp_path)
 
