@@ -17,7 +17,7 @@ def build(parameters: Mapping[str, Any], data: DataShape) -> keras.Model:
     model = keras.Sequential([keras.Input(data.shape)])
     for number, filters in enumerate(parameters["filters"], start=1):
         model.add(
-            layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"convolution{number}")
+            layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{number}")
         )
         if side >= 2:
             model.add(layers.MaxPooling2D(name=f"pool{number}"))

@@ -97,8 +97,8 @@ def network(parameters: dict[str, Any]) -> Any:
         inner.append(layers.Conv2D(filters, 3, padding="same", activation="relu"))
         inner.append(layers.MaxPooling2D())
     inner.append(layers.Flatten())
-    for units in parameters.get("hidden", ()) or (parameters["dense"],):
-        inner.append(layers.Dense(units, activation="relu"))
+    hidden = parameters.get("hidden") or (parameters["dense"],)
+    inner += [layers.Dense(units, activation="relu") for units in hidden]
     return keras.Sequential([keras.Input((8, 8, 1)), *inner, _logits()])
 
 
