@@ -34,8 +34,8 @@ FULL_BOUNDS = {
     "mlp_vs_peer_loop": ">= 3",
     "cnn_vs_peer": ">= 8",
     "cnn_vs_peer_loop": ">= 1.7",
-    "mlp_accuracy_difference": "<= 0.005",
-    "cnn_accuracy_difference": "<= 0.005",
+    "mlp_peers_accuracy_difference": "<= 0.005",
+    "cnn_peers_accuracy_difference": "<= 0.005",
     "mlp_trials": "== 96",
     "cnn_trials": "== 48",
 }
@@ -147,7 +147,7 @@ def _figures(name: str, rounds: Sequence[Round], fastest: Sequence[str]) -> Figu
     means = {way: mean(one[way]["accuracy"] for one in rounds) for way in rounds[0]}
     differences = [abs(one - means["unfused"]) for one in means.values()]
     found[f"{name}_accuracy"] = round(means["unfused"], 4)
-    found[f"{name}_accuracy_difference"] = round(max(differences), 4)
+    found[f"{name}_peers_accuracy_difference"] = round(max(differences), 4)
     return found
 
 

@@ -122,7 +122,7 @@ def test_the_two_fastest_do_all_and_a_broken_run_is_taken_up(
         "celery", "optuna", "optuna_loop", "ray_loop"
     }  # fmt: skip
     assert (found["mlp_vs_peer"], found["mlp_vs_peer_loop"]) == (40.0, 5.0)
-    assert (found["cnn_vs_unfused"], found["cnn_accuracy_difference"]) == (4.0, 0.002)
+    assert (found["cnn_vs_unfused"], found["cnn_peers_accuracy_difference"]) == (4.0, 0.002)
     assert (found["mlp_trials"], found["cnn_trials"], found["mlp_rounds"]) == (96, 48, 3)
 
 
