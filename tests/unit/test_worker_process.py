@@ -125,7 +125,7 @@ def test_sending_to_the_dead_and_to_the_deaf(tmp_path: Path) -> None:
 
 def test_last_words_are_heard(tmp_path: Path) -> None:
     code = """
-sock.sendall(b'{"type":"hello","protocol":1,"pid":1,"versions":{}}\\n' * 50)
+sock.sendall(b'{"type":"hello","protocol":2,"pid":1,"versions":{}}\\n' * 50)
 os._exit(0)
 """
     process = started(tmp_path, code)
@@ -154,7 +154,7 @@ def test_a_broken_line_is_the_end(tmp_path: Path, code: str) -> None:
 
 def test_a_flood_waits_in_the_runner(tmp_path: Path) -> None:
     code = """
-line = b'{"type":"hello","protocol":1,"pid":1,"versions":{}}\\n'
+line = b'{"type":"hello","protocol":2,"pid":1,"versions":{}}\\n'
 while True:
     sock.sendall(line * 100)
 """
