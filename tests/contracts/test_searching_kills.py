@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -119,8 +120,10 @@ def test_what_is_left_is_seen(catalog: Catalog, monkeypatch: pytest.MonkeyPatch)
     """A transaction that commits half-way is caught."""
 
     def careless(session: Session) -> None:
-        person(session, "half").share = 2.0
-        session.commit()
+        # A name that no process before it has left.
+        person(session, f"half{os.getpid()}").share = 2.0
+        session.flush()
+        session.connection().exec_driver_sql("COMMIT")
         person(session, "other")
 
     with fresh_database("sqlite") as database:
