@@ -17,6 +17,8 @@ from labpool.readers.table import read_csv
 
 LEAST_EXAMPLES = 10
 MOST_SIDE = 1024
+MOST_ANSWERS = 2**29
+"""Examples times classes: a classifier gives so many numbers to all of them, of four bytes each."""
 _X = ("x", "images", "data", "features")
 _Y = ("y", "labels", "label", "target", "targets")
 
@@ -120,6 +122,11 @@ def assemble(
     if x.shape[0] < LEAST_EXAMPLES:
         raise x.wrong(f"{x.shape[0]} examples; at least {LEAST_EXAMPLES} are needed.")
     labels, classes = _labels(y, limits)
+    if len(labels) * classes > MOST_ANSWERS:
+        raise y.wrong(
+            f"{len(labels)} examples in {classes} classes; of so many classes at most "
+            f"{MOST_ANSWERS // classes} examples are read."
+        )
     shape = _shape(x)
     kind: Literal["image", "vector"] = "image" if len(shape) == 3 else "vector"
     values = _pixels(x) if kind == "image" else _features(x)

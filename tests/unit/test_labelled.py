@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labpool.readers import BadData, Labelled, Limits, from_files, read_cifar
+from labpool.readers import BadData, Labelled, Limits, from_files, labelled, read_cifar
 from tests.support.hostile import cifar_records, idx, npz, tar_gz, written
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 5, 4), dtype=np.uint8)
@@ -90,6 +90,16 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, arrays: Any, says: str) ->
     with pytest.raises(BadData) as caught:
         examples_of(tmp_path, **arrays)
     assert says in str(caught.value)
+
+
+def test_answers_that_would_fill_the_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelled, "MOST_ANSWERS", 80)
+    assert len(examples_of(tmp_path, x=IMAGES, y=LABELS).y) == 20
+    monkeypatch.setattr(labelled, "MOST_ANSWERS", 79)
+    with pytest.raises(BadData, match=r"20 examples in 4 classes; of so many .* at most 19"):
+        examples_of(tmp_path, x=IMAGES, y=LABELS)
 
 
 def test_a_wrong_number_of_files_is_refused(tmp_path: Path) -> None:
