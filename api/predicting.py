@@ -132,6 +132,17 @@ def data_shape(entry: DatasetEntry | None, trial: TrialRow) -> tuple[int, ...] |
     return None if changed and entry.kind == "vector" else example_shape(entry, chosen)
 
 
+def class_names_of(entry: DatasetEntry | None, trial: TrialRow) -> list[str]:
+    """What the trial's classes are called; empty where its data set does not say so for sure."""
+    if entry is None or entry.digest != trial.data_digest:
+        return []
+    chosen = trial.spec.get("dataset_parameters", {})
+    changed = any(
+        chosen.get(name, one.default) != one.default for name, one in entry.parameters.items()
+    )
+    return [] if changed else list(entry.class_names)
+
+
 def takes_pictures(entry: DatasetEntry | None) -> bool:
     """Whether the data set holds pictures, as far as it is known."""
     return entry is not None and entry.kind == "image"
@@ -183,17 +194,18 @@ def _unfit(place: str, detail: str) -> ApiProblem:
     return ApiProblem(422, "unfit-input", f"The input is not fit: {detail}", errors=[error])
 
 
-def look(session: Session, trial_id: int, number: int) -> tuple[Prediction, str | None]:
-    """A prediction and what it waits for; ApiProblem 404 for another's.
+def look(session: Session, trial_id: int, number: int) -> tuple[Prediction, str | None, list[str]]:
+    """A prediction, what it waits for, and its classes' names; ApiProblem 404 for another's.
 
     Who may see the trial may ask it, but not one whose data they may not see; what was asked is
     the asker's and the administrators'.
     """
-    open_trial(session, trial_id)
+    trial = open_trial(session, trial_id)
     found = reads.find(session, trial_id, number)
     if found is None or not (me().is_admin or me().owns(found.asked_by_id)):
         raise not_found("prediction")
-    return found, reads.waits_for(session, found) if reads.is_open(found) else None
+    waits_for = reads.waits_for(session, found) if reads.is_open(found) else None
+    return found, waits_for, class_names_of(dataset_of(session, trial), trial)
 
 
 def end_if_overdue(trial_id: int, number: int) -> None:

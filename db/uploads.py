@@ -34,7 +34,8 @@ class UploadRow:
         row = self.upload
         kind: Any = row.kind
         return UploadFacts(
-            self.owner, row.name, row.key, row.sha256, kind, row.shape, row.counts, row.test
+            self.owner, row.name, row.key, row.sha256, kind, row.shape, row.counts, row.test,
+            row.class_names,
         )  # fmt: skip
 
 

@@ -106,6 +106,10 @@ def _find(
         return None, []  # missing or of the wrong type, which the form says
     if name in entries:
         return entries[name], []
+    if what == "data set" and "/" in name:
+        message = f"is no upload that you may see: {name[:80]!r}."
+        hint = closest(name, entries) or "`labpool data uploads` lists them, as owner/name."
+        return None, [Problem(pointer(*path), message, hint)]
     hint = closest(name, entries) or f"The catalog has {', '.join(sorted(entries)) or 'none'}."
     return None, [Problem(pointer(*path), f"is no {what} of the catalog.", hint)]
 

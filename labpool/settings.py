@@ -270,7 +270,8 @@ class Settings(BaseSettings):
     @property
     def catalog_roots(self) -> tuple[Path, ...]:
         """The catalog folders: labpool's own first, then the lab's."""
-        more = (Path(part).expanduser() for part in self.catalog_path.split(os.pathsep) if part)
+        parts = filter(None, self.catalog_path.split(os.pathsep))
+        more = (Path(part).expanduser().absolute() for part in parts)
         return (CHECKOUT / "catalog", *more)
 
 

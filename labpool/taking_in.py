@@ -15,7 +15,7 @@ from labpool.downloads import NotFetched, Patience, Progress, download, sha256_o
 from labpool.errors import LabpoolError
 from labpool.holdings import Record, Taken, keep, now_text, only_one, record_of, ways
 from labpool.readers import BadData, Labelled, Limits, RawArray, read_cifar, read_idx, read_npz
-from labpool.readers.labelled import assemble, from_npz, joined
+from labpool.readers.labelled import assemble, from_npz, joined, refuse_unpaired
 from labpool.sources import Files
 
 _MARGIN_BYTES = 1024 * 1024
@@ -131,6 +131,8 @@ def _of_idx(paths: Sequence[Path], limits: Limits) -> Labelled:
     labels = sorted((a for a in arrays if len(a.shape) == 1), key=lambda a: -a.shape[0])
     if len(images) != 2 or len(labels) != 2:
         raise NotThisSet("of the four IDX files two hold images and two hold labels.")
+    for x, y in zip(images, labels, strict=True):
+        refuse_unpaired(x, y)
     return assemble(joined(images), joined(labels), limits, test=labels[1].shape[0])
 
 

@@ -56,6 +56,7 @@ class UploadFacts:
     shape: Sequence[int]
     counts: Sequence[int]
     test: int
+    class_names: Sequence[str] = ()
 
     @property
     def full_name(self) -> str:
@@ -132,6 +133,7 @@ def entry_of(facts: UploadFacts) -> DatasetEntry:
         kind=facts.kind,
         shape=tuple(facts.shape),
         classes=len(facts.counts),
+        class_names=list(facts.class_names),
         source=f"uploaded by {facts.owner}",
         license="not stated",
         splits=_splits(facts.test, count),

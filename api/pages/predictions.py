@@ -102,8 +102,8 @@ def show_prediction(trial_id: int, prediction_id: int) -> Response:
     end_if_overdue(trial_id, prediction_id)
     with services().database.snapshot() as session:
         trial = open_trial(session, trial_id)
-        row, waiting = look(session, trial_id, prediction_id)
-        shown = prediction_of(row, waiting)
+        row, waiting, names = look(session, trial_id, prediction_id)
+        shown = prediction_of(row, waiting, names)
     return page(
         "prediction.html",
         section="Experiments",

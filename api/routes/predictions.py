@@ -80,9 +80,9 @@ def show_prediction(path: schemas.PredictionPath) -> Response:
 
 def _shown(trial_id: int, number: int, asked: bool = False) -> Response:
     with services().database.snapshot() as session:
-        row, waiting = look(session, trial_id, number)
+        row, waiting, names = look(session, trial_id, number)
         open_still = is_open(row)
-        shown = schemas.prediction_of(row, waiting)
+        shown = schemas.prediction_of(row, waiting, names)
     response = answer(shown, 202 if asked and open_still else 200)
     if asked:
         response.headers["Location"] = shown.url

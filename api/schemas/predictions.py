@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from math import prod
 from typing import Any, Literal
 
@@ -62,13 +63,16 @@ class Prediction(Model):
         description="`probabilities` of a classifier, a row an example; else the raw outputs."
     )
     guesses: list[Guess] = Field(description="Of a classifier, for each example.")
+    class_names: list[str] = Field(
+        description="What the classes are called; empty where the data set does not say."
+    )
     about: JsonObject = Field(description="What was done to the input, and how long it took.")
     url: str
     page_url: str
 
 
-def prediction_of(row: Row, waiting: str | None) -> Prediction:
-    """A stored prediction with its numbers."""
+def prediction_of(row: Row, waiting: str | None, class_names: Sequence[str] = ()) -> Prediction:
+    """A stored prediction with its numbers; names are left out unless there is one a class."""
     arrays = arrays_of(row)
     path = f"/trials/{row.trial_id}/predictions/{row.id}"
     ended = row.finished_at
@@ -88,6 +92,7 @@ def prediction_of(row: Row, waiting: str | None) -> Prediction:
             "checkpoint_sha256": row.checkpoint_sha256,
             "arrays": arrays,
             "guesses": _guesses(arrays),
+            "class_names": list(class_names) if _classes(arrays) == len(class_names) else [],
             "about": row.about,
             "url": f"/api/v1{path}",
             "page_url": path,
@@ -118,8 +123,13 @@ def _nested(flat: list[Any], shape: list[int]) -> list[Any]:
     return flat
 
 
-def _guesses(arrays: dict[str, NamedArray]) -> list[Guess]:
+def _classes(arrays: dict[str, NamedArray]) -> int:
     found = arrays.get("probabilities")
-    if found is None or len(found.shape) != 2 or not found.shape[1]:
+    return found.shape[1] if found is not None and len(found.shape) == 2 else 0
+
+
+def _guesses(arrays: dict[str, NamedArray]) -> list[Guess]:
+    if not _classes(arrays):
         return []
+    found = arrays["probabilities"]
     return [Guess(label=row.index(best := max(row)), probability=best) for row in found.values]

@@ -92,9 +92,11 @@ def print_answers(answers: Sequence[tuple[str, Prediction]]) -> None:
         for place, probabilities in enumerate(answer.probabilities, start=1):
             best = sorted(range(len(probabilities)), key=probabilities.__getitem__, reverse=True)
             rest = ", ".join(
-                f"{label} ({number(probabilities[label], 3)})" for label in best[1 : 1 + NEXT_BEST]
+                f"{answer.name_of(label)} ({number(probabilities[label], 3)})"
+                for label in best[1 : 1 + NEXT_BEST]
             )
-            rows.append((name, place, best[0], number(probabilities[best[0]], 4), rest))
+            given = answer.name_of(best[0])
+            rows.append((name, place, given, number(probabilities[best[0]], 4), rest))
         for array, content in answer.arrays.items():
             if array != "probabilities":
                 others += _rows_of(name, array, content)

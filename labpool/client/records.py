@@ -104,6 +104,7 @@ class Prediction(Record):
     seconds: float | None = None
     arrays: dict[str, dict[str, Any]] = {}
     guesses: list[Guess] = []
+    class_names: list[str] = []
     about: dict[str, Any] = {}
     page_url: str = ""
 
@@ -117,6 +118,10 @@ class Prediction(Record):
         """A row of class probabilities for each example; empty for models of another kind."""
         found = self.arrays.get("probabilities")
         return [] if found is None else list(found["values"])
+
+    def name_of(self, label: int) -> str:
+        """What class `label` is called; its number where it has no name."""
+        return self.class_names[label] if self.class_names else str(label)
 
 
 class TrialDetail(Trial):

@@ -17,6 +17,8 @@ from labpool.readers.table import read_csv
 
 LEAST_EXAMPLES = 10
 MOST_SIDE = 1024
+MOST_ANSWERS = 2**29
+"""Examples times classes: a classifier gives so many numbers to all of them, of four bytes each."""
 _X = ("x", "images", "data", "features")
 _Y = ("y", "labels", "label", "target", "targets")
 
@@ -76,6 +78,8 @@ def from_files(paths: Sequence[Path], limits: Limits = Limits()) -> Labelled:  #
 def from_npz(arrays: Mapping[str, RawArray], file: str, limits: Limits) -> Labelled:
     """Examples of ``x`` and ``y``, or of x_train, y_train, x_test, y_test. Raises BadData."""
     by_name = {name.lower(): found for name, found in arrays.items()}
+    if len(by_name) < len(arrays):
+        raise BadData(file, "", f"holds {', '.join(arrays)}: names that differ in capitals alone.")
     pairs = [(by_name.get(x), by_name.get(y)) for x in _X for y in _Y]
     for x, y in pairs:
         if x is not None and y is not None:
@@ -83,6 +87,9 @@ def from_npz(arrays: Mapping[str, RawArray], file: str, limits: Limits) -> Label
     parts = [by_name.get(name) for name in ("x_train", "y_train", "x_test", "y_test")]
     if all(part is not None for part in parts):
         x_train, y_train, x_test, y_test = (part for part in parts if part is not None)
+        # Together they may fit all the same: each label would then be another example's.
+        refuse_unpaired(x_train, y_train)
+        refuse_unpaired(x_test, y_test)
         return assemble(
             joined([x_train, x_test]), joined([y_train, y_test]), limits, test=y_test.shape[0]
         )
@@ -111,17 +118,27 @@ def assemble(
     """Check that ``x`` and ``y`` belong together and can be learned from. Raises BadData."""
     if y.shape[1:] not in ((), (1,)):
         raise y.wrong(f"labels have the shape [n], not {list(y.shape)}; or x is missing.")
-    if x.shape[0] != y.shape[0]:
-        raise y.wrong(f"{y.shape[0]} labels for {x.shape[0]} examples.")
+    refuse_unpaired(x, y)
     if x.shape[0] < LEAST_EXAMPLES:
         raise x.wrong(f"{x.shape[0]} examples; at least {LEAST_EXAMPLES} are needed.")
     labels, classes = _labels(y, limits)
+    if len(labels) * classes > MOST_ANSWERS:
+        raise y.wrong(
+            f"{len(labels)} examples in {classes} classes; of so many classes at most "
+            f"{MOST_ANSWERS // classes} examples are read."
+        )
     shape = _shape(x)
     kind: Literal["image", "vector"] = "image" if len(shape) == 3 else "vector"
     values = _pixels(x) if kind == "image" else _features(x)
     if len(values) * values.itemsize > limits.array_bytes:
         raise x.wrong(f"takes more than {limits.array_bytes} bytes as numbers of four bytes.")
     return Labelled(kind, shape, values, labels, classes, list(names), test)
+
+
+def refuse_unpaired(x: RawArray, y: RawArray) -> None:
+    """Raises BadData unless there are as many labels as examples."""
+    if x.shape[0] != y.shape[0]:
+        raise y.wrong(f"{y.shape[0]} labels for {x.shape[0]} examples.")
 
 
 def _shape(x: RawArray) -> tuple[int, ...]:

@@ -18,6 +18,12 @@ LABELS = ("label", "class", "target", "y", "species")
 MOST_LINE_BYTES = 256 * 1024
 MOST_COLUMNS = 16_384
 _MOST_NAME = 80
+# "y" may be a class, beside "n".
+_NEVER_CLASSES = frozenset(LABELS) - {"y"}
+# Of so few numbers an example may be 0, 1, 2.
+_FEW = 3
+_LARGEST = 3.4028234663852886e38
+"""Of the numbers of four bytes."""
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 # Persian and several Indian scripts are written with them.
 _JOINERS = "\u200c\u200d"
@@ -43,14 +49,23 @@ class _Table:
                 if width < 2:
                     raise self._wrong(number, "has one column; numbers and a label are needed.")
                 place = width - 1
-                if not all(_number(cell) is not None for cell in cells[:-1]):
-                    names = [cell.strip().lower() for cell in cells]
+                names = [cell.strip().lower() for cell in cells]
+                self._refuse_counted(number, names)
+                numbers = all(_number(cell) is not None for cell in cells[:-1])
+                if not numbers or not _NEVER_CLASSES.isdisjoint(names):
                     place = next((names.index(n) for n in LABELS if n in names), place)
                     continue
             if len(cells) != width:
                 raise self._wrong(number, f"has {len(cells)} columns, the first line {width}.")
             self._take(number, cells, place)
         return self._found(width)
+
+    def _refuse_counted(self, number: int, names: list[str]) -> None:
+        """A table program names columns 0, 1, 2 … where nobody did."""
+        if len(names) > _FEW and names == [str(place) for place in range(len(names))]:
+            raise self._wrong(
+                number, "counts the columns. Take it out, or name the column of the labels: label."
+            )
 
     def _take(self, number: int, cells: list[str], place: int) -> None:
         label = cells[place].strip()
@@ -71,6 +86,10 @@ class _Table:
             value = _number(cell)
             if value is None or not math.isfinite(value):
                 raise self._wrong(number, f"column {column + 1} holds {cell[:40]!r}, no number.")
+            if abs(value) > _LARGEST:
+                raise self._wrong(
+                    number, f"column {column + 1} holds {cell[:40]!r}, too large for four bytes."
+                )
             self._x.append(value)
         if len(self._x) * 4 > self._limits.array_bytes:
             raise self._wrong(number, f"passes {self._limits.array_bytes} bytes of numbers.")

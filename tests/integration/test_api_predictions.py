@@ -16,6 +16,7 @@ from api import predicting
 from db import predictions
 from db.engine import Database
 from labpool.catalog import Catalog
+from labpool.uploads import DIGEST as UPLOADS
 from tests.support.api import Api, Person, checkpoint, claimed, make_api, problem_of
 from tests.support.pool import slot, step_clock
 
@@ -36,7 +37,8 @@ def answered(api: Api, rows: list[list[float]]) -> None:
     """What a worker does with the oldest question."""
     with api.database.transaction() as session:
         one = slot(session, api.catalog)
-        taken = predictions.claim(session, one.worker_id, one.code_digests, one.data_digests, 20.0)
+        data = [*one.data_digests, UPLOADS]
+        taken = predictions.claim(session, one.worker_id, one.code_digests, data, 20.0)
         assert taken is not None
         numbers = array("f", [value for row in rows for value in row])
         arrays = [{"name": "probabilities", "shape": [len(rows), len(rows[0])]}]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_api_predictions import PNG
+from tests.integration.test_api_predictions import PNG, answered
 from tests.integration.test_uploads import GOOD, claimed_with_uploads, send
 from tests.support.api import Api, checkpoint, problem_of
 
@@ -56,3 +56,17 @@ def test_a_table_takes_numbers(quick_api: Api, tmp_path: Path) -> None:
     problem_of(quick_api.owner.post(place, {"inputs": [0.5] * 3}), 422)
     form = {"csrf_token": browser.form_token(f"/trials/{trial_id}"), "numbers": "1, 2, 3"}
     assert browser.send(f"/trials/{trial_id}/predictions", form).status_code == 422
+
+
+def test_an_answer_has_the_words_of_the_table(quick_api: Api, tmp_path: Path) -> None:
+    table = b"a,b,species\n" + b"1,2,rose\n3,4,<b>aster\n5,6,tulip\n" * 8
+    trial_id = trained(quick_api, tmp_path, "t.csv", table)
+    place = f"/api/v1/trials/{trial_id}/predictions"
+    url = quick_api.owner.post(place, {"inputs": [1, 2]}).get_json()["url"]
+    assert quick_api.owner.get(url).get_json()["class_names"] == []
+    answered(quick_api, [[0.7, 0.2, 0.1]])
+    shown = quick_api.owner.get(url).get_json()
+    assert shown["class_names"] == ["<b>aster", "rose", "tulip"]
+    page = quick_api.browser().get(shown["page_url"]).text
+    assert "Class <strong>&lt;b&gt;aster</strong>" in page and "<b>aster" not in page
+    assert '<th scope="row">tulip</th>' in page

@@ -155,7 +155,9 @@ def test_who_sees_uses_and_deletes(api: Api) -> None:
     path = f"/api/v1/uploads/{number}"
     assert api.teammate.get(path).status_code == 404
     assert api.teammate.get("/api/v1/uploads").get_json()["uploads"] == []
-    assert "is no data set" in api.teammate.submit(SPEC).text
+    refused = problem_of(api.teammate.submit(SPEC), 422)["errors"][0]
+    assert refused["pointer"] == "/dataset" and "labpool data uploads" in str(refused)
+    assert "is no upload that you may see: 'owner/flowers'" in refused["detail"]
     assert api.admin.get(path).status_code == 200
     assert api.admin.submit(SPEC).status_code == 201
     shown = send(api.owner, ("a.npz", GOOD), name="shown", public="1").get_json()

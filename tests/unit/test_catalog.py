@@ -8,6 +8,7 @@ import pytest
 
 from labpool.catalog import Catalog, digest_of
 from labpool.errors import CatalogError
+from labpool.settings import load_settings
 
 MODEL = """
 title = "One"
@@ -81,3 +82,14 @@ def test_a_name_is_no_path(tmp_path: Path) -> None:
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="not a folder"):
         Catalog.load([tmp_path / "nowhere"])
+
+
+def test_a_folder_is_named_from_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root_with(tmp_path / "here")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABPOOL_CATALOG_PATH", "here:")
+    _, ours = load_settings().catalog_roots
+    # A runner, which works in another folder, is given this path.
+    assert Catalog.load([ours]).models["one"].path == tmp_path / "here" / "models" / "one"

@@ -138,3 +138,10 @@ def test_the_wait_ends() -> None:
         Server(WAITING).client(lambda: float(next(ticks))).predict(12, [1.0], timeout_s=60)
     with pytest.raises(NoAnswer, match="It does not fit"):
         Server(FAILED).client().predict(12, [1.0])
+
+
+def test_classes_are_called_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server({**DONE, "class_names": ["aster", "rose", "tulip"]})
+    done = run(server, monkeypatch, "--numbers", "1,2")
+    table = [line.split() for line in done.stdout.splitlines()]
+    assert table[1] == ["numbers", "1", "tulip", "0.7", "rose", "(0.2),", "aster", "(0.1)"]

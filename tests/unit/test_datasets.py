@@ -177,6 +177,15 @@ def test_images_are_fitted_to_what_a_model_takes() -> None:
     assert (fitted.shape, kind) == ((2, 5, 6, 1), "image")
 
 
+def test_pictures_that_would_fill_the_memory_are_not_enlarged() -> None:
+    # All of them are the one number: this array itself takes four bytes.
+    many = np.broadcast_to(np.float32(0.5), (10_000_000, 1, 1, 1))
+    with pytest.raises(Unsuitable, match=r"28 x 28.*10,000,000 take 29,907 MiB; 2,048 MiB"):
+        data.fit_to_model(many, "image", ModelInput(kind="image", size=(28, 28)))
+    least = np.broadcast_to(np.float32(0.5), (1_000_000, 1, 1, 1))
+    assert data.fit_to_model(least, "image", ModelInput(kind="image", size=(2, 1)))[0].nbytes == 8e6
+
+
 def test_vectors_are_not_taken_for_images() -> None:
     with pytest.raises(Unsuitable):
         data.fit_to_model(np.zeros((2, 8), np.float32), "vector", ModelInput(kind="image"))

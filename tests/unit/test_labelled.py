@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labpool.readers import BadData, Labelled, Limits, from_files, read_cifar
+from labpool.readers import BadData, Labelled, Limits, from_files, labelled, read_cifar
 from tests.support.hostile import cifar_records, idx, npz, tar_gz, written
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 5, 4), dtype=np.uint8)
@@ -74,12 +74,32 @@ def test_vectors_and_colour_and_fractions(tmp_path: Path) -> None:
             {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:, 1:], "y_test": LABELS},
             "which member 'x_train.npy' is not",
         ),
+        (
+            {
+                "x_train": IMAGES[:15],
+                "y_train": LABELS[:12],
+                "x_test": IMAGES[15:],
+                "y_test": LABELS[12:],
+            },
+            "member 'y_train.npy': 12 labels for 15 examples",
+        ),
+        ({"x": IMAGES, "X": IMAGES, "y": LABELS}, "names that differ in capitals alone"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, arrays: Any, says: str) -> None:
     with pytest.raises(BadData) as caught:
         examples_of(tmp_path, **arrays)
     assert says in str(caught.value)
+
+
+def test_answers_that_would_fill_the_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelled, "MOST_ANSWERS", 80)
+    assert len(examples_of(tmp_path, x=IMAGES, y=LABELS).y) == 20
+    monkeypatch.setattr(labelled, "MOST_ANSWERS", 79)
+    with pytest.raises(BadData, match=r"20 examples in 4 classes; of so many .* at most 19"):
+        examples_of(tmp_path, x=IMAGES, y=LABELS)
 
 
 def test_a_wrong_number_of_files_is_refused(tmp_path: Path) -> None:
@@ -117,6 +137,34 @@ def test_labels_are_of_any_script(tmp_path: Path) -> None:
     rows = [f"{n}, {names[n % 5]} " for n in range(20)]
     found = from_files([written(tmp_path, "t.csv", "\r\n".join(rows).encode())])
     assert found.class_names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("first", "examples", "classes"),
+    [("0,1,label", 20, 2), ("a,b,c", 20, 2), ("7,8,y", 21, 3), ("0,1,2", 21, 3)],
+)
+def test_a_line_of_names_is_no_example(
+    tmp_path: Path, first: str, examples: int, classes: int
+) -> None:
+    rows = [f"{n},{n / 2},{n % 2}" for n in range(20)]
+    found = from_files([written(tmp_path, "t.csv", "\n".join([first, *rows]).encode())])
+    assert (len(found.y), found.classes) == (examples, classes)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("0,1,2,3", "line 1: counts the columns. Take it out, or name"),
+        ("1,2,3,0\n1,-1e39,3,0", "line 2: column 2 holds '-1e39', too large for four bytes"),
+    ],
+)
+def test_a_table_that_would_be_taken_for_another_is_refused(
+    tmp_path: Path, line: str, says: str
+) -> None:
+    rows = [f"{n},{n},{n},{n % 2}" for n in range(20)]
+    with pytest.raises(BadData) as caught:
+        from_files([written(tmp_path, "t.csv", "\n".join([line, *rows]).encode())])
+    assert says in str(caught.value)
 
 
 TABLE = b"a,b,label\n" + b"1.5,2,x\n-3,4e2,y\n" * 8

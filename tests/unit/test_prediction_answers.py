@@ -66,3 +66,10 @@ def test_what_it_saw() -> None:
     found = seen_of({"seen": {"shape": [1, 2, 1], "pixels": [0, 255]}})
     assert found is not None
     assert (found.width, found.height, found.pixels) == (2, 1, "0,255")
+
+
+def test_names_that_are_not_one_a_class_are_left_out() -> None:
+    given = row([{"name": "probabilities", "shape": [1, 2]}], [0.25, 0.75])
+    assert prediction_of(given, None, ["no", "yes"]).class_names == ["no", "yes"]
+    for names in ([], ["yes"], ["a", "b", "c"]):
+        assert prediction_of(given, None, names).class_names == []

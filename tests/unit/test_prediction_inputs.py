@@ -32,6 +32,21 @@ def saved(save: Callable[[Any], Any]) -> bytes:
     return file.getvalue()
 
 
+SHAPED = "{'descr': '|u1', 'fortran_order': False, 'shape': (%s)}"
+
+
+def npy_of(header: str) -> bytes:
+    """The head of an NPY file that says `header`."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+
+
+def spoilt_npz() -> bytes:
+    """Its directory is whole, what is packed is not."""
+    content = bytearray(saved(lambda file: np.savez_compressed(file, x=np.arange(999.0))))
+    content[60:80] = b"\xff" * 20
+    return bytes(content)
+
+
 def stroke(side: int = 100) -> NDArray[np.uint8]:
     """A black bar upright on white paper, off the middle."""
     paper = np.full((side, side, 1), 255, np.uint8)
@@ -153,6 +168,13 @@ def test_decoding() -> None:
         ("csv", b"\xff\xfe1,2", "no text at byte 0"),
         ("csv", b"a,b\n", "no line of numbers"),
         ("csv", b"1,2\nx,3\n", "line 2"),
+        ("csv", b"1,2x\n1,2\n", "line 1 holds something that is no number"),
+        ("npz", spoilt_npz(), "cannot be unpacked"),
+        ("npy", npy_of("-" * 5000), "damaged"),
+        ("npy", npy_of("{'shape': ((("), "damaged"),
+        ("npy", npy_of(SHAPED % "-1, -4") + b"abcd", "none below 0"),
+        ("npy", npy_of(SHAPED % "True,") + b"a", "none below 0"),
+        ("npy", npy_of(SHAPED % ("1, " * 70)) + b"a", "at most 4 sides"),
     ],
 )  # fmt: skip
 def test_hostile_files_are_refused_with_the_place(form: Any, data: bytes, words: str) -> None:

@@ -16,6 +16,8 @@ from labpool.sdk import DataShape, Examples, Unsuitable
 from worker.runner import tasks
 from worker.runner.reasons import EntryBroken
 
+MOST_RESIZED_BYTES = 2 * 1024**3
+
 
 @dataclass(frozen=True)
 class Split:
@@ -84,14 +86,29 @@ def split(
 def fit_to_model(
     x: NDArray[np.float32], kind: str, wanted: ModelInput
 ) -> tuple[NDArray[np.float32], str]:
-    """`x` in the form a model takes, and its kind. Raises Unsuitable for vectors as images."""
+    """`x` in the form a model takes, and its kind.
+
+    Raises Unsuitable for vectors as images, and for pictures that enlarged pass MOST_RESIZED_BYTES.
+    """
     if wanted.kind == "image" and kind != "image":
         raise Unsuitable("the model needs images, the data set holds vectors.")
     if wanted.kind == "vector" and kind == "image":
         return np.ascontiguousarray(x.reshape(len(x), -1)), "vector"
     if kind == "image" and wanted.size is not None:
+        _refuse_enlarged(x, *wanted.size)
         return resize(x, *wanted.size), kind
     return x, kind
+
+
+def _refuse_enlarged(x: NDArray[np.float32], height: int, width: int) -> None:
+    """Millions of tiny pictures are a small file, and at a model's own size more than a machine."""
+    needed = len(x) * height * width * x.shape[3] * x.itemsize
+    if needed > max(MOST_RESIZED_BYTES, x.nbytes):
+        raise Unsuitable(
+            f"the model takes pictures of {height} x {width}, at which the data set's {len(x):,} "
+            f"take {needed / 2**20:,.0f} MiB; {MOST_RESIZED_BYTES / 2**20:,.0f} MiB is the most. "
+            "Take fewer pictures, or a model for smaller ones."
+        )
 
 
 def resize(images: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

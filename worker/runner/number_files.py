@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import tokenize
 import zipfile
+import zlib
 from math import prod
 from typing import Any, Final
 
@@ -17,6 +19,17 @@ from worker.runner.reasons import InputUnfit
 MOST_ARRAY_BYTES: Final = 64 * 1024 * 1024
 """Most that an array may take once it is unpacked."""
 _NAMES: Final = ("x", "inputs", "images")
+_MOST_DIMENSIONS: Final = 4
+# All that zipfile and zlib raise for what is not as it should be.
+_ZIP_ERRORS: Final = (
+    zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError,
+    OverflowError, struct.error, OSError,
+)  # fmt: skip
+# A header is a Python literal, and what is none fails in Python's own parser.
+_HEADER_ERRORS: Final = (
+    ValueError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError, OverflowError,
+    tokenize.TokenError,
+)  # fmt: skip
 _IDX_TYPES: Final = {0x08: ">u1", 0x0D: ">f4"}
 
 
@@ -45,9 +58,7 @@ def _of_npz(data: bytes) -> NDArray[Any]:
             with archive.open(member) as file:
                 # The size may be a lie: whatever is more stays packed.
                 content = file.read(member.file_size + 1)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
-        raise InputUnfit(f"The NPZ file cannot be unpacked: {error}.") from None
-    except OSError as error:
+    except _ZIP_ERRORS as error:
         raise InputUnfit(f"The NPZ file cannot be unpacked: {error}.") from None
     return _of_npy(content)
 
@@ -73,11 +84,16 @@ def _of_npy(data: bytes) -> NDArray[Any]:
             shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
         else:
             shape, fortran, kind = np.lib.format.read_array_header_2_0(file)
-    except (ValueError, EOFError, SyntaxError, TypeError) as error:
+    except _HEADER_ERRORS as error:
         first = (str(error).splitlines() or ["it has no header"])[0]
         raise InputUnfit(f"The NumPy file is damaged: {first}") from None
     if kind.hasobject or kind.kind not in "buif":
         raise InputUnfit(f"The NumPy file holds {kind}; numbers are wanted.")
+    if len(shape) > _MOST_DIMENSIONS or any(type(side) is not int or side < 0 for side in shape):
+        raise InputUnfit(
+            f"The NumPy file says the shape {str(shape)[:60]}; at most {_MOST_DIMENSIONS} sides "
+            "are read, and none below 0."
+        )
     return _array(data[file.tell() :], kind, shape, "F" if fortran else "C", "NumPy")
 
 
@@ -86,7 +102,7 @@ def _of_idx(data: bytes) -> NDArray[Any]:
     if kind not in _IDX_TYPES:
         raise InputUnfit(f"The IDX file holds type 0x{kind:02x}; 0x08 and 0x0d are read.")
     head = 4 + 4 * dimensions
-    if not 1 <= dimensions <= 4 or len(data) < head:
+    if not 1 <= dimensions <= _MOST_DIMENSIONS or len(data) < head:
         raise InputUnfit("The IDX file is cut off in its header, or has too many dimensions.")
     shape = struct.unpack(f">{dimensions}I", data[4:head])
     return _array(data[head:], np.dtype(_IDX_TYPES[kind]), shape, "C", "IDX")
@@ -119,8 +135,8 @@ def _of_csv(data: bytes) -> NDArray[Any]:
         try:
             row = [float(cell) for cell in cells]
         except ValueError:
-            if place == 1:
-                # The names of the columns.
+            # The names of the columns; a number among them is an example with something amiss.
+            if place == 1 and not any(map(_is_number, cells)):
                 continue
             raise InputUnfit(f"CSV line {place} holds something that is no number.") from None
         if rows and len(row) != len(rows[0]):
@@ -131,3 +147,11 @@ def _of_csv(data: bytes) -> NDArray[Any]:
     if not rows:
         raise InputUnfit("The CSV file has no line of numbers.")
     return np.array(rows, np.float64)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
