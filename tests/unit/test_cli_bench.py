@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from labpool.benchmarks import Timed, lines_of
 from labpool.catalog import Catalog
-from labpool.cli import options
+from labpool.cli import bench_table, options
 from labpool.cli.exit_codes import ExitCode
 from labpool.client import Experiment, Snapshot, Trial, TrialDetail
 from labpool.client.records import TrialList
@@ -211,3 +212,17 @@ def test_programs_get_lines_and_what_has_no_time(service: type[Bench]) -> None:
     assert told["lines"][1]["against"] == 11
     assert told["lines"][0]["roofline"]["limit"] == "memory"
     assert told["not_timed"] == [{"trial": 13, "state": "failed", "reason": "It is wrong."}]
+
+
+def test_a_roofline_holds_what_lies_under_it_and_names_the_rest() -> None:
+    lines = lines_of(
+        Timed(trial, "gpu", timed.spec(n), timed.metrics(1.0, n), timed.summary(1.0, n))
+        for trial, n in enumerate((10**4, 10**5, 10**6), start=1)
+    )
+    # The last was measured under half of the arithmetic: float64's roof, or a smaller cache's.
+    other = lines[2].timed.summary["roofline"]
+    other["peak_gflop_s"] /= 2
+    drawn = bench_table.rooflines(lines, {1: "One", 2: "One", 3: "One"})
+    assert drawn[1] == "One: 4,000 GB/s and 60,000 GFLOP/s measured"
+    assert drawn[-1] == "Not drawn, as other peaks were measured for them: c."
+    assert "Not drawn" not in " ".join(bench_table.rooflines(lines[:2], {}))

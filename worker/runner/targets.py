@@ -137,7 +137,12 @@ class CpuTarget:
 
     def describe(self) -> Json:
         """Caches are as the run before left them: that is how a network uses the layer."""
-        return {"runs_per_sample": self._repeats, "caches": self.caches, "clock": "perf_counter"}
+        return {
+            "runs_per_sample": self._repeats,
+            "caches": self.caches,
+            "clock": "perf_counter",
+            "cpu": {"name": self.device_name},
+        }
 
     def close(self) -> None:
         """Nothing is held."""
