@@ -26,6 +26,13 @@ class Timed:
     summary: Mapping[str, Any]
 
     @property
+    def device_name(self) -> str | None:
+        """What its device is called; None where the result does not say."""
+        about = self.summary.get(self.device)
+        name = about.get("name") if isinstance(about, Mapping) else None
+        return name if isinstance(name, str) else None
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What may differ between benchmarks of a kernel, by path: sizes.n, variant."""
         found = {
@@ -59,20 +66,23 @@ class Line:
 def lines_of(found: Iterable[Timed]) -> list[Line]:
     """Lines by device, type and size; within these in the order of the trials.
 
-    Of several trials with the same settings the newest counts, as a retry replaces what it repeats.
+    A device is cpu or gpu, and where there are several such, what it is called: a verdict between
+    two of them would be about the devices. Of several trials with the same settings the newest
+    counts, as a retry replaces what it repeats.
     """
     newest: dict[str, Timed] = {}
     for timed in sorted(found, key=lambda one: one.trial):
-        newest[json.dumps(timed.settings, sort_keys=True, default=str)] = timed
-    every = [*newest.values()]
-    settings = [timed.settings for timed in every]
+        called = {**timed.settings, "device_name": timed.device_name}
+        newest[json.dumps(called, sort_keys=True, default=str)] = timed
+    every = _with_names([*newest.values()])
+    settings = [one for _, one in every]
     names = dict.fromkeys(name for one in settings for name in one)
     differing = [
         name for name in names if any(one.get(name) != settings[0].get(name) for one in settings)
     ]
-    every.sort(key=lambda timed: _order(timed.settings, differing))
+    every.sort(key=lambda one: _order(one[1], differing))
     firsts: dict[str, Timed] = {}
-    return [_line(timed, differing, firsts) for timed in every]
+    return [_line(timed, one, differing, firsts) for timed, one in every]
 
 
 def way_text(ways: Mapping[str, Any]) -> str:
@@ -109,8 +119,23 @@ def roofline_of(timed: Timed) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _line(timed: Timed, differing: Sequence[str], firsts: dict[str, Timed]) -> Line:
-    settings = {name: timed.settings.get(name) for name in differing}
+def _with_names(found: Sequence[Timed]) -> list[tuple[Timed, dict[str, Any]]]:
+    """Each with its settings, in which a device has its name where there are several such."""
+    names: dict[str, set[str | None]] = {}
+    for timed in found:
+        names.setdefault(timed.device, set()).add(timed.device_name)
+    return [
+        (timed, {**timed.settings, "device": timed.device_name or f"{timed.device}, not named"})
+        if len(names[timed.device]) > 1
+        else (timed, timed.settings)
+        for timed in found
+    ]
+
+
+def _line(
+    timed: Timed, given: Mapping[str, Any], differing: Sequence[str], firsts: dict[str, Timed]
+) -> Line:
+    settings = {name: given.get(name) for name in differing}
     ways = {name: value for name, value in settings.items() if _is_way(name)}
     work = {name: value for name, value in settings.items() if not _is_way(name)}
     first = firsts.setdefault(json.dumps(work, sort_keys=True, default=str), timed)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 LARGEST = 1e15
 """No peak and no rate of a device comes near this."""
 NEAR_PERCENT = 50.0
 """Below this share of what the roofline allows, something else than the roofline is to blame."""
+LIKE_WITHIN = 1.25
+"""Quotient of two measurements of one peak. Each result has its own: a GPU's differ by a few
+percent, a processor's by far more between sizes, as other caches come into play."""
 _NUMBERS = ("peak_gb_s", "peak_gflop_s", "intensity", "attainable_gflop_s", "percent")
 
 
@@ -52,6 +55,14 @@ class Roofline:
         """GFLOP/s that both peaks allow."""
         return min(self.peak_gflop_s, intensity * self.peak_gb_s)
 
+    def is_like(self, other: Roofline) -> bool:
+        """Whether both peaks are as good as the other's, so that one roof does for both."""
+        pairs = (
+            (self.peak_gb_s, other.peak_gb_s),
+            (self.peak_gflop_s, other.peak_gflop_s),
+        )
+        return all(max(pair) <= LIKE_WITHIN * min(pair) for pair in pairs)
+
     @property
     def sentence(self) -> str:
         """Which limit holds the kernel back, and how close it comes."""
@@ -68,6 +79,27 @@ class Roofline:
             reached += ", less than half: something else holds it back more"
         word = self.limit.capitalize()
         return f"{word} is the limit: {why}. {reached}."
+
+
+def under_one_roof(found: Sequence[Roofline]) -> tuple[Roofline, list[int]]:
+    """The roof that most of them lie under, and the places of those in `found`, of one at least.
+
+    It has the highest peaks of theirs: a device may have been slow for a moment, never fast.
+    """
+    groups: list[list[int]] = []
+    for place, one in enumerate(found):
+        fitting = (group for group in groups if one.is_like(found[group[0]]))
+        if (group := next(fitting, None)) is None:
+            groups.append([place])
+        else:
+            group.append(place)
+    most = max(groups, key=len)
+    roof = replace(
+        found[most[0]],
+        peak_gb_s=max(found[place].peak_gb_s for place in most),
+        peak_gflop_s=max(found[place].peak_gflop_s for place in most),
+    )
+    return roof, most
 
 
 def rate_text(value: float) -> str:

@@ -107,7 +107,7 @@ def show_board(name: str) -> Response:
         rows = board_rows(session, entry, _ROWS, narrowed_owner_id(me()))
         curve_name, sparks = _sparklines(session, entry, rows)
     sorting = Sorting.from_request(_COLUMNS, "rank")
-    common, differing = split_configurations(rows)
+    common, differing = split_configurations(rows, _answers(entry, rows))
     return page(
         "board.html",
         section="Boards",
@@ -159,10 +159,19 @@ def _sparklines(
     return name, sparks
 
 
+def _answers(entry: BoardEntry, rows: Sequence[BoardRow]) -> frozenset[str]:
+    """Settings that a board of points was asked for: how each kernel is run best."""
+    if not entry.per:
+        return frozenset()
+    launches = (row.spec.get("launch") for row in rows)
+    names = {name for launch in launches if isinstance(launch, Mapping) for name in launch}
+    return frozenset({"variant", *names})
+
+
 def split_configurations(
-    rows: Sequence[BoardRow],
+    rows: Sequence[BoardRow], always: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
-    """What all rows have in common, and by trial id what sets each apart.
+    """What all rows have in common, and by trial id what sets each apart, or is `always` told.
 
     A single row has nothing to be compared with and shows all of its own.
     """
@@ -173,7 +182,8 @@ def split_configurations(
     common = {
         name: value
         for name, value in first.items()
-        if all(name in other and other[name] == value for other in flat.values())
+        if name not in always
+        and all(name in other and other[name] == value for other in flat.values())
     }
     differing = {
         trial_id: {name: value for name, value in values.items() if name not in common}

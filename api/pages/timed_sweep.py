@@ -18,7 +18,7 @@ from api.pages.speed_grid import SpeedGrid, grids_of
 from db.reads.trials import TrialRow
 from db.states import TrialState
 from labpool.benchmarks import Line, Timed, lines_of, size_text, telling_rate, way_text
-from labpool.roofline import Roofline
+from labpool.roofline import Roofline, under_one_roof
 
 _MOST_LINES = 200
 _MOST_CURVES = 8
@@ -143,25 +143,26 @@ def _curve(way: str, points: Sequence[tuple[float, float]], place: int) -> Curve
 
 
 def _roofline_chart(lines: Sequence[Line], notes: list[str]) -> Markup | None:
-    """Under the roof of the first device: the best line of each way to run the kernel."""
-    found: dict[str, tuple[Line, Roofline, float]] = {}
-    roof: Roofline | None = None
+    """Under the roof that most lie under: the best line of each way to run the kernel."""
+    measured: list[tuple[Line, Roofline, float]] = []
     for line in lines:
         one = Roofline.of(line.timed.summary)
         rate = line.timed.metrics.get("gflop_s")
-        if one is None or not _is_above_0(rate):
-            continue
-        roof = roof or one
-        if (one.peak_gb_s, one.peak_gflop_s) != (roof.peak_gb_s, roof.peak_gflop_s):
-            note = "The roofline is that of one device; results under other peaks are not in it."
-            if note not in notes:
-                notes.append(note)
-            continue
+        if one is not None and _is_above_0(rate):
+            measured.append((line, one, float(rate)))
+    if not measured:
+        return None
+    roof, places = under_one_roof([one for _, one, _ in measured])
+    if len(places) < len(measured):
+        notes.append(
+            f"The roofline has {len(places)} of {len(measured)} results: the others have other "
+            "measured peaks (another device or type, or on a processor another size)."
+        )
+    found: dict[str, tuple[Line, Roofline, float]] = {}
+    for line, one, rate in (measured[place] for place in places):
         way = how_of(line)
         if way not in found or one.percent > found[way][1].percent:
-            found[way] = (line, one, float(rate))
-    if roof is None:
-        return None
+            found[way] = (line, one, rate)
     points = [
         RoofPoint(
             f"{way} at {size_text(line.sizes)}",

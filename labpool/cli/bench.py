@@ -11,6 +11,7 @@ from labpool.benchmarks import Line, Timed, lines_of
 from labpool.cli import bench_table
 from labpool.cli.bench_spec import Asked
 from labpool.cli.exit_codes import ExitCode
+from labpool.cli.look import print_speed_ups
 from labpool.cli.options import connect, json_option, url_option
 from labpool.cli.output import count_of, print_json, print_table, printable, say
 from labpool.cli.progress import follow
@@ -85,12 +86,15 @@ def bench(
         snapshot = _followed(client, submission.id, deadline)
         trials = [client.trial(trial_id) for trial_id in submission.trial_ids]
         names = _device_names(trials)
+        speed_ups = client.experiment(submission.id).model_dump(mode="json").get("speed_ups", [])
     lines = lines_of(_timed(trial) for trial in trials if trial.metrics)
     if as_json:
         found = [bench_table.as_json(line) for line in lines]
-        print_json({**told, "lines": found, "not_timed": bench_table.not_timed(trials)})
+        rest = {"speed_ups": speed_ups, "not_timed": bench_table.not_timed(trials)}
+        print_json({**told, "lines": found, **rest})
     else:
         _print(lines, names)
+        print_speed_ups(speed_ups)
     if not snapshot.experiment.succeeded:
         sys.exit(ExitCode.TRIALS_FAILED)
 

@@ -9,7 +9,7 @@ from typing import Any
 from labpool.benchmarks import Line, size_text, way_text
 from labpool.cli.output import number
 from labpool.client import TrialDetail
-from labpool.roofline import Roofline, rate_text
+from labpool.roofline import Roofline, rate_text, under_one_roof
 
 COLUMNS = (
     "", "size", "how", "median ms", "95 % of the median", "noise %", "GB/s", "GFLOP/s",
@@ -81,18 +81,23 @@ def rooflines(lines: Sequence[Line], devices: Mapping[int, str]) -> list[str]:
             name = devices.get(line.timed.trial, line.timed.device)
             by_device.setdefault(name, []).append((mark_of(index), roofline, float(rate)))
     drawn: list[str] = []
-    for name, points in by_device.items():
+    for name, every in by_device.items():
+        roof, places = under_one_roof([point[1] for point in every])
+        points = [every[place] for place in places]
         best = max(points, key=lambda point: point[1].percent)
-        roof = points[0][1]
         peaks = f"{rate_text(roof.peak_gb_s)} GB/s and {rate_text(roof.peak_gflop_s)} GFLOP/s"
-        head = f"{name}: {peaks} measured"
-        drawn += ["", head, *draw(points), f"{best[0]}: {best[1].sentence}"]
+        drawn += ["", f"{name}: {peaks} measured", *draw(roof, points)]
+        drawn.append(f"{best[0]}: {best[1].sentence}")
+        drawn_too = {*places}
+        left_out = [point[0] for place, point in enumerate(every) if place not in drawn_too]
+        if left_out:
+            marks = ", ".join(dict.fromkeys(left_out))
+            drawn.append(f"Not drawn, as other peaks were measured for them: {marks}.")
     return drawn
 
 
-def draw(points: Sequence[tuple[str, Roofline, float]]) -> list[str]:
-    """Marks under the roof of the first, both axes logarithmic."""
-    roof = points[0][1]
+def draw(roof: Roofline, points: Sequence[tuple[str, Roofline, float]]) -> list[str]:
+    """Marks under the roof, both axes logarithmic."""
     intensities = [point[1].intensity for point in points]
     left = math.log10(min(*intensities, roof.ridge) / 3)
     right = math.log10(max(*intensities, roof.ridge) * 3)

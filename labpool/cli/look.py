@@ -88,7 +88,7 @@ def show(number: int, is_trial: bool, url: str | None, as_json: bool) -> None:
         print(f"Experiment {experiment.id}: {name} of {experiment.owner}")
         print(f"{pairs(experiment.shown_states)}; {client.page(experiment.page_url)}\n")
         _print_trials(trials)
-        _print_speed_ups(experiment.model_dump(mode="json").get("speed_ups", []))
+        print_speed_ups(experiment.model_dump(mode="json").get("speed_ups", []))
 
 
 @click.command("board")
@@ -227,7 +227,8 @@ def _print_trials(trials: list[Trial]) -> None:
     )
 
 
-def _print_speed_ups(found: list[dict[str, Any]]) -> None:
+def print_speed_ups(found: list[dict[str, Any]]) -> None:
+    """How many times as fast the GPU was, a pair of trials each, transfers apart."""
     for one in found:
         times = f"{number(one['ratio'])} times as fast by {one['metric']}"
         print(f"\nGPU against CPU: {times} (trial {one['gpu_trial']} against {one['cpu_trial']})")

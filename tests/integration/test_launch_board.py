@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,19 @@ def test_a_later_sweep_that_finds_better_takes_the_place(quick_api: Api) -> None
     rows = rows_of(quick_api)
     assert [row["spec"]["variant"] for row in rows] == ["wide", "wide"]
     assert [row["tried"] for row in rows] == [6, 6]
+
+
+def test_the_launch_is_told_in_each_row_even_where_one_is_best_of_all(quick_api: Api) -> None:
+    _, trials = quick_api.submitted(SWEEP)
+    taker = slot_of(quick_api)
+    for _ in trials:
+        trial = claimed(quick_api, taker)
+        reached = float(trial.spec["launch"]["threads"])
+        succeeded(quick_api, trial, percent_of_peak=reached / 4, median_ms=1.0)
+    page = quick_api.browser().get("/boards/launches").text
+    rows = re.findall(r'<tr id="row-.*?</tr>', page, re.DOTALL)
+    assert len(rows) == 2
+    assert all(">threads=256<" in row and ">variant=one_each<" in row for row in rows)
 
 
 def test_a_cpu_has_no_launch_to_choose(quick_api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from html import unescape
 from typing import Any
@@ -150,6 +151,34 @@ def test_a_sweep_is_drawn_by_size_and_under_the_roof(quick_api: Api) -> None:
     assert grids.count("speed-5") == grids.count(" fastest</span>") == 5
     assert "GB/s at 10,000; threads across, variant down" in words(grids)
     assert re.search(r'class="speed-5" title="Trial 20: [^"]+"><a href="/trials/20">', grids)
+
+
+def test_peaks_that_were_measured_anew_are_one_roof(quick_api: Api) -> None:
+    """Every trial measures its own, so no two are ever equal to the last digit."""
+    drift = itertools.count()
+
+    def remeasured(_: dict[str, Any], summary: dict[str, Any]) -> None:
+        summary["roofline"]["peak_gb_s"] *= 0.98 + next(drift) / 1000
+
+    experiment, _ = quick_api.submitted(SWEEP)
+    record(quick_api.database, quick_api.catalog, COUNT, remeasured)
+    section = panel(page_of(quick_api, f"/experiments/{experiment}"), "timed")
+    drawn = section.partition('id="roofline"')[2].partition("</figure>")[0]
+    assert drawn.count("<circle") == 6, "the best of each way"
+    assert "The roofline has" not in section
+
+
+def test_results_under_other_peaks_are_left_out_and_counted(quick_api: Api) -> None:
+    every = itertools.count(1)
+
+    def slower(_: dict[str, Any], summary: dict[str, Any]) -> None:
+        if next(every) <= 10:
+            summary["roofline"]["peak_gflop_s"] /= 2
+
+    experiment, _ = quick_api.submitted(SWEEP)
+    record(quick_api.database, quick_api.catalog, COUNT, slower)
+    section = panel(page_of(quick_api, f"/experiments/{experiment}"), "timed")
+    assert "The roofline has 20 of 30 results" in words(section)
 
 
 def test_a_sweep_that_is_half_done_shows_what_there_is(quick_api: Api) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from labpool.benchmarks import Timed, lines_of, size_text, telling_rate, way_text
-from labpool.roofline import Roofline
+from labpool.roofline import Roofline, under_one_roof
 from labpool.verdicts import SAME_WITHIN, verdict
 from tests.support import timed as samples
 
@@ -79,6 +80,36 @@ def test_devices_types_and_sizes_are_never_judged_against_each_other() -> None:
     )
     assert [line.verdict for line in lines] == [None] * 4
     assert [line.work["device"] for line in lines] == ["cpu", "gpu", "gpu", "gpu"]
+
+
+def test_two_gpus_are_never_judged_against_each_other() -> None:
+    """A verdict between them would be about the GPUs, and say FAST of the same variant."""
+    found = [on("Old GPU", 1, 1.0), on("New GPU", 2, 0.5), on("New GPU", 3, 0.4, variant="wide")]
+    lines = lines_of(found)
+    assert [(line.timed.trial, line.verdict, line.against) for line in lines] == [
+        (2, None, None), (3, "FAST", 2), (1, None, None),
+    ]  # fmt: skip
+    assert [line.work["device"] for line in lines] == ["New GPU", "New GPU", "Old GPU"]
+    # Of one GPU the name is not repeated in each line.
+    assert all("device" not in line.work for line in lines_of(found[1:]))
+
+
+def on(name: str, trial: int, median_ms: float, **changes: Any) -> Timed:
+    """The same on a GPU of this name."""
+    found = timed(trial, median_ms, **changes)
+    gpu = {**found.summary["gpu"], "name": name}
+    return replace(found, summary={**found.summary, "gpu": gpu})
+
+
+def test_peaks_measured_anew_are_one_roof_and_others_are_not() -> None:
+    shares = [1.0, 0.98, 1.03, 0.1, 0.1]
+    roofs = [
+        Roofline.of({"roofline": {**samples.summary(1.0)["roofline"], "peak_gb_s": 4000.0 * share}})
+        for share in shares
+    ]
+    roof, places = under_one_roof([one for one in roofs if one is not None])
+    assert places == [0, 1, 2]
+    assert (roof.peak_gb_s, roof.peak_gflop_s) == (4120.0, 60_000.0)
 
 
 def test_of_a_trial_and_its_retry_the_newer_one_counts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from labpool.sdk import Arrays, Expected, Sizes
 from tests.support.heard import Slot
 from tests.support.runners import CATALOG, reference_to
 from worker.protocol import Points, Progress
-from worker.runner import benchmark, judging, loading, timing
+from worker.runner import benchmark, judging, loading, targets, timing
 from worker.runner.benchmark import FUNCTIONS, Plan, measure
 from worker.runner.physics import Peaks
 from worker.runner.reasons import WrongResult
@@ -251,6 +252,29 @@ def test_short_runs_are_bundled_into_samples(kernel: Any) -> None:
     target.load(small, inputs, lambda: inputs)
     assert int(str(target.describe()["runs_per_sample"])) > 10
     assert 0 < target.sample() < 1e-3
+
+
+def test_a_processor_that_was_busy_elsewhere_makes_no_sample_of_one_run(
+    kernel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that stands still but for a run's microsecond, and 3 ms somebody else's once."""
+    now, runs = 0.0, 0
+
+    def baseline(inputs: Any) -> Any:
+        nonlocal now, runs
+        runs += 1
+        now += 1e-6 if runs > 1 else 3e-3
+        return inputs
+
+    monkeypatch.setattr("worker.runner.targets.time.perf_counter", lambda: now)
+    target = CpuTarget(SimpleNamespace(baseline=baseline))
+    target.load({}, {}, dict)
+    assert int(str(target.describe()["runs_per_sample"])) >= 500
+    # One that is long for certain is not run again to make sure.
+    monkeypatch.setattr(targets, "CLEARLY_LONG_S", 1e-3)
+    runs = 0
+    target.load({}, {}, dict)
+    assert runs == 1
 
 
 def test_any_device_is_a_gpu_only_where_one_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

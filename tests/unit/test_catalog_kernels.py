@@ -49,6 +49,17 @@ def test_inputs_follow_dtype_and_seed(entry: KernelEntry) -> None:
 
 
 @KERNELS
+def test_a_baseline_leaves_an_output_of_its_own(entry: KernelEntry) -> None:
+    """One that hands back a view has moved nothing, and its time would be no kernel's."""
+    kernel, launch = kernel_of(entry)
+    for sizes in kernel.edge_sizes(launch):
+        inputs = kernel.inputs(sizes, "float32", 1)
+        output = kernel.baseline(inputs)
+        assert output.flags.c_contiguous
+        assert not any(np.shares_memory(output, array) for array in inputs.values()), sizes
+
+
+@KERNELS
 def test_a_cost_is_counted_and_doubles_with_the_type(entry: KernelEntry) -> None:
     kernel, _ = kernel_of(entry)
     sizes = {name: size.default for name, size in entry.sizes.items()}

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from labpool.benchmarks import Timed, lines_of
 from labpool.catalog import Catalog
-from labpool.cli import options
+from labpool.cli import bench_table, options
 from labpool.cli.exit_codes import ExitCode
 from labpool.client import Experiment, Snapshot, Trial, TrialDetail
 from labpool.client.records import TrialList
@@ -34,6 +35,7 @@ class Bench(FakeClient):
 
     sent: Any = None
     failing = False
+    speed_ups: tuple[dict[str, Any], ...] = ()
 
     def catalog(self) -> dict[str, Any]:
         return {"kernels": KERNELS}
@@ -50,7 +52,8 @@ class Bench(FakeClient):
         plain = super().experiment(7).model_dump()
         states = {"succeeded": 2, **({"failed": 1} if self.failing else {})}
         counts = {"trial_count": sum(states.values()), "finished_count": sum(states.values())}
-        return Experiment.model_validate({**plain, **counts, "states": states})
+        told = {**plain, **counts, "states": states, "speed_ups": self.speed_ups}
+        return Experiment.model_validate(told)
 
     def snapshot(self, experiment_id: int) -> Snapshot:
         trials = TrialList([Trial.model_validate(TRIAL)])
@@ -211,3 +214,29 @@ def test_programs_get_lines_and_what_has_no_time(service: type[Bench]) -> None:
     assert told["lines"][1]["against"] == 11
     assert told["lines"][0]["roofline"]["limit"] == "memory"
     assert told["not_timed"] == [{"trial": 13, "state": "failed", "reason": "It is wrong."}]
+
+
+def test_a_roofline_holds_what_lies_under_it_and_names_the_rest() -> None:
+    lines = lines_of(
+        Timed(trial, "gpu", timed.spec(n), timed.metrics(1.0, n), timed.summary(1.0, n))
+        for trial, n in enumerate((10**4, 10**5, 10**6), start=1)
+    )
+    # The last was measured under half of the arithmetic: float64's roof, or a smaller cache's.
+    other = lines[2].timed.summary["roofline"]
+    other["peak_gflop_s"] /= 2
+    drawn = bench_table.rooflines(lines, {1: "One", 2: "One", 3: "One"})
+    assert drawn[1] == "One: 4,000 GB/s and 60,000 GFLOP/s measured"
+    assert drawn[-1] == "Not drawn, as other peaks were measured for them: c."
+    assert "Not drawn" not in " ".join(bench_table.rooflines(lines[:2], {}))
+
+
+def test_a_gpu_beside_a_cpu_says_how_many_times_as_fast(service: type[Bench]) -> None:
+    found = {"metric": "median_ms", "ratio": 7.5, "cpu_trial": 11, "gpu_trial": 12}
+    service.speed_ups = ({**found, "transfer_ms": 6.0, "ratio_with_transfer": 3.0},)
+    result = run("bench", "saxpy", "--device", "cpu,gpu")
+    assert result.stdout.splitlines()[-2:] == [
+        "GPU against CPU: 7.5 times as fast by median_ms (trial 12 against 11)",
+        "  with 6 ms to bring data there and back: 3 times as fast",
+    ]
+    told = json.loads(run("bench", "saxpy", "--device", "cpu,gpu", "--json").stdout)
+    assert [one["ratio_with_transfer"] for one in told["speed_ups"]] == [3.0]

@@ -6,6 +6,7 @@ disagree (`make gpu-test`).
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,32 @@ def test_a_kernel_is_right_on_every_edge(
     tolerance = entry.tolerance[dtype]
     worst = judging.check_edges(kernel, target.compute, launch, dtype, tolerance, 1)
     assert worst <= tolerance
+
+
+def at_the_ends(entry: KernelEntry) -> list[dict[str, int]]:
+    """Least and most of each launch parameter, and threads that are no multiple of a warp."""
+    ends = {name: [size.minimum, size.maximum] for name, size in entry.launch.items()}
+    if "threads" in ends:
+        ends["threads"].append(97)
+    return [dict(zip(ends, chosen, strict=True)) for chosen in product(*ends.values())]
+
+
+@pytest.mark.parametrize(
+    ("entry", "variant"),
+    [
+        pytest.param(entry, variant, id=f"{name}-{variant}")
+        for name, entry in CATALOG.kernels.items()
+        for variant in entry.variants
+        if entry.launch
+    ],
+)
+def test_a_kernel_is_right_with_every_launch_it_allows(entry: KernelEntry, variant: str) -> None:
+    kernel: Any = loading.load(reference_to(entry), entry.path / "reference.py", *FUNCTIONS)
+    for launch in at_the_ends(entry):
+        target = HostTarget(kernel, entry.path / "kernel.cu", "float32", launch, variant, True)
+        tolerance = entry.tolerance["float32"]
+        worst = judging.check_edges(kernel, target.compute, launch, "float32", tolerance, 1)
+        assert worst <= tolerance
 
 
 class Doubling:
