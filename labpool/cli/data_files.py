@@ -40,7 +40,9 @@ def data_fetch(name: str, as_json: bool) -> None:
 
 @click.command("import")
 @click.argument("name")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @json_option
 def data_import(name: str, files: tuple[Path, ...], as_json: bool) -> None:
     """Take in FILES of data set NAME that are on this machine.

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from labpool.catalog import Catalog, DatasetEntry
+from labpool.cli import main
 from labpool.dataset_form import Splits
 from labpool.holdings import Record, held, verify
 from labpool.readers import BadData
@@ -127,6 +129,22 @@ def test_what_is_no_data_is_refused(tmp_path: Path) -> None:
         take_in(tmp_path, small, a__gz=tar_gz(("data_batch_1.bin", cifar_records(20))))
     with pytest.raises(NoFiles, match="can be run as it is"):
         import_files(CATALOG.datasets["digits"], tmp_path, [tmp_path], print)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    said = CliRunner().invoke(main, ["data", "import", "mnist", str(tmp_path / "mnist.npz")])
+    assert said.exit_code == 2 and "mnist.npz' does not exist" in said.output
+
+
+def test_images_and_labels_that_fit_only_together_are_refused(tmp_path: Path) -> None:
+    files = {
+        f"f{n}": idx(np.arange(16 * size, dtype=np.uint8).reshape(-1, 4, 4) % 2)
+        if images
+        else idx(np.arange(size, dtype=np.uint8) % 2)
+        for n, (images, size) in enumerate(((True, 12), (True, 8), (False, 15), (False, 5)))
+    }
+    with pytest.raises(BadData, match="15 labels for 12 examples"):
+        take_in(tmp_path, entry_of(tmp_path), **files)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
