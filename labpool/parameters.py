@@ -27,9 +27,9 @@ class _Bounded(BaseModel):
         if isinstance(value, int) and abs(value) > LARGEST:
             return "must fit into 64 bits."
         if self.minimum is not None and value < self.minimum:
-            return f"must be at least {self.minimum:g}, not {value:g}."
+            return f"must be at least {_written(self.minimum)}, not {_written(value)}."
         if self.maximum is not None and value > self.maximum:
-            return f"must be at most {self.maximum:g}, not {value:g}."
+            return f"must be at most {_written(self.maximum)}, not {_written(value)}."
         return None
 
 
@@ -179,6 +179,12 @@ def fill(
         elif isinstance(parameter, NumberParameter):
             values[name] = float(values[name])
     return values, problems
+
+
+def _written(number: float) -> str:
+    """In full: of six digits 500,000,001 would be the 5e+08 that it exceeds."""
+    whole = float(number).is_integer() and abs(number) < 1e15
+    return f"{number:,.0f}" if whole else repr(number)
 
 
 def _shown(value: Any) -> str:

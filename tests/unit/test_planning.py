@@ -217,3 +217,11 @@ def test_a_trace_key_tells_what_is_frozen_into_a_trace(catalog: Catalog) -> None
     ]  # fmt: skip
     assert len(set(different)) == len(different)
     assert plan({"kind": "benchmark", "kernel": "dense_relu"}, catalog).trials[0].trace_key is None
+
+
+@pytest.mark.parametrize("n", [500_000_001, 10**12])
+def test_a_size_out_of_range_is_written_in_full(n: int) -> None:
+    """With six digits the least that is too much reads as what is allowed."""
+    spec = {"kind": "benchmark", "kernel": "saxpy", "device": "cpu", "sizes": {"n": n}}
+    with pytest.raises(SpecError, match=f"must be at most 500,000,000, not {n:,}"):
+        plan(spec, CATALOG)
