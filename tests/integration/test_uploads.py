@@ -180,7 +180,7 @@ def test_what_a_waiting_trial_needs_stays(api: Api) -> None:
     assert delete().status_code == 204
     assert stored(api) == []
     problem_of(delete(), 404)
-    assert "is no data set" in api.owner.submit(SPEC).text
+    assert "is no upload that you may see" in api.owner.submit(SPEC).text
     assert send(api.owner, ("a.npz", GOOD)).status_code == 201, "the name is free again"
 
 

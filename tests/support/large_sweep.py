@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -53,7 +54,9 @@ def fill_sweep(database: Database, catalog: Catalog, experiment_id: int, ids: li
         bound = session.scalar(
             select(PoolSetting.value).where(PoolSetting.name == "artifact_store_id")
         )
-        taker = slot(session, catalog, store_id=bound or "store")
+        # A real worker of this host may be there too, and SQLite serves one host.
+        host = socket.gethostname()
+        taker = slot(session, catalog, host=host, store_id=bound or "store")
         now = session.get_one(Experiment, experiment_id).created_at
         varied = {row.id: row.varied for row in session.query(Trial).filter(Trial.id.in_(ids))}
         ran = ids[: len(ids) - len(ids) // 10]
