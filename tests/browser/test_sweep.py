@@ -35,8 +35,11 @@ def drag_down(page: Page, axis: str, share: float) -> None:
 @pytest.fixture
 def large(service: Service) -> int:
     """A sweep of hundreds of trials in the middle; its owner is grace."""
+    spec = large_spec(TRIALS)
+    # Another test's worker may still be there; it has no GPU, and leaves them alone.
+    spec["base"]["device"] = "gpu"
     with service.client("grace") as client:
-        submission = client.submit(large_spec(TRIALS))
+        submission = client.submit(spec)
     catalog = Catalog.load([CHECKOUT / "catalog"])
     fill_sweep(service.database, catalog, submission.id, submission.trial_ids)
     return submission.id
