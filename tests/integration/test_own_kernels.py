@@ -61,7 +61,7 @@ def test_it_is_off_by_default(api: Api) -> None:
     granted(api)
     said = refusal(api.owner, own())
     assert "switched off on this pool" in said
-    assert "LABPOOL_OWN_KERNELS is not set here" in said
+    assert "LABPOOL_OWN_KERNELS=true" in said
     assert "labpool user grant owner kernels" in said
     assert api.stored() == {"experiments": 0, "trials": 0, "idempotency_keys": 0}
 
